@@ -1,0 +1,84 @@
+# Every target sets up what it needs, once, in .venv; see .ci/setup.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+VENV := .venv
+BIN := $(VENV)/bin
+TIER ?= compact
+RUNTIME := $(VENV)/.ready-runtime
+DEV := $(VENV)/.ready-dev
+BUILD_VENV := .venv-build
+BUILD := $(BUILD_VENV)/.ready-build
+INSTALL_INPUTS := pyproject.toml constraints.txt .ci/setup
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+$(RUNTIME): $(INSTALL_INPUTS)
+	@.ci/setup $(VENV) 'server,embedded' $@
+
+$(DEV): $(INSTALL_INPUTS)
+	@.ci/setup $(VENV) 'server,embedded,dev' $@
+	@touch $(RUNTIME)
+
+$(BUILD): $(INSTALL_INPUTS)
+	@.ci/setup $(BUILD_VENV) 'server,embedded,dev,build' $@
+
+.PHONY: demo
+demo: demo-$(TIER) ## Route real conversations through the whole stack on this machine's CPU (TIER=compact|engine)
+
+.PHONY: demo-compact
+demo-compact: $(RUNTIME)
+	@$(BIN)/archrouter demo
+
+TINY_CHECKPOINT := tests/data/tiny_checkpoint
+TINY_BUNDLE := .cache/tiny-bundle
+.PHONY: demo-engine
+demo-engine: $(RUNTIME) $(TINY_BUNDLE)
+	@echo "This is a TOY language model of 0.7 million parameters that knows 24 made-up topics: it shows the engine tier's"
+	@echo "path from prompt tokens to posterior, not its quality. For the real weights see docs/engine-on-cpu.md."
+	@$(BIN)/archrouter demo --bundle $(TINY_BUNDLE) --policies examples/toy/policies --conversations examples/toy/conversations.yaml
+
+$(TINY_BUNDLE): $(RUNTIME) $(wildcard $(TINY_CHECKPOINT)/*) model_repository/reference_lm/config.pbtxt
+	@rm -rf $@
+	@$(BIN)/archrouter bundle build --checkpoint $(TINY_CHECKPOINT) --converted $(TINY_CHECKPOINT)/onnx --output $@
+
+.PHONY: serve
+serve: $(RUNTIME) ## Serve the sample policies until Ctrl-C, and say how to call it
+	@$(BIN)/archrouter serve --embedded --policies examples/policies --policies-default llm-gateway --hints
+
+.PHONY: test
+test: $(DEV) ## Run every test that needs no torch, with the coverage floor of the core
+	@$(BIN)/python -m pytest --cov --cov-report=term
+
+.PHONY: test-build
+test-build: $(BUILD) ## Run the tests of the build programs, which need torch (several GB)
+	@$(BUILD_VENV)/bin/python -m pytest tests/build build/tiny_checkpoint
+
+.PHONY: check
+check: $(DEV) ## Lint, types, import contracts, protos, generated files
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/mypy model_repository/compact_router/1
+	@$(BIN)/mypy model_repository/reference_lm/1
+	@$(BIN)/python protos/generate.py --check
+	@$(BIN)/python docs/generate_configuration.py --check
+	@$(BIN)/python docs/generate_cli.py --check
+	@.ci/buf
+
+.PHONY: format
+format: $(DEV) ## Lay out the Python and proto sources
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+.PHONY: proto
+proto: $(DEV) ## Regenerate the committed stubs from protos/
+	@$(BIN)/python protos/generate.py
+
+.PHONY: clean
+clean: ## Remove the virtual environments and every cache
+	@rm -rf $(VENV) $(BUILD_VENV) out .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""The engine tier's prompt bundle: what travels with the weights."""

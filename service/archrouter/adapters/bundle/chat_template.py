@@ -1,0 +1,59 @@
+"""The chat template around the one user message a router prompt is, split where that message goes."""
+
+from dataclasses import dataclass
+
+from jinja2 import TemplateError
+from jinja2.ext import loopcontrols
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+_PLACE = "archrouter-prompt-goes-here"
+
+
+class ChatTemplateError(ValueError):
+    """The chat template cannot be rendered, or does not keep the message as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChatFrame:
+    """What a chat template puts around a single user message.
+
+    Attributes:
+        head: Text before the message: default system turn, user header.
+        tail: Text after it: end of the turn, assistant header.
+    """
+
+    head: str
+    tail: str
+
+
+def chat_frame_of(template: str, special_tokens: dict[str, str]) -> ChatFrame:
+    """Render a checkpoint's chat template for one user message, with a generation prompt.
+
+    Args:
+        template: Jinja source, as in ``tokenizer_config.json``. Untrusted: it runs in a sandbox.
+        special_tokens: Names the template may use, e.g. ``eos_token``.
+
+    Returns:
+        The text before and after the message.
+
+    Raises:
+        ChatTemplateError: When the template fails, or does not contain the message exactly once, unchanged.
+    """
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
+    environment.globals["raise_exception"] = _raise
+    try:
+        text = environment.from_string(template).render(
+            messages=[{"role": "user", "content": _PLACE}], add_generation_prompt=True, **special_tokens
+        )
+    except TemplateError as error:
+        msg = f"the chat template cannot be rendered: {error}"
+        raise ChatTemplateError(msg) from error
+    parts = text.split(_PLACE)
+    if len(parts) != 2:  # noqa: PLR2004  # before and after
+        msg = f"the chat template holds the user message {len(parts) - 1} times; it must hold it once"
+        raise ChatTemplateError(msg)
+    return ChatFrame(*parts)
+
+
+def _raise(message: str) -> None:
+    raise ChatTemplateError(message)

@@ -1,0 +1,139 @@
+"""Reads a prompt bundle: the engine tier's tokenizer, prompt, answer skeleton, limits and calibration."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from archrouter.adapters.bundle.chat_template import ChatTemplateError, chat_frame_of
+from archrouter.adapters.bundle.manifest import (
+    CALIBRATION_FILE,
+    CHAT_TEMPLATE_FILE,
+    MODEL_FOLDER,
+    PROMPT_FILES,
+    PROMPT_TEMPLATE_FILE,
+    TOKENIZER_FILE,
+    BundleError,
+    Manifest,
+    check_files,
+    read_manifest,
+)
+from archrouter.adapters.hf_tokenizer import HfTokenizer
+from archrouter.domain.answer import AnswerSkeleton, Quoting
+from archrouter.domain.calibration import Calibration
+from archrouter.domain.dialect import Dialect
+from archrouter.domain.errors import PromptTemplateError
+from archrouter.domain.prompt import PromptCompiler
+from archrouter.domain.scoring import BackendProfile, Tier
+from archrouter.domain.template import PromptFormat, PromptTemplate
+
+
+class _CalibrationFile(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    model_version: str
+    temperature: float
+    sample_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class PromptBundle:
+    """A bundle whose files are whole and fit together.
+
+    Attributes:
+        directory: Where it is.
+        manifest: What it says of itself.
+        tokenizer: The checkpoint's tokenizer.
+        prompt_format: Prompt, dialect and answer skeleton.
+        compiler: Compiles policy sets for it.
+        profile: The model's facts, as a decision reports them.
+        end_id: Token that ends the model's turn.
+        pad_id: Token that fills.
+    """
+
+    directory: Path
+    manifest: Manifest
+    tokenizer: HfTokenizer
+    prompt_format: PromptFormat
+    compiler: PromptCompiler
+    profile: BackendProfile
+    end_id: int
+    pad_id: int
+
+    @property
+    def model_directory(self) -> Path:
+        """Folder of the model that the reference runtime loads."""
+        return self.directory / MODEL_FOLDER
+
+
+def load_bundle(directory: Path) -> PromptBundle:
+    """Read a bundle and check that its parts fit together.
+
+    Args:
+        directory: The bundle; the digests of the prompt's files are checked, those of the weights are not.
+
+    Returns:
+        The bundle, ready to compile policy sets.
+
+    Raises:
+        BundleError: When a file is missing, changed or malformed, or the parts do not fit together.
+    """
+    manifest, model_version = read_manifest(directory)
+    check_files(directory, manifest, PROMPT_FILES)
+    try:
+        tokenizer = HfTokenizer.from_file(directory / TOKENIZER_FILE)
+        prompt_format = _prompt_format(directory, manifest)
+        limit = manifest.limits.max_prompt_token_count
+        return PromptBundle(
+            directory=directory,
+            manifest=manifest,
+            tokenizer=tokenizer,
+            prompt_format=prompt_format,
+            compiler=PromptCompiler(prompt_format, tokenizer, max_prompt_token_count=limit),
+            profile=BackendProfile(
+                tier=Tier.ENGINE,
+                model_version=model_version,
+                tokenizer_digest=tokenizer.digest,
+                prompt_template_version=prompt_format.version,
+                max_prompt_token_count=limit,
+                calibration=_calibration(directory, model_version),
+            ),
+            end_id=tokenizer.control_id(manifest.end_token),
+            pad_id=tokenizer.control_id(manifest.pad_token),
+        )
+    except (PromptTemplateError, ChatTemplateError, ValueError) as error:
+        if isinstance(error, BundleError):
+            raise
+        msg = f"the bundle {directory} does not fit together: {error}"
+        raise BundleError(msg) from error
+
+
+def _prompt_format(directory: Path, manifest: Manifest) -> PromptFormat:
+    frame = chat_frame_of((directory / CHAT_TEMPLATE_FILE).read_text("utf-8"), manifest.special_tokens)
+    return PromptFormat(
+        template=PromptTemplate.parse((directory / PROMPT_TEMPLATE_FILE).read_text("utf-8")),
+        dialect=Dialect(manifest.dialect),
+        chat_head=frame.head,
+        chat_tail=frame.tail,
+        end_token=manifest.end_token,
+        skeleton=AnswerSkeleton(manifest.skeleton.prefix, manifest.skeleton.suffix, Quoting(manifest.skeleton.quoting)),
+    )
+
+
+def _calibration(directory: Path, model_version: str) -> Calibration:
+    """Read the calibration; one that was measured on other weights or another prompt is no calibration."""
+    path = directory / CALIBRATION_FILE
+    if not path.is_file():
+        return Calibration()
+    try:
+        measured = _CalibrationFile.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        msg = f"{path} is malformed: {error}"
+        raise BundleError(msg) from error
+    if measured.model_version != model_version:
+        msg = (
+            f"{path} was measured on {measured.model_version}, this bundle is {model_version}; "
+            "remove it or calibrate anew"
+        )
+        raise BundleError(msg)
+    return Calibration(measured.temperature, measured.sample_count)

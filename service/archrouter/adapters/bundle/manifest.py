@@ -1,0 +1,137 @@
+"""The manifest of a prompt bundle: what it holds, for which weights, and the digest of every file."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+MANIFEST_FILE = "manifest.json"
+TOKENIZER_FILE = "tokenizer.json"
+CHAT_TEMPLATE_FILE = "chat_template.jinja"
+PROMPT_TEMPLATE_FILE = "prompt_template.txt"
+CALIBRATION_FILE = "calibration.json"
+MODEL_FOLDER = "model"
+PROMPT_FILES = (TOKENIZER_FILE, CHAT_TEMPLATE_FILE, PROMPT_TEMPLATE_FILE)
+"""What the service reads; all else in a bundle belongs to the inference server."""
+
+_READ_BYTES = 1024 * 1024
+
+
+class BundleError(ValueError):
+    """A bundle is incomplete, damaged, or does not fit together."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Checkpoint(_Strict):
+    """Where the weights come from."""
+
+    name: str = Field(min_length=1)
+    license: str = Field(min_length=1)
+    digest: str = Field(pattern=r"^sha256:[0-9a-f]{64}$", description="Of the weights' files.")
+
+
+class Skeleton(_Strict):
+    """The form of the answer, and what stands behind it."""
+
+    prefix: str
+    suffix: str
+    quoting: Literal["json_ascii", "json_utf8", "python"]
+    probe_count: int = Field(ge=0, description="Greedy generations it was read from; 0 = taken as given.")
+    agreement: float = Field(ge=0, le=1, description="Share of them that had this form.")
+
+
+class Limits(_Strict):
+    """What the engine accepts."""
+
+    max_prompt_token_count: int = Field(ge=1)
+
+
+class Manifest(_Strict):
+    """Everything about a bundle but its calibration, which is measured on it afterwards."""
+
+    format: Literal[1]
+    checkpoint: Checkpoint
+    runtime: Literal["cpu", "tensorrt_llm"]
+    dialect: Literal["card", "gateway"]
+    end_token: str = Field(min_length=1)
+    pad_token: str = Field(min_length=1)
+    special_tokens: dict[str, str] = Field(default_factory=dict, description="Names the chat template may use.")
+    skeleton: Skeleton
+    limits: Limits
+    files: dict[str, str] = Field(description="Digest of each file, by path relative to the bundle.")
+
+    def serialized(self) -> bytes:
+        """Return the one form in which a manifest is written."""
+        return (json.dumps(self.model_dump(), indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def read_manifest(directory: Path) -> tuple[Manifest, str]:
+    """Read the manifest of a bundle.
+
+    Args:
+        directory: The bundle.
+
+    Returns:
+        The manifest, and its digest, which is the bundle's `model_version`.
+
+    Raises:
+        BundleError: When it is missing or malformed, naming each field.
+    """
+    path = directory / MANIFEST_FILE
+    try:
+        content = path.read_bytes()
+        return Manifest.model_validate_json(content), digest_of(content)
+    except OSError as error:
+        msg = (
+            f"{directory} is no bundle: {MANIFEST_FILE} cannot be read ({error.strerror}); "
+            "make one with 'archrouter bundle build'"
+        )
+        raise BundleError(msg) from error
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
+        msg = f"{path} is malformed: {problems}"
+        raise BundleError(msg) from error
+
+
+def check_files(directory: Path, manifest: Manifest, names: tuple[str, ...] | None = None) -> None:
+    """Compare files with their digests.
+
+    Args:
+        directory: The bundle.
+        manifest: Its manifest.
+        names: Which files; None means all of them. O(bytes).
+
+    Raises:
+        BundleError: For the first file that is missing, changed or not in the manifest.
+    """
+    for name in names if names is not None else tuple(manifest.files):
+        if name not in manifest.files:
+            msg = f"the manifest of {directory} does not list {name}"
+            raise BundleError(msg)
+        path = directory / name
+        if not path.is_file():
+            msg = f"{path} is missing"
+            raise BundleError(msg)
+        found = digest_of_file(path)
+        if found != manifest.files[name]:
+            msg = f"{path} has digest {found}, the manifest says {manifest.files[name]}; it was changed or cut short"
+            raise BundleError(msg)
+
+
+def digest_of(content: bytes) -> str:
+    """Return the SHA-256 of some bytes, as ``sha256:<64 hex digits>``."""
+    return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+def digest_of_file(path: Path) -> str:
+    """Return the SHA-256 of a file, as ``sha256:<64 hex digits>``; a file of any size."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_READ_BYTES):
+            digest.update(chunk)
+    return "sha256:" + digest.hexdigest()

@@ -1,0 +1,90 @@
+"""A checkpoint's ``tokenizer.json``, with caller text kept apart from control tokens."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from tokenizers import Tokenizer as _Tokenizer
+
+
+class HfTokenizer:
+    """`Tokenizer` over the ``tokenizers`` library.
+
+    Two views of one vocabulary: the whole tokenizer for template text, and one without any added token for caller
+    text. Leaving the added tokens out is stricter than the library's ``encode_special_tokens``, which still
+    recognises added tokens that are not marked special, such as Qwen2.5's ``<tool_call>``.
+    """
+
+    def __init__(self, serialized: bytes) -> None:
+        """Build both views.
+
+        Args:
+            serialized: Content of ``tokenizer.json``.
+
+        Raises:
+            ValueError: When it is no tokenizer.
+        """
+        specification = json.loads(serialized)
+        self.digest = "sha256:" + hashlib.sha256(serialized).hexdigest()
+        self.control_ids = frozenset(int(token["id"]) for token in specification["added_tokens"])
+        self._template = _load(specification)
+        # Truncation and padding belong to training; an exact token count must never be cut by them.
+        self._text = _load({**specification, "added_tokens": [], "post_processor": None})
+        self.vocab_size: int = self._template.get_vocab_size(with_added_tokens=True)
+
+    @classmethod
+    def from_file(cls, path: Path) -> "HfTokenizer":
+        """Read ``tokenizer.json``."""
+        return cls(path.read_bytes())
+
+    def encode_text(self, text: str) -> tuple[int, ...]:
+        """Encode caller text: nothing in it is a control token. O(characters).
+
+        Args:
+            text: Any Unicode text.
+
+        Returns:
+            Token ids, none of them in `control_ids`.
+        """
+        return tuple(self._text.encode(text, add_special_tokens=False).ids)
+
+    def encode_template(self, text: str) -> tuple[int, ...]:
+        """Encode text of our own, in which control tokens mean what they say. O(characters).
+
+        Args:
+            text: Fixed text of a template, never a caller's.
+
+        Returns:
+            Token ids.
+        """
+        return tuple(self._template.encode(text, add_special_tokens=False).ids)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Turn ids back into text, control tokens included."""
+        return str(self._template.decode(list(ids), skip_special_tokens=False))
+
+    def control_id(self, token: str) -> int:
+        """Look up a control token.
+
+        Args:
+            token: Its text, e.g. ``<|im_end|>``.
+
+        Returns:
+            Its id.
+
+        Raises:
+            ValueError: When the tokenizer has no such control token.
+        """
+        found = self._template.token_to_id(token)
+        if found is None or found not in self.control_ids:
+            msg = f"the tokenizer has no control token {token!r}"
+            raise ValueError(msg)
+        return int(found)
+
+
+def _load(specification: dict[str, object]) -> _Tokenizer:
+    tokenizer = _Tokenizer.from_str(json.dumps(specification))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer

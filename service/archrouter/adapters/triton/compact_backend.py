@@ -1,0 +1,116 @@
+"""`ScoringBackend` over the model ``compact_router``: one call, scores for every candidate."""
+
+import json
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archrouter.adapters.triton import tensors
+from archrouter.adapters.triton.connection import NamedArray, TritonConnection, output_array
+from archrouter.adapters.triton.errors import RETRY_AFTER_S
+from archrouter.adapters.triton.per_policy_set import WARM_UP, PerPolicySet
+from archrouter.domain.calibration import Calibration
+from archrouter.domain.conversation import Conversation
+from archrouter.domain.errors import BackendProtocolError, ModelNotReadyError, PromptTooLongError
+from archrouter.domain.policy import PolicySet, RoutePolicy
+from archrouter.domain.posterior import posterior_from_scores
+from archrouter.domain.scoring import BackendProfile, Overflow, Scoring, ScoringRequest, StageTimes, Tier, Usage
+
+
+class CompactBackend:
+    """Scores with the compact router. The service only normalises what Triton computed."""
+
+    def __init__(self, connection: TritonConnection, model: str) -> None:
+        """Bind to a model.
+
+        Args:
+            connection: To the Triton that serves it.
+            model: Its name there.
+        """
+        self._connection = connection
+        self._model = model
+        self._profile: BackendProfile | None = None
+        self._candidates: PerPolicySet[NDArray[np.object_]] = PerPolicySet()
+
+    async def warm_up(self, *, timeout_s: float) -> BackendProfile:
+        """Read the model's facts and score one conversation; see `ScoringBackend.warm_up`."""
+        parameters = await self._connection.model_parameters(self._model, tensors.COMPACT_ROUTER, timeout_s=timeout_s)
+        self._profile = _profile(self._model, parameters)
+        await self.score(WARM_UP, timeout_s=timeout_s)
+        return self._profile
+
+    async def is_ready(self, *, timeout_s: float) -> bool:
+        """Ask Triton; see `ScoringBackend.is_ready`."""
+        return await self._connection.is_model_ready(self._model, timeout_s=timeout_s)
+
+    async def prepare(self, policy_set: PolicySet) -> None:
+        """Serialise the candidates once per revision."""
+        self._candidate_array(policy_set)
+
+    async def score(self, request: ScoringRequest, *, timeout_s: float) -> Scoring:
+        """Score every candidate with one call; see `ScoringBackend.score`."""
+        profile = self._profile
+        if profile is None:
+            msg = f"model {self._model!r} has not answered its warm-up call yet"
+            raise ModelNotReadyError(msg, retry_after_s=RETRY_AFTER_S)
+        inputs = (
+            NamedArray(tensors.CONVERSATION, np.array([_conversation_json(request.conversation)], dtype=np.object_)),
+            NamedArray(tensors.CANDIDATES, self._candidate_array(request.policy_set)),
+        )
+        started_s = time.perf_counter()
+        result = await self._connection.infer(self._model, inputs, tensors.COMPACT_ROUTER.outputs, timeout_s=timeout_s)
+        inference_s = time.perf_counter() - started_s
+        scores = output_array(result, tensors.SCORES, (len(request.policy_set.routes) + 1,), np.float32)
+        usage = Usage(
+            prompt_token_count=int(output_array(result, tensors.PROMPT_TOKEN_COUNT, (1,), np.int32)[0]),
+            engine_call_count=1,
+            dropped_message_count=int(output_array(result, tensors.DROPPED_MESSAGE_COUNT, (1,), np.int32)[0]),
+            dropped_token_count=int(output_array(result, tensors.DROPPED_TOKEN_COUNT, (1,), np.int32)[0]),
+        )
+        if request.overflow is Overflow.REJECT and usage.dropped_token_count:
+            raise PromptTooLongError(
+                prompt_token_count=usage.prompt_token_count + usage.dropped_token_count,
+                max_prompt_token_count=profile.max_prompt_token_count,
+            )
+        return Scoring(posterior_from_scores(scores), profile, usage, StageTimes(inference_s=inference_s))
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._connection.close()
+
+    def _candidate_array(self, policy_set: PolicySet) -> NDArray[np.object_]:
+        array = self._candidates.get(policy_set)
+        if array is None:
+            made = np.array([_candidate_json(route) for route in policy_set.routes], dtype=np.object_)
+            array = self._candidates.put(policy_set, made)
+        return array
+
+
+def _conversation_json(conversation: Conversation) -> bytes:
+    messages = [{"role": message.role.value, "content": message.content} for message in conversation.messages]
+    return json.dumps(messages, ensure_ascii=False).encode("utf-8", errors="replace")
+
+
+def _candidate_json(route: RoutePolicy) -> bytes:
+    candidate = {"id": route.id, "domain": route.domain, "action": route.action, "description": route.description}
+    return json.dumps(candidate, ensure_ascii=False).encode()
+
+
+def _profile(model: str, parameters: dict[str, str]) -> BackendProfile:
+    try:
+        calibration = json.loads(parameters[tensors.PARAMETER_CALIBRATION])
+        return BackendProfile(
+            tier=Tier.COMPACT,
+            model_version=parameters[tensors.PARAMETER_MODEL_VERSION],
+            tokenizer_digest=parameters[tensors.PARAMETER_TOKENIZER_DIGEST],
+            prompt_template_version="",
+            max_prompt_token_count=int(parameters[tensors.PARAMETER_MAX_PROMPT_TOKEN_COUNT]),
+            calibration=Calibration(float(calibration["temperature"]), int(calibration["sample_count"])),
+        )
+    except KeyError as error:
+        msg = f"model {model!r} lacks the parameter {error.args[0]!r} in its config.pbtxt"
+        raise BackendProtocolError(msg) from error
+    except ValueError as error:
+        msg = f"model {model!r} has an unusable parameter in its config.pbtxt: {error}"
+        raise BackendProtocolError(msg) from error

@@ -1,0 +1,48 @@
+"""Reloads the policy files, and tells the log, the metrics and the health service what came of it."""
+
+import asyncio
+import time
+
+import structlog
+
+from archrouter.application.policy_store import PolicySnapshot, PolicyStore
+from archrouter.observability.metrics import Metrics
+from archrouter.rpc.health import Component, Health
+
+_log = structlog.get_logger(__name__)
+
+
+class PolicyReloader:
+    """One reload at a time, whoever asks: start-up, SIGHUP or ReloadPolicySets."""
+
+    def __init__(self, store: PolicyStore, metrics: Metrics, health: Health) -> None:
+        """Bind to the store whose snapshot is replaced."""
+        self._store = store
+        self._metrics = metrics
+        self._health = health
+        self._lock = asyncio.Lock()
+
+    async def reload(self) -> PolicySnapshot:
+        """Load the policy files anew; what cannot be used keeps its last good revision.
+
+        Returns:
+            What serves now.
+        """
+        async with self._lock:
+            snapshot = await self._store.reload()
+        for source in snapshot.rejected:
+            for finding in source.findings:
+                _log.error(
+                    "policy_file_rejected",
+                    file=source.source,
+                    line=finding.line,
+                    column=finding.column,
+                    field_path=finding.field_path,
+                    reason=finding.message,
+                )
+        self._metrics.count_policy_reload(rejected_count=len(snapshot.rejected), unix_time_s=time.time())
+        self._metrics.start_policy_set_series(snapshot.loaded)
+        self._health.set_ready(Component.POLICIES, ready=bool(snapshot.loaded))
+        revisions = {policy_set_id: loaded.policy_set.revision for policy_set_id, loaded in snapshot.loaded.items()}
+        _log.info("policies_loaded", revisions=revisions, rejected_count=len(snapshot.rejected))
+        return snapshot

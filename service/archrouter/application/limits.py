@@ -1,0 +1,56 @@
+"""How large a request may be. The numbers come from the configuration; nothing here has a default."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from archrouter.domain.conversation import Message, Role
+from archrouter.domain.errors import FieldViolation, InvalidRequestError
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLimits:
+    """Limits of one request, each >= 1.
+
+    Attributes:
+        max_messages: Messages of one conversation.
+        max_message_characters: Characters of one message.
+        max_batch_size: Items of one batch.
+        max_inline_routes: Routes of an inline policy set.
+    """
+
+    max_messages: int
+    max_message_characters: int
+    max_batch_size: int
+    max_inline_routes: int
+
+    def check_messages(self, messages: Sequence[Message]) -> None:
+        """Refuse a conversation nobody can route.
+
+        Args:
+            messages: All messages of the request, oldest first.
+
+        Raises:
+            InvalidRequestError: With every violation at once.
+        """
+        violations = tuple(self._message_violations(messages))
+        if violations:
+            raise InvalidRequestError(violations)
+
+    def _message_violations(self, messages: Sequence[Message]) -> list[FieldViolation]:
+        if not 1 <= len(messages) <= self.max_messages:
+            text = f"{len(messages)} messages; send 1 to {self.max_messages} (limits.max_messages)"
+            return [FieldViolation("messages", text)]
+        violations = [
+            FieldViolation(
+                f"messages[{index}].content",
+                f"{len(message.content)} characters exceed {self.max_message_characters} "
+                "(limits.max_message_characters); shorten the message",
+            )
+            for index, message in enumerate(messages)
+            if len(message.content) > self.max_message_characters
+        ]
+        user_texts = [message.content for message in messages if message.role is Role.USER]
+        if not any(text.strip() for text in user_texts):
+            text = "no user message with text; the route follows the latest user message, so send one"
+            violations.append(FieldViolation("messages", text))
+        return violations

@@ -1,0 +1,138 @@
+"""What the application needs from the outside world. Each port has a real and a test implementation."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from archrouter.domain.findings import Finding
+from archrouter.domain.policy import PolicySet
+from archrouter.domain.scoring import BackendProfile, Scoring, ScoringRequest
+
+
+class ScoringBackend(Protocol):
+    """A model that scores the candidates of a policy set against a conversation."""
+
+    async def warm_up(self, *, timeout_s: float) -> BackendProfile:
+        """Make one real call and read the model's facts anew.
+
+        Args:
+            timeout_s: Time for the whole of it, > 0.
+
+        Returns:
+            The model that answered.
+
+        Raises:
+            UnavailableError: When the inference server or the model does not answer.
+            BackendProtocolError: When the model does not keep the tensor contract.
+        """
+        ...
+
+    async def is_ready(self, *, timeout_s: float) -> bool:
+        """Ask cheaply whether the model would answer now.
+
+        Args:
+            timeout_s: Time for the question, > 0.
+
+        Returns:
+            False also when the inference server cannot be reached.
+        """
+        ...
+
+    async def prepare(self, policy_set: PolicySet) -> None:
+        """Do what is needed once per policy set, so that the first decision is as fast as the next.
+
+        Args:
+            policy_set: A valid set.
+
+        Raises:
+            PromptTooLongError: When the policies alone exceed the model's token budget.
+        """
+        ...
+
+    async def score(self, request: ScoringRequest, *, timeout_s: float) -> Scoring:
+        """Score the candidates.
+
+        Args:
+            request: What to score; its policy set is valid.
+            timeout_s: Time for the answer, > 0.
+
+        Returns:
+            Posterior, facts and costs.
+
+        Raises:
+            PromptTooLongError: When the conversation may not be truncated and is too long.
+            UnavailableError: When the inference server or the model does not answer.
+            BudgetExceededError: When ``timeout_s`` ran out.
+            OverloadedError: When the inference server's queue is full.
+            BackendProtocolError: When the answer breaks the tensor contract.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Release the connection; the backend is not used again."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SourcedPolicySet:
+    """A valid policy set and where it came from.
+
+    Attributes:
+        source: Name of the file, for people.
+        policy_set: The set.
+    """
+
+    source: str
+    policy_set: PolicySet
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedSource:
+    """A source that holds no usable policy set.
+
+    Attributes:
+        source: Name of the file, for people.
+        findings: Why; at least one error.
+    """
+
+    source: str
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyLoad:
+    """Everything one look at the policy source gave.
+
+    Attributes:
+        accepted: Usable sets; their ids are unique.
+        rejected: Sources that hold none.
+        complete: False when the source as a whole could not be read, so that a missing set has not been removed.
+    """
+
+    accepted: tuple[SourcedPolicySet, ...]
+    rejected: tuple[RejectedSource, ...]
+    complete: bool = True
+
+
+class PolicySource(Protocol):
+    """Where policy sets are kept."""
+
+    def load(self) -> PolicyLoad:
+        """Read everything anew.
+
+        Returns:
+            Usable sets, and the sources that hold none. Never raises for bad content.
+        """
+        ...
+
+
+class Clock(Protocol):
+    """Time, so that tests need none."""
+
+    def now(self) -> datetime:
+        """Return the wall-clock time, in UTC."""
+        ...
+
+    def monotonic_s(self) -> float:
+        """Return seconds that never run backwards; only differences mean anything."""
+        ...

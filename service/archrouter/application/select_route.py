@@ -1,0 +1,102 @@
+"""The question the service answers and the answer it gives, free of protobuf."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from archrouter.domain.conversation import Message
+from archrouter.domain.decision import DecisionRule, Outcome
+from archrouter.domain.policy import ModelTarget, PolicySet, RoutePolicy
+from archrouter.domain.scoring import BackendProfile, Overflow, Usage
+from archrouter.domain.warnings import DecisionWarning
+
+
+class CandidateKind(Enum):
+    """What a candidate stands for."""
+
+    ROUTE = "route"
+    NO_MATCH = "no_match"
+
+
+@dataclass(frozen=True, slots=True)
+class SelectRoute:
+    """A request for one decision.
+
+    Attributes:
+        decision_id: Id under which the decision is known everywhere.
+        messages: Oldest first; untrusted.
+        policy_set_id: A loaded set; None with no inline set asks for the default.
+        inline_policy_set: A set that travels with the request; checked, but not loaded.
+        rule: Request's thresholds and stickiness.
+        overflow: What to do when the conversation is too long.
+    """
+
+    decision_id: str
+    messages: tuple[Message, ...]
+    policy_set_id: str | None = None
+    inline_policy_set: PolicySet | None = None
+    rule: DecisionRule = field(default_factory=DecisionRule)
+    overflow: Overflow = Overflow.TRUNCATE
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One possible answer and its probability.
+
+    Attributes:
+        kind: A route, or no match.
+        route_id: Id of the route; empty for no match.
+        probability: Calibrated, in [0, 1].
+        log_probability: Raw, natural log, before calibration, <= 0.
+        exact: False where the value is an even share of a mass the model was not asked to split.
+    """
+
+    kind: CandidateKind
+    route_id: str
+    probability: float
+    log_probability: float
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionTimes:
+    """Where the time of one decision went, in seconds >= 0."""
+
+    total_s: float
+    tokenize_s: float
+    queue_s: float
+    inference_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer.
+
+    Attributes:
+        decision_id: As in the request.
+        outcome: What was decided.
+        route: The chosen policy; None for NO_MATCH and LOW_CONFIDENCE.
+        models: Models to use, best first; the set's fallback where no route was chosen. Never empty.
+        confidence: Calibrated probability of what stands behind the outcome, in [0, 1].
+        candidates: Every candidate, most probable first; ties in policy order, no match last.
+        policy_set: The set that decided.
+        inline: Whether the set came with the request.
+        profile: The model that decided.
+        kept: Whether stickiness kept the previous route.
+        warnings: What the reader should know.
+        usage: What the decision cost.
+        times: Where the time went.
+    """
+
+    decision_id: str
+    outcome: Outcome
+    route: RoutePolicy | None
+    models: tuple[ModelTarget, ...]
+    confidence: float
+    candidates: tuple[Candidate, ...]
+    policy_set: PolicySet
+    inline: bool
+    profile: BackendProfile
+    kept: bool
+    warnings: tuple[DecisionWarning, ...]
+    usage: Usage
+    times: DecisionTimes

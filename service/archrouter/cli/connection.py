@@ -1,0 +1,153 @@
+"""The options that say which service a command talks to."""
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from archrouter.cli.local_service import local_service
+from archrouter.client import ClientOptions, TlsOptions
+
+DEFAULT_TARGET = "127.0.0.1:50051"
+_EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+# Any: click hands a command whatever its decorators declare.
+Command = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How to reach the service.
+
+    Attributes:
+        target: HOST:PORT; empty when none was given.
+        embedded: Whether to start a service of one's own.
+        timeout_s: Deadline of each call, in seconds.
+        tls: How the channel is secured; None for plaintext.
+        token: Bearer token; empty sends none.
+    """
+
+    target: str
+    embedded: bool
+    timeout_s: float
+    tls: TlsOptions | None
+    token: str
+
+    def client_options(self) -> ClientOptions:
+        """Describe a client of the given target.
+
+        Returns:
+            The options.
+
+        Raises:
+            click.UsageError: When they cannot be used together.
+        """
+        try:
+            return ClientOptions(self.target, timeout_s=self.timeout_s, tls=self.tls, bearer_token=self.token)
+        except ValueError as error:
+            raise click.UsageError(str(error)) from error
+
+    @contextmanager
+    def service(self, *serve_arguments: str, policies: Path | None = None) -> Iterator[ClientOptions]:
+        """Give a service to talk to, and end it afterwards when it is one's own.
+
+        Args:
+            serve_arguments: Arguments of ``serve`` for a service of one's own.
+            policies: Its folder of policy files; None for inline policy sets.
+
+        Yields:
+            Options of a client that reaches it.
+
+        Raises:
+            LocalServiceError: When a service of one's own does not start.
+        """
+        if not self.embedded:
+            yield self.client_options()
+            return
+        with local_service(policies=policies, arguments=serve_arguments) as target:
+            yield ClientOptions(target, timeout_s=self.timeout_s)
+
+
+def target_options(*, default: str = "", timeout_s: float = 5.0) -> Callable[[Command], Command]:
+    """Add the options of a service that is already running; the command gets a `Connection` as ``connection``.
+
+    Args:
+        default: Target when none is given; empty means none.
+        timeout_s: Default deadline of each call, in seconds.
+
+    Returns:
+        A decorator for a command.
+    """
+
+    def decorate(command: Command) -> Command:
+        # Any: see Command.
+        @functools.wraps(command)
+        def with_connection(
+            *arguments: Any,  # noqa: ANN401
+            target: str,
+            timeout_s: float,
+            tls: bool,
+            ca_file: Path | None,
+            token_file: Path | None,
+            embedded: bool = False,
+            **options: Any,  # noqa: ANN401
+        ) -> Any:  # noqa: ANN401
+            tls_options = TlsOptions(ca_file.read_bytes() if ca_file else None) if tls or ca_file else None
+            token = token_file.read_text(encoding="utf-8").strip() if token_file else ""
+            connection = Connection(target, embedded, timeout_s, tls_options, token)
+            return command(*arguments, connection=connection, **options)
+
+        command_with_options: Command = with_connection
+        for option in reversed(_target_flags(default, timeout_s)):
+            command_with_options = option(command_with_options)
+        return command_with_options
+
+    return decorate
+
+
+def _target_flags(default: str, timeout_s: float) -> tuple[Callable[[Command], Command], ...]:
+    return (
+        click.option("--target", metavar="HOST:PORT", default=default, show_default=bool(default), help="The service."),
+        click.option(
+            "--timeout",
+            "timeout_s",
+            type=click.FloatRange(min=0, min_open=True),
+            default=timeout_s,
+            show_default=True,
+            metavar="SECONDS",
+            help="Deadline of each call.",
+        ),
+        click.option("--tls", is_flag=True, help="Connect by TLS, trusting the usual authorities."),
+        click.option("--ca-file", type=_EXISTING_FILE, help="Connect by TLS, trusting the authority in this PEM file."),
+        click.option("--token-file", type=_EXISTING_FILE, help="Send the bearer token in this file."),
+    )
+
+
+def service_options(*, timeout_s: float) -> Callable[[Command], Command]:
+    """Add the options of a service that runs already or is started for the command: one of the two must be chosen.
+
+    Args:
+        timeout_s: Default deadline of each call, in seconds.
+
+    Returns:
+        A decorator for a command; it gets a `Connection` as ``connection``.
+    """
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def checked(*arguments: Any, connection: Connection, **options: Any) -> Any:  # noqa: ANN401  # see Command
+            if connection.embedded == bool(connection.target):
+                msg = "choose the service: --target HOST:PORT for a running one, or --embedded for one of your own"
+                raise click.UsageError(msg)
+            return command(*arguments, connection=connection, **options)
+
+        embedded = click.option(
+            "--embedded", is_flag=True, help="Start a service for this command, with Triton on this machine's CPU."
+        )
+        return embedded(target_options(timeout_s=timeout_s)(checked))
+
+    return decorate

@@ -1,0 +1,76 @@
+"""How commands end: the exit codes, and the errors that lead to them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+import grpc
+
+from archrouter.cli.local_service import LocalServiceError
+from archrouter.client import RoutingError
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_UNREACHABLE = 3
+
+_REMEDIES = {
+    "ERROR_REASON_INLINE_POLICY_DISABLED": "start the service with --policies-inline-enabled",
+    "ERROR_REASON_DEFAULT_POLICY_SET_MISSING": "name one with --policy-set, or start the service with one as default",
+    "ERROR_REASON_CREDENTIALS_INVALID": "name the file with your token: --token-file FILE",
+}
+
+
+class FailedError(click.ClickException):
+    """The service refused what the command asked."""
+
+    exit_code = EXIT_FAILED
+
+
+class UnusableError(click.ClickException):
+    """A file or a setting that the command was given cannot be used."""
+
+    exit_code = EXIT_USAGE
+
+
+class UnreachableError(click.ClickException):
+    """No service answers."""
+
+    exit_code = EXIT_UNREACHABLE
+
+
+@contextmanager
+def service_errors(target: str) -> Iterator[None]:
+    """End the command with one clear line when the service fails it.
+
+    Args:
+        target: Where the service is, for the message.
+
+    Raises:
+        UnreachableError: When the service is unreachable or not ready.
+        FailedError: When it refused the call.
+    """
+    try:
+        yield
+    except LocalServiceError as error:
+        raise UnreachableError(str(error)) from error
+    except RoutingError as error:
+        if is_unreachable(error.code, error.reason):
+            msg = f"{target} does not answer: {error.message}; is the service running there?"
+            raise UnreachableError(msg) from error
+        remedy = f"; {_REMEDIES[error.reason]}" if error.reason in _REMEDIES else ""
+        decision_id = f" (decision {error.decision_id})" if error.decision_id else ""
+        msg = f"{error.reason or error.code.name}: {error.message}{remedy}{decision_id}"
+        raise FailedError(msg) from error
+
+
+def is_unreachable(code: grpc.StatusCode, reason: str) -> bool:
+    """Say whether a failure means that no service answered.
+
+    Args:
+        code: The gRPC status code.
+        reason: The error reason; empty when the failure did not come from the service itself.
+
+    Returns:
+        True for UNAVAILABLE, and for a deadline that passed without a word from the service.
+    """
+    return code is grpc.StatusCode.UNAVAILABLE or (code is grpc.StatusCode.DEADLINE_EXCEEDED and not reason)

@@ -1,0 +1,118 @@
+"""``archrouter route``."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+
+import click
+from google.protobuf import json_format
+from rich.table import Table
+
+from archrouter import v1
+from archrouter.cli.connection import DEFAULT_TARGET, Connection, target_options
+from archrouter.cli.console import percent, print_json, print_table
+from archrouter.cli.exits import service_errors
+from archrouter.client import RoutingClient
+from archrouter.domain.conversation import Message, Role
+from archrouter.domain.policy import NO_MATCH_ID
+from archrouter.evaluation.json_fields import Fields, InvalidDataError, parse_json
+from archrouter.evaluation.requests import policy_set_name, request_messages
+from archrouter.evaluation.suites import outcome_name
+
+EPILOG = """\b
+Examples:
+  archrouter route --policy-set llm-gateway "my import job dies, what's wrong?"
+  archrouter route "Write a haiku" "Snow on the pine …" "now in French"
+  echo '[{"role": "user", "content": "hi"}]' | archrouter route --full --json -
+"""
+STANDARD_INPUT = "-"
+
+
+@click.command(short_help="Ask a service for one decision.", epilog=EPILOG)
+@click.argument("messages", nargs=-1, required=True, metavar="MESSAGE... | -")
+@click.option("--policy-set", metavar="ID", default="", help="A loaded policy set; the service's default otherwise.")
+@click.option("--min-confidence", type=click.FloatRange(0, 1), help="Threshold over those of the policies.")
+@click.option("--full", is_flag=True, help="Show every candidate, and where the time went.")
+@target_options(default=DEFAULT_TARGET)
+@click.option("--json", "as_json", is_flag=True, help="Print the decision as one JSON document.")
+def route(
+    connection: Connection,
+    messages: Sequence[str],
+    *,
+    policy_set: str,
+    min_confidence: float | None,
+    full: bool,
+    as_json: bool,
+) -> None:
+    """Ask a service for the decision on one conversation.
+
+    Messages alternate between assistant and user, the last is the user's. With - the conversation is read from
+    standard input: a JSON list of {"role": ..., "content": ...}, or an object with such a list as "messages".
+    """
+    request = v1.SelectRouteRequest(
+        messages=request_messages(_conversation(messages)),
+        options=v1.RoutingOptions(min_confidence=min_confidence),
+        view=v1.DecisionView.DECISION_VIEW_FULL if full else v1.DecisionView.DECISION_VIEW_BASIC,
+    )
+    if policy_set:
+        request.policy_set = policy_set_name(policy_set)
+
+    async def ask() -> v1.Decision:
+        """Call with a client of its own."""
+        async with RoutingClient(connection.client_options()) as client:
+            return (await client.select_route(request)).decision
+
+    with service_errors(connection.target):
+        decision = asyncio.run(ask())
+    if as_json:
+        print_json(json_format.MessageToDict(decision, always_print_fields_with_no_presence=True))
+    else:
+        _print(decision)
+
+
+def _conversation(texts: Sequence[str]) -> list[Message]:
+    if list(texts) == [STANDARD_INPUT]:
+        return _read_conversation(sys.stdin.read())
+    roles = [Role.USER if (len(texts) - index) % 2 else Role.ASSISTANT for index in range(len(texts))]
+    return [Message(role, text) for role, text in zip(roles, texts, strict=True)]
+
+
+def _read_conversation(text: str) -> list[Message]:
+    try:
+        document = parse_json(text)
+        fields = Fields(document if isinstance(document, dict) else {"messages": document})
+        roles = [role.value for role in Role]
+        return [
+            Message(Role(message.choice("role", roles)), message.optional_text("content"))
+            for message in fields.objects("messages")
+        ]
+    except InvalidDataError as error:
+        msg = f"standard input: {error}"
+        raise click.UsageError(msg) from error
+
+
+def _print(decision: v1.Decision) -> None:
+    table = Table(show_header=False, box=None)
+    table.add_column(style="dim")
+    table.add_column()
+    table.add_row("outcome", outcome_name(decision.outcome))
+    table.add_row("route", decision.route_id or NO_MATCH_ID, style="bold")
+    table.add_row("models", ", ".join(target.model for target in decision.models))
+    table.add_row("confidence", percent(decision.confidence))
+    table.add_row("policy set", f"{decision.policy_set} @ {decision.policy_set_revision}")
+    table.add_row("model", decision.model_version)
+    for warning in decision.warnings:
+        table.add_row("warning", warning.message, style="yellow")
+    print_table(table)
+    if decision.candidates:
+        candidates = Table("candidate", "probability", "log probability", "exact")
+        for candidate in decision.candidates:
+            candidates.add_row(
+                candidate.route_id or NO_MATCH_ID,
+                percent(candidate.probability),
+                f"{candidate.log_probability:.4f}",
+                "yes" if candidate.exact else "no",
+            )
+        print_table(candidates)
+    if decision.HasField("timing"):
+        click.echo(f"decided in {decision.timing.total_duration.ToTimedelta().total_seconds() * 1000:.1f} ms")

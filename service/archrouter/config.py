@@ -1,0 +1,138 @@
+"""The configuration: every key, its default, unit and range, in one place.
+
+A value comes from a flag, else from the environment, else from the configuration file, else from its default here.
+``docs/configuration.md`` is generated from this module.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+ENV_PREFIX = "ARCHROUTER_"
+
+
+class _Section(BaseModel):
+    """A group of keys: immutable, and strict about names so that a typo never passes for a setting."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ServerSettings(_Section):
+    """The gRPC listener."""
+
+    listen: str = Field("127.0.0.1:50051", description="HOST:PORT to serve gRPC on; port 0 takes a free one.")
+    max_concurrent_calls: int = Field(
+        64, ge=1, description="Calls decided at a time; one more is refused with RESOURCE_EXHAUSTED, never queued."
+    )
+    max_receive_bytes: int = Field(4 * 1024 * 1024, ge=1024, description="Largest request, in bytes.")
+    max_connection_age_s: float = Field(
+        600.0, gt=0, description="Seconds after which a connection is closed kindly, so that clients rebalance."
+    )
+    reflection_enabled: bool = Field(default=True, description="Serve gRPC reflection.")
+    drain_delay_s: float = Field(
+        0.0, ge=0, description="Seconds between NOT_SERVING and the stop of the listener, for load balancers."
+    )
+    shutdown_grace_s: float = Field(10.0, ge=0, description="Seconds that running calls get to finish on shutdown.")
+    tls_certificate_file: str = Field("", description="PEM certificate chain; empty serves without TLS.")
+    tls_private_key_file: str = Field("", description="PEM private key that belongs to the certificate.")
+
+
+class PoliciesSettings(_Section):
+    """Where policy sets come from."""
+
+    directory: str = Field("policies", description="Folder of policy files (*.yaml); suites (*_test.yaml) are skipped.")
+    default: str = Field(
+        "", description="Policy set for requests that name none; empty takes the only one if there is just one."
+    )
+    inline_enabled: bool = Field(default=False, description="Accept policy sets that travel with a request.")
+    reload_enabled: bool = Field(default=False, description="Serve ReloadPolicySets.")
+
+
+class LimitsSettings(_Section):
+    """How large a request may be."""
+
+    max_messages: int = Field(256, ge=1, description="Messages of one conversation.")
+    max_message_characters: int = Field(100_000, ge=1, description="Characters of one message.")
+    max_batch_size: int = Field(64, ge=1, description="Items of one BatchSelectRoutes call.")
+    max_inline_routes: int = Field(256, ge=1, description="Routes of an inline policy set.")
+
+
+class RoutingSettings(_Section):
+    """How decisions are made."""
+
+    mode: Literal["compact", "engine"] = Field(
+        "compact", description="Which model decides: the compact router, or the language model."
+    )
+    default_min_confidence: float = Field(
+        0.0, ge=0, le=1, description="Threshold where neither request, route nor policy set has one."
+    )
+    default_deadline_s: float = Field(
+        5.0, gt=0, description="Seconds for a call whose caller set no deadline; also the most that is used of one."
+    )
+    min_budget_s: float = Field(
+        0.002, ge=0, description="Calls with less time left, in seconds, are refused before any work."
+    )
+
+
+class TritonSettings(_Section):
+    """The inference server."""
+
+    endpoint: str = Field("127.0.0.1:8001", description="HOST:PORT of Triton's gRPC; unused with embedded.enabled.")
+    compact_model: str = Field("compact_router", description="Triton model of the compact tier.")
+    engine_model: str = Field("tensorrt_llm", description="Triton model of the engine tier.")
+    bundle_directory: str = Field("", description="Prompt bundle of the engine tier; needed with routing.mode engine.")
+    max_concurrent_requests: int = Field(32, ge=1, description="Requests in flight to Triton; more wait their turn.")
+    deadline_margin_s: float = Field(
+        0.001, ge=0, description="Seconds of the caller's deadline kept for the way back from Triton."
+    )
+    warm_up_timeout_s: float = Field(30.0, gt=0, description="Seconds for the warm-up call that makes the model ready.")
+    health_interval_s: float = Field(0.5, gt=0, description="Seconds between two looks at the model's health.")
+
+
+class EmbeddedSettings(_Section):
+    """Triton as a child process on this machine's CPU."""
+
+    enabled: bool = Field(default=False, description="Start the Triton server of the nvidia-pytriton wheel.")
+    model_repository: str = Field("model_repository", description="Model repository it loads from.")
+    engine_model: str = Field("reference_lm", description="Model of the engine tier on the CPU.")
+    start_timeout_s: float = Field(120.0, gt=0, description="Seconds for it to become ready.")
+    restart_delay_s: float = Field(1.5, ge=0, description="Seconds between its unexpected exit and a new start.")
+
+
+class AuthSettings(_Section):
+    """Who may call."""
+
+    tokens_file: str = Field(
+        "", description="File of accepted bearer tokens, one '<sha256 of token> <name> <scopes>' a line; empty = open."
+    )
+
+
+class MetricsSettings(_Section):
+    """Prometheus."""
+
+    listen: str = Field("", description="HOST:PORT to serve /metrics on; empty serves none.")
+
+
+class LoggingSettings(_Section):
+    """The log, on standard error."""
+
+    format: Literal["auto", "json", "console"] = Field(
+        "auto", description="auto: console on a terminal, JSON elsewhere."
+    )
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe level that is logged."
+    )
+
+
+class Settings(_Section):
+    """All of the configuration."""
+
+    server: ServerSettings = ServerSettings()
+    policies: PoliciesSettings = PoliciesSettings()
+    limits: LimitsSettings = LimitsSettings()
+    routing: RoutingSettings = RoutingSettings()
+    triton: TritonSettings = TritonSettings()
+    embedded: EmbeddedSettings = EmbeddedSettings()
+    auth: AuthSettings = AuthSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    logging: LoggingSettings = LoggingSettings()

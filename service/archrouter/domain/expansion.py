@@ -1,0 +1,156 @@
+"""Asking the model as few questions as the posterior needs: a state machine without I/O.
+
+It starts with an even belief over all candidates. Each answer, the raw next-token logits at one branch of the trie,
+splits a mass among the branch's children; a child with several candidates and a mass above epsilon is asked next.
+Everything not asked keeps its even share, so the posterior is whole at any time and asking may stop at any time.
+
+The posterior of a candidate is the product, along its path, of the softmax over the branch's children: the model's
+distribution over answers under the constraint that the answer is a candidate, as constrained decoding defines it.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archrouter.domain.errors import BackendProtocolError
+from archrouter.domain.posterior import Posterior, log_softmax
+from archrouter.domain.tokens import TokenIds
+from archrouter.domain.trie import CandidateTrie, Child
+
+DEFAULT_EPSILON = 1e-3
+"""Mass at or below which a subtree is not asked: no probability in an answer is then off by more than this."""
+
+_ROOT = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A branch to ask.
+
+    Attributes:
+        branch: Its index in the trie.
+        log_mass: Natural log of the probability that the answer passes through it.
+    """
+
+    branch: int
+    log_mass: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Expansion:
+    """What is known so far, and what to ask next.
+
+    A finished expansion has made 1 call for the root and 1 for each other branch whose mass exceeds epsilon. The
+    branches of one depth are disjoint, so these are fewer than 1 / epsilon a depth, and at most C - 1 in all.
+
+    Attributes:
+        trie: The candidates.
+        vocab_size: Fewest logits a row may have.
+        epsilon: In [0, 1); 0 asks for everything that is possible at all.
+        posterior: Over the C candidates. Inexact where a mass is shared evenly; each such value and the true one lie
+            between 0 and that mass, so they differ by at most epsilon once `paths` is empty.
+        on_trie_mass: Share in [0, 1] of the whole vocabulary's softmax that fell on the root's children; 1 before
+            the root was asked.
+        call_count: Rows taken in so far.
+    """
+
+    trie: CandidateTrie
+    vocab_size: int
+    epsilon: float
+    posterior: Posterior
+    on_trie_mass: float
+    call_count: int
+    _questions: tuple[_Question, ...]
+
+    @classmethod
+    def start(cls, trie: CandidateTrie, *, vocab_size: int, epsilon: float = DEFAULT_EPSILON) -> "Expansion":
+        """Begin with the root's branch as the only question; with none when there is one candidate.
+
+        Args:
+            trie: The candidates.
+            vocab_size: Ids of the tokenizer; a row of logits may be longer (padding), never shorter.
+            epsilon: In [0, 1).
+
+        Returns:
+            The state before any call.
+
+        Raises:
+            ValueError: When epsilon is out of range.
+        """
+        if not 0 <= epsilon < 1:
+            msg = f"epsilon is {epsilon}; choose a mass from 0 up to, not including, 1"
+            raise ValueError(msg)
+        count = trie.candidate_count
+        even = Posterior(np.full(count, -math.log(count)), np.full(count, count == 1))
+        questions = (_Question(_ROOT, 0.0),) if trie.branches else ()
+        return cls(trie, vocab_size, epsilon, even, 1.0, 0, questions)
+
+    @property
+    def paths(self) -> tuple[TokenIds, ...]:
+        """What to append to the prompt for each call to make now, all at once; best first, empty when finished."""
+        return tuple(self.trie.branches[question.branch].path for question in self._questions)
+
+    def advance(self, rows: Sequence[NDArray[np.float32]]) -> "Expansion":
+        """Take in the answers to all `paths`.
+
+        Args:
+            rows: One per path, in order: float32 [V], V >= vocab_size, raw next-token logits (natural log up to a
+                constant) after prompt + path. ``-inf`` means impossible.
+
+        Returns:
+            The next state. O(C) a row, O(V) for checking it.
+
+        Raises:
+            BackendProtocolError: When rows are missing or left over, a row has a wrong shape, holds NaN or +inf, or
+                calls every child impossible.
+        """
+        if len(rows) != len(self._questions):
+            msg = f"{len(rows)} rows of logits answer {len(self._questions)} calls"
+            raise BackendProtocolError(msg)
+        log_epsilon = math.log(self.epsilon) if self.epsilon else -math.inf
+        log_probabilities = self.posterior.log_probabilities.copy()
+        exact = self.posterior.exact.copy()
+        questions = []
+        for question, row in zip(self._questions, rows, strict=True):
+            for child, log_mass in self._split(question, row):
+                below = list(child.candidates)
+                log_probabilities[below] = log_mass - math.log(len(below))
+                exact[below] = len(below) == 1 or log_mass == -math.inf
+                if child.branch is not None and log_mass > log_epsilon:
+                    questions.append(_Question(child.branch, log_mass))
+        asked_root = bool(rows) and self.call_count == 0
+        return replace(
+            self,
+            posterior=Posterior(log_probabilities, exact),
+            on_trie_mass=self._share_of_root(rows[0]) if asked_root else self.on_trie_mass,
+            call_count=self.call_count + len(rows),
+            _questions=tuple(sorted(questions, key=lambda question: (-question.log_mass, question.branch))),
+        )
+
+    def _split(self, question: _Question, row: NDArray[np.float32]) -> list[tuple[Child, float]]:
+        """Split a branch's mass among its children."""
+        self._check_row(row)
+        children = self.trie.branches[question.branch].children
+        logits = row[[child.token for child in children]].astype(np.float64)
+        if logits.max() == -math.inf:
+            msg = f"the model calls each of the {len(children)} tokens impossible with which a candidate can go on"
+            raise BackendProtocolError(msg)
+        log_masses = question.log_mass + log_softmax(logits)
+        return list(zip(children, log_masses.tolist(), strict=True))
+
+    def _check_row(self, row: NDArray[np.float32]) -> None:
+        if row.ndim != 1 or row.size < self.vocab_size:
+            msg = f"a row of logits has shape {list(row.shape)}; the tokenizer has {self.vocab_size} ids"
+            raise BackendProtocolError(msg)
+        peak = float(row.max())  # NaN anywhere in the row makes it NaN
+        if math.isnan(peak) or peak == math.inf:
+            msg = f"a row of logits holds {peak}; no decision can rest on it"
+            raise BackendProtocolError(msg)
+
+    def _share_of_root(self, row: NDArray[np.float32]) -> float:
+        log_probabilities = log_softmax(row.astype(np.float64))
+        tokens = [child.token for child in self.trie.branches[_ROOT].children]
+        return min(float(np.exp(log_probabilities[tokens]).sum()), 1.0)

@@ -1,0 +1,57 @@
+"""Findings: what is wrong with a policy set, where, and what to do about it."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+MAX_QUOTED_CHARACTERS = 60
+"""A finding quotes what its author wrote; a whole essay in its place would only hide the message."""
+
+
+class Severity(Enum):
+    """How bad a finding is: an error keeps a policy set from being used, a warning does not."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One problem of a policy set.
+
+    Attributes:
+        severity: Whether the problem keeps the set from being used.
+        field_path: Path of the offending field, e.g. ``domains[0].actions[1].description``.
+        message: What is wrong, with which value, and the remedy.
+        line: 1-based line in the source text; 0 when the set did not come from text.
+        column: 1-based column in the source text; 0 when unknown.
+    """
+
+    severity: Severity
+    field_path: str
+    message: str
+    line: int = 0
+    column: int = 0
+
+
+def has_errors(findings: tuple[Finding, ...]) -> bool:
+    """Say whether any finding keeps the policy set from being used.
+
+    Args:
+        findings: Findings of one policy set, in any order.
+
+    Returns:
+        True when at least one finding is an error.
+    """
+    return any(finding.severity is Severity.ERROR for finding in findings)
+
+
+def quoted(text: str) -> str:
+    """Quote a value in a message.
+
+    Args:
+        text: What the author wrote, of any length.
+
+    Returns:
+        Its first `MAX_QUOTED_CHARACTERS` characters in quotes, escaped; ``...`` stands for the rest.
+    """
+    return repr(text) if len(text) <= MAX_QUOTED_CHARACTERS else repr(text[:MAX_QUOTED_CHARACTERS]) + "..."

@@ -1,0 +1,219 @@
+"""Route policies: what a platform team prefers, in its own words, and the models it assigns.
+
+A policy set is an ordered list of Domain-Action policies (Arch-Router paper, section 3). It is immutable;
+its revision is a digest of its meaning, so two files that differ only in layout or comments share a revision.
+"""
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from archrouter.domain.findings import Finding, Severity, quoted
+
+NO_MATCH_ID = "other"
+"""The answer reserved for "no policy fits"; Arch-Router was trained with this word (paper, section 4.2)."""
+
+MAX_ROUTES = 512
+MAX_ROUTE_ID_CHARACTERS = 64
+MAX_DESCRIPTION_CHARACTERS = 2_000
+
+_POLICY_SET_ID = re.compile(r"[a-z0-9-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelTarget:
+    """A model a route may be assigned to. Opaque to the router: it never calls it.
+
+    Attributes:
+        model: The caller's name of the model, e.g. ``provider/model``.
+        parameters_json: Canonical JSON object, handed back to the caller unchanged.
+    """
+
+    model: str
+    parameters_json: str = "{}"
+
+
+@dataclass(frozen=True, slots=True)
+class RoutePolicy:
+    """One Domain-Action policy.
+
+    Attributes:
+        id: The string the model must answer; unique in the set, NFC, 1-64 characters, never ``other``.
+        domain: Subject area, e.g. ``programming``.
+        action: Operation asked for, e.g. ``bug_fixing``; empty for a policy that covers the whole domain.
+        description: When this route is meant, in the policy author's words.
+        models: Assigned models, best first; never empty.
+        min_confidence: Own threshold in [0, 1]; None inherits the set's.
+    """
+
+    id: str
+    domain: str
+    action: str
+    description: str
+    models: tuple[ModelTarget, ...]
+    min_confidence: float | None = None
+
+    @property
+    def covers_domain(self) -> bool:
+        """Whether this is a domain-level policy, which catches what no action of the domain fits."""
+        return bool(self.domain) and not self.action
+
+
+@dataclass(frozen=True)
+class PolicySet:
+    """A named, ordered collection of route policies.
+
+    Attributes:
+        id: Name of the set, ``[a-z0-9-]{1,64}``.
+        description: What the set is for; people read it, the model does not.
+        routes: At least one policy; the order is part of the prompt and breaks ties.
+        fallback_models: Models for requests that no policy matches, best first; never empty.
+        min_confidence: Threshold in [0, 1] for routes without their own; None leaves it to the server.
+    """
+
+    id: str
+    description: str
+    routes: tuple[RoutePolicy, ...]
+    fallback_models: tuple[ModelTarget, ...]
+    min_confidence: float | None = None
+    _by_id: dict[str, RoutePolicy] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Index the routes, because decisions look them up by id."""
+        object.__setattr__(self, "_by_id", {route.id: route for route in self.routes})
+
+    def route(self, route_id: str) -> RoutePolicy | None:
+        """Look up a route.
+
+        Args:
+            route_id: Id as the model answers it.
+
+        Returns:
+            The policy, or None when the set has no such route.
+        """
+        return self._by_id.get(route_id)
+
+    @cached_property
+    def revision(self) -> str:
+        """SHA-256 over the canonical form, as ``sha256:<64 hex digits>``."""
+        canonical = json.dumps(_canonical(self), ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+        return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def derive_route_id(domain: str, action: str) -> str:
+    """Name a route whose author gave no id.
+
+    Args:
+        domain: Subject area; may be empty only when ``action`` is not.
+        action: Operation; empty for a domain-level policy.
+
+    Returns:
+        ``<domain>_<action>``, or the one that is not empty.
+    """
+    return "_".join(part for part in (domain, action) if part)
+
+
+def check_policy_set(policy_set: PolicySet) -> tuple[Finding, ...]:
+    """Find every broken rule of a policy set.
+
+    Args:
+        policy_set: The set as its author wrote it; any value is allowed.
+
+    Returns:
+        Findings in the order of the fields, empty when the set may be used. O(total characters).
+    """
+    return tuple(_set_findings(policy_set)) + tuple(
+        finding for index, route in enumerate(policy_set.routes) for finding in _route_findings(index, route)
+    )
+
+
+def _error(field_path: str, message: str) -> Finding:
+    return Finding(Severity.ERROR, field_path, message)
+
+
+def _set_findings(policy_set: PolicySet) -> Iterator[Finding]:
+    if not _POLICY_SET_ID.fullmatch(policy_set.id):
+        yield _error(
+            "policy_set", f"{quoted(policy_set.id)} is not a valid name; use 1-64 of the characters a-z, 0-9 and '-'"
+        )
+    if not policy_set.routes:
+        yield _error("routes", "the set has no route; write at least one policy")
+    if len(policy_set.routes) > MAX_ROUTES:
+        yield _error("routes", f"{len(policy_set.routes)} routes exceed the limit of {MAX_ROUTES}; split the set")
+    if not policy_set.fallback_models:
+        yield _error("fallback", "no fallback model; name at least one for requests that no policy matches")
+    yield from _threshold_findings("min_confidence", policy_set.min_confidence)
+    for model_index, target in enumerate(policy_set.fallback_models):
+        yield from _target_findings(f"fallback[{model_index}]", target)
+    counts = Counter(route.id for route in policy_set.routes)
+    for index, route in enumerate(policy_set.routes):
+        if counts[route.id] > 1:
+            yield _error(f"routes[{index}].id", f"{quoted(route.id)} names {counts[route.id]} routes; ids are unique")
+
+
+def _route_findings(index: int, route: RoutePolicy) -> Iterator[Finding]:
+    path = f"routes[{index}]"
+    yield from _id_findings(f"{path}.id", route.id)
+    if not route.description.strip():
+        yield _error(f"{path}.description", "is empty; the model reads it, so say when this route is meant")
+    if len(route.description) > MAX_DESCRIPTION_CHARACTERS:
+        yield _error(
+            f"{path}.description",
+            f"has {len(route.description)} characters, more than {MAX_DESCRIPTION_CHARACTERS}; shorten it",
+        )
+    if not route.models:
+        yield _error(f"{path}.models", "names no model; assign at least one")
+    for model_index, target in enumerate(route.models):
+        yield from _target_findings(f"{path}.models[{model_index}]", target)
+    yield from _threshold_findings(f"{path}.min_confidence", route.min_confidence)
+
+
+def _id_findings(field_path: str, route_id: str) -> Iterator[Finding]:
+    if not 1 <= len(route_id) <= MAX_ROUTE_ID_CHARACTERS:
+        limits = f"use 1 to {MAX_ROUTE_ID_CHARACTERS}"
+        yield _error(field_path, f"{quoted(route_id)} has {len(route_id)} characters; {limits}")
+    if route_id == NO_MATCH_ID:
+        yield _error(field_path, f"{NO_MATCH_ID!r} is reserved for requests no policy matches; choose another id")
+    if not unicodedata.is_normalized("NFC", route_id):
+        yield _error(field_path, f"{quoted(route_id)} is not in Unicode NFC; normalise it")
+    if route_id != route_id.strip() or not route_id.isprintable():
+        yield _error(field_path, f"{quoted(route_id)} has outer spaces or control characters; remove them")
+
+
+def _target_findings(field_path: str, target: ModelTarget) -> Iterator[Finding]:
+    if not target.model.strip():
+        yield _error(f"{field_path}.model", "is empty; name the model the caller should use")
+
+
+def _threshold_findings(field_path: str, threshold: float | None) -> Iterator[Finding]:
+    if threshold is not None and not 0.0 <= threshold <= 1.0:
+        yield _error(field_path, f"{threshold} is outside [0, 1]; confidence is a probability")
+
+
+def _canonical(policy_set: PolicySet) -> dict[str, object]:
+    return {
+        "id": policy_set.id,
+        "description": policy_set.description,
+        "min_confidence": policy_set.min_confidence,
+        "fallback_models": [_canonical_target(target) for target in policy_set.fallback_models],
+        "routes": [
+            {
+                "id": route.id,
+                "domain": route.domain,
+                "action": route.action,
+                "description": route.description,
+                "min_confidence": route.min_confidence,
+                "models": [_canonical_target(target) for target in route.models],
+            }
+            for route in policy_set.routes
+        ],
+    }
+
+
+def _canonical_target(target: ModelTarget) -> dict[str, object]:
+    return {"model": target.model, "parameters": json.loads(target.parameters_json)}

@@ -1,0 +1,91 @@
+"""What makes a valid policy set hard to route by, for any router: it reads nothing but ids and descriptions.
+
+Overlapping and vague descriptions make the choice between routes arbitrary (Arch-Router paper, limitations). The
+measures here are deliberately crude word counts: they need no model and their verdict can be checked by eye.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from archrouter.domain.findings import Finding, Severity, quoted
+from archrouter.domain.policy import PolicySet, RoutePolicy
+
+NEAR_SIMILARITY = 0.6
+"""Share of common words from which two descriptions nearly coincide; 1 is the same set of words."""
+
+MIN_DESCRIPTION_WORDS = 4
+"""A description of fewer words says little more than its id."""
+
+MAX_DESCRIPTION_WORDS = 60
+"""A description is one or two sentences; every further one costs prompt tokens in each call and blurs the borders."""
+
+_STEM_CHARACTERS = 5
+"""Words that agree so far count as one: `refactoring` and `refactor`, `summary` and `summarise`."""
+
+_UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+"""Scripts written without spaces, from Thai to Han: there each character counts as a word."""
+
+_WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
+_CASE_BORDER = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+def lint_policy_set(policy_set: PolicySet) -> tuple[Finding, ...]:
+    """Find what will confuse any router.
+
+    The similarity of two descriptions is the Jaccard index of their words: how many words both have, by how many
+    either has. Case does not count, and of a word only its first `_STEM_CHARACTERS` characters do.
+
+    Args:
+        policy_set: A valid set.
+
+    Returns:
+        Warnings in the order of the routes, at most four each. Every route is compared with all before it: O(routes²).
+    """
+    first_with: dict[tuple[str, str], str] = {}
+    stems_before: list[tuple[RoutePolicy, frozenset[str]]] = []
+    findings: list[Finding] = []
+    for index, route in enumerate(policy_set.routes):
+        stems = _stems(route.description)
+        warnings = (*_wording(route, stems), *_likeness(stems, stems_before), *_place(route, first_with))
+        findings.extend(Finding(Severity.WARNING, f"routes[{index}].{field}", text) for field, text in warnings)
+        stems_before.append((route, stems))
+        first_with.setdefault((route.domain, route.action), route.id)
+    return tuple(findings)
+
+
+def _wording(route: RoutePolicy, stems: frozenset[str]) -> Iterator[tuple[str, str]]:
+    """Judge one route by itself; yields field and message."""
+    if not stems & _stems(_CASE_BORDER.sub(" ", route.id)):
+        yield "id", f"{quoted(route.id)} shares no word with its description; let the description repeat the id's words"
+    count = len(_WORD.findall(route.description))
+    if count < MIN_DESCRIPTION_WORDS:
+        yield "description", f"has {count} words; write {MIN_DESCRIPTION_WORDS} or more, naming what users ask for"
+    if count > MAX_DESCRIPTION_WORDS:
+        yield "description", f"has {count} words; {MAX_DESCRIPTION_WORDS} or fewer are enough to say what is meant"
+
+
+def _likeness(stems: frozenset[str], before: Sequence[tuple[RoutePolicy, frozenset[str]]]) -> Iterator[tuple[str, str]]:
+    """Compare a description with the earlier ones; only the likest of them is worth naming."""
+    likest = max(before, key=lambda other: _similarity(stems, other[1]), default=None)
+    if likest is not None and _similarity(stems, likest[1]) >= NEAR_SIMILARITY:
+        similarity = f"{_similarity(stems, likest[1]):.0%}"
+        yield (
+            "description",
+            f"shares {similarity} of its words with that of {quoted(likest[0].id)}; say what tells the two apart",
+        )
+
+
+def _place(route: RoutePolicy, first_with: Mapping[tuple[str, str], str]) -> Iterator[tuple[str, str]]:
+    """Compare domain and action with those of the earlier routes."""
+    first = first_with.get((route.domain, route.action))
+    if first is not None and (route.domain or route.action):
+        field = "action" if route.action else "domain"
+        yield field, f"{quoted(first)} has the same domain and action; make them differ, or merge the two routes"
+
+
+def _similarity(one: frozenset[str], other: frozenset[str]) -> float:
+    return len(one & other) / max(1, len(one | other))
+
+
+def _stems(text: str) -> frozenset[str]:
+    return frozenset(word[:_STEM_CHARACTERS] for word in _WORD.findall(text.casefold()))

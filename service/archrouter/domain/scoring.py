@@ -1,0 +1,113 @@
+"""What a backend is asked and what it answers, free of tensors and transport."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from archrouter.domain.calibration import Calibration
+from archrouter.domain.conversation import Conversation
+from archrouter.domain.policy import PolicySet
+from archrouter.domain.posterior import Posterior
+
+
+class Tier(Enum):
+    """Which kind of model decided."""
+
+    ENGINE = "engine"
+    COMPACT = "compact"
+
+
+class Overflow(Enum):
+    """What to do with a conversation that exceeds the model's token budget."""
+
+    TRUNCATE = "truncate"
+    REJECT = "reject"
+
+
+@dataclass(frozen=True, slots=True)
+class BackendProfile:
+    """Facts about the model behind a backend, read from the inference server.
+
+    Attributes:
+        tier: Kind of model.
+        model_version: Digest of the model's files, ``sha256:<64 hex digits>``.
+        tokenizer_digest: Digest of the tokenizer, same form.
+        prompt_template_version: Digest of the prompt template; empty for a model that reads no prompt.
+        max_prompt_token_count: Tokens the model reads at most, > 0.
+        calibration: What turns its posterior into probabilities.
+    """
+
+    tier: Tier
+    model_version: str
+    tokenizer_digest: str
+    prompt_template_version: str
+    max_prompt_token_count: int
+    calibration: Calibration = field(default_factory=Calibration)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringRequest:
+    """One question to a backend.
+
+    Attributes:
+        policy_set: The candidates, in order.
+        conversation: What they are matched against.
+        overflow: What to do when the conversation is too long.
+    """
+
+    policy_set: PolicySet
+    conversation: Conversation
+    overflow: Overflow = Overflow.TRUNCATE
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one decision cost, in counts >= 0.
+
+    Attributes:
+        prompt_token_count: Tokens the model was given.
+        engine_call_count: Calls to the inference server.
+        cached_token_count: Prompt tokens whose computation was reused.
+        dropped_message_count: Messages left out because the conversation was too long.
+        dropped_token_count: Tokens left out for the same reason.
+    """
+
+    prompt_token_count: int = 0
+    engine_call_count: int = 0
+    cached_token_count: int = 0
+    dropped_message_count: int = 0
+    dropped_token_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StageTimes:
+    """Where a backend spent its time, in seconds >= 0.
+
+    Attributes:
+        tokenize_s: Turning text into the model's input.
+        queue_s: Waiting in the inference server, where it reports it.
+        inference_s: The rest of the inference calls.
+    """
+
+    tokenize_s: float = 0.0
+    queue_s: float = 0.0
+    inference_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """A backend's answer.
+
+    Attributes:
+        posterior: Over the N routes in order and no match, [N + 1].
+        profile: The model that answered.
+        usage: What it cost.
+        times: Where the time went.
+        on_trie_mass: Share in [0, 1] of the model's next-token mass that fell on candidates; 1 for a model that can
+            answer nothing else.
+    """
+
+    posterior: Posterior
+    profile: BackendProfile
+    usage: Usage
+    times: StageTimes
+    on_trie_mass: float = 1.0

@@ -1,0 +1,113 @@
+"""Two runs over the same dataset, side by side. Pure."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from archrouter.evaluation.significance import Judged, Paired, holm, paired
+from archrouter.evaluation.turns import ScoredTurn, all_right, conversations_of, multi_turn, spans
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedGroup:
+    """One line of a comparison.
+
+    Attributes:
+        name: What is compared: a unit, a scenario or a setting.
+        paired: The counts.
+        p_value: Of the exact McNemar test, in [0, 1]; for scenarios and settings adjusted by Holm's method for there
+            being several of them.
+    """
+
+    name: str
+    paired: Paired
+    p_value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two runs.
+
+    Attributes:
+        turn_count: Turns with a prediction in at least one of the runs; the others are left out.
+        only_first_count: Turns with a prediction in the first run only; they count as wrong in the second.
+        only_second_count: The other way round.
+        changed_count: Turns whose decision differs, of those that have one in both.
+        units: All turns; then spans and conversations of the settings with multi-turn conversations, if there are any.
+        scenarios: Turns by scenario.
+        settings: Turns by setting.
+    """
+
+    turn_count: int
+    only_first_count: int
+    only_second_count: int
+    changed_count: int
+    units: tuple[ComparedGroup, ...]
+    scenarios: tuple[ComparedGroup, ...]
+    settings: tuple[ComparedGroup, ...]
+
+
+Pair = tuple[ScoredTurn, ScoredTurn]
+
+
+def compare(first: Sequence[ScoredTurn], second: Sequence[ScoredTurn]) -> Comparison | None:
+    """Compare two runs.
+
+    Args:
+        first: A run; the turns of a conversation follow each other.
+        second: Another run: the same turns in the same order.
+
+    Returns:
+        The comparison; None when neither run has a prediction.
+    """
+    asked = [
+        (one, other)
+        for one, other in zip(first, second, strict=True)
+        if one.predicted is not None or other.predicted is not None
+    ]
+    if not asked:
+        return None
+    return Comparison(
+        turn_count=len(asked),
+        only_first_count=sum(other.predicted is None for _, other in asked),
+        only_second_count=sum(one.predicted is None for one, _ in asked),
+        changed_count=sum(
+            None not in (one.predicted, other.predicted) and one.predicted != other.predicted for one, other in asked
+        ),
+        units=_units(asked),
+        scenarios=_groups(asked, lambda turn: turn.scenario.value),
+        settings=_groups(asked, lambda turn: turn.setting),
+    )
+
+
+def _units(pairs: Sequence[Pair]) -> tuple[ComparedGroup, ...]:
+    first, second = ([pair[run] for pair in pairs] for run in (0, 1))
+    units = {"turn": _turns(pairs)}
+    several = multi_turn(first), multi_turn(second)
+    if several[0]:
+        conversations = list(zip(conversations_of(several[0]), conversations_of(several[1]), strict=True))
+        units["span"] = paired(
+            [
+                [(all_right(ours), all_right(theirs)) for ours, theirs in zip(spans(one), spans(other), strict=True)]
+                for one, other in conversations
+            ]
+        )
+        units["conversation"] = paired([[(all_right(one), all_right(other))] for one, other in conversations])
+    return tuple(ComparedGroup(name, figures, figures.p_value) for name, figures in units.items())
+
+
+def _groups(pairs: Sequence[Pair], name_of: Callable[[ScoredTurn], str]) -> tuple[ComparedGroup, ...]:
+    grouped: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        grouped.setdefault(name_of(pair[0]), []).append(pair)
+    figures = [_turns(group) for group in grouped.values()]
+    adjusted = holm([one.p_value for one in figures])
+    return tuple(
+        ComparedGroup(name, one, p_value) for name, one, p_value in zip(grouped, figures, adjusted, strict=True)
+    )
+
+
+def _turns(pairs: Iterable[Pair]) -> Paired:
+    conversations: dict[str, list[Judged]] = {}
+    for one, other in pairs:
+        conversations.setdefault(one.conversation_id, []).append((one.is_right, other.is_right))
+    return paired(conversations.values())

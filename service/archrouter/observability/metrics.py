@@ -1,0 +1,211 @@
+"""Prometheus metrics: every name, help text, bucket and label value in one place.
+
+Label values come from the constants here, from the API's descriptors or from the loaded configuration, never from
+requests, so the number of series is bounded.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import grpc
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+DURATION_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+"""In seconds: from an answer out of a cache to the default deadline."""
+
+TOKEN_BUCKETS = tuple(float(2**power) for power in range(4, 16))
+"""In tokens: 16 to 32768, the context of the largest model served here (Qwen2.5-1.5B, max_position_embeddings)."""
+
+CONFIDENCE_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+
+INLINE_POLICY_SET = "inline"
+"""Label value that stands for every policy set that came with a request."""
+
+OUTCOMES = ("matched", "domain_fallback", "no_match", "low_confidence")
+STAGES = ("tokenize", "queue", "inference")
+GRPC_CODES = tuple(code.name for code in grpc.StatusCode)
+RELOAD_RESULTS = ("success", "failure")
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionMeasurements:
+    """What one decision adds to the metrics.
+
+    Attributes:
+        policy_set: Id of the loaded set that decided, or `INLINE_POLICY_SET`.
+        outcome: One of `OUTCOMES`.
+        confidence: In [0, 1].
+        prompt_token_count: Tokens the model was given.
+        truncated: Whether a part of the conversation was not read.
+        stage_durations_s: Seconds by stage, keys out of `STAGES`; a stage that was not measured is left out.
+    """
+
+    policy_set: str
+    outcome: str
+    confidence: float
+    prompt_token_count: int
+    truncated: bool
+    stage_durations_s: Mapping[str, float]
+
+
+class Metrics:
+    """All metrics of one process. Made once per registry, because a registry refuses a name it has."""
+
+    def __init__(self, registry: CollectorRegistry, *, version: str) -> None:
+        """Register every metric.
+
+        Args:
+            registry: What ``/metrics`` serves.
+            version: Release of the service.
+        """
+        self._start_rpc_metrics(registry)
+        self._start_decision_metrics(registry)
+        self._start_operation_metrics(registry)
+        build_info = Gauge(
+            "archrouter_build_info", "Always 1; what runs is in the labels.", ("version",), registry=registry
+        )
+        build_info.labels(version).set(1)
+
+    def _start_rpc_metrics(self, registry: CollectorRegistry) -> None:
+        labels = ("rpc_service", "rpc_method")
+        self._rpc_requests = Counter(
+            "archrouter_rpc_requests_total",
+            "Completed calls of the API by gRPC status code.",
+            (*labels, "grpc_code"),
+            registry=registry,
+        )
+        self._rpc_duration = Histogram(
+            "archrouter_rpc_duration_seconds",
+            "Time from a call's arrival to its status.",
+            labels,
+            buckets=DURATION_BUCKETS_S,
+            registry=registry,
+        )
+        self._rpc_in_flight = Gauge(
+            "archrouter_rpc_in_flight_requests", "Calls of the API that are being answered.", registry=registry
+        )
+
+    def _start_decision_metrics(self, registry: CollectorRegistry) -> None:
+        self._decisions = Counter(
+            "archrouter_decisions_total", "Decisions by outcome.", ("policy_set", "outcome"), registry=registry
+        )
+        self._confidence = Histogram(
+            "archrouter_decision_confidence_ratio",
+            "Calibrated confidence of decisions; comparable within a policy set only.",
+            ("policy_set",),
+            buckets=CONFIDENCE_BUCKETS,
+            registry=registry,
+        )
+        self._stage_duration = Histogram(
+            "archrouter_stage_duration_seconds",
+            "Time a decision spent in one stage.",
+            ("stage",),
+            buckets=DURATION_BUCKETS_S,
+            registry=registry,
+        )
+        self._prompt_tokens = Histogram(
+            "archrouter_prompt_tokens",
+            "Tokens the model read for a decision.",
+            buckets=TOKEN_BUCKETS,
+            registry=registry,
+        )
+        self._truncations = Counter(
+            "archrouter_truncations_total", "Decisions on a conversation that was not read whole.", registry=registry
+        )
+        for stage in STAGES:
+            self._stage_duration.labels(stage)
+
+    def _start_operation_metrics(self, registry: CollectorRegistry) -> None:
+        self._backend_requests = Counter(
+            "archrouter_backend_requests_total",
+            "Completed calls to the inference server by gRPC status code.",
+            ("code",),
+            registry=registry,
+        )
+        self._policy_reloads = Counter(
+            "archrouter_policy_reloads_total",
+            "Loads of the policy files; a failure is a load with at least one rejected file.",
+            ("result",),
+            registry=registry,
+        )
+        self._last_reload_success = Gauge(
+            "archrouter_policy_last_reload_success_timestamp_seconds",
+            "Unix time of the latest load without a rejected file.",
+            registry=registry,
+        )
+        for code in GRPC_CODES:
+            self._backend_requests.labels(code)
+        for result in RELOAD_RESULTS:
+            self._policy_reloads.labels(result)
+
+    def start_rpc_series(self, methods: Iterable[tuple[str, str]]) -> None:
+        """Start the series of the API's methods at 0, so that a first error is an increase.
+
+        Args:
+            methods: Pairs of service and method name.
+        """
+        for rpc_service, rpc_method in methods:
+            self._rpc_duration.labels(rpc_service, rpc_method)
+            for code in GRPC_CODES:
+                self._rpc_requests.labels(rpc_service, rpc_method, code)
+
+    def start_policy_set_series(self, policy_set_ids: Iterable[str]) -> None:
+        """Start the series of loaded policy sets at 0; harmless for those that have started.
+
+        Args:
+            policy_set_ids: Ids of loaded sets, and `INLINE_POLICY_SET` where inline sets are accepted.
+        """
+        for policy_set_id in policy_set_ids:
+            self._confidence.labels(policy_set_id)
+            for outcome in OUTCOMES:
+                self._decisions.labels(policy_set_id, outcome)
+
+    def count_rpc_start(self) -> None:
+        """Count a call that has arrived."""
+        self._rpc_in_flight.inc()
+
+    def count_rpc_end(self, *, rpc_service: str, rpc_method: str, grpc_code: str, duration_s: float) -> None:
+        """Count a call that has its status.
+
+        Args:
+            rpc_service: Full service name.
+            rpc_method: Method name.
+            grpc_code: One of `GRPC_CODES`.
+            duration_s: Seconds since its arrival.
+        """
+        self._rpc_in_flight.dec()
+        self._rpc_requests.labels(rpc_service, rpc_method, grpc_code).inc()
+        self._rpc_duration.labels(rpc_service, rpc_method).observe(duration_s)
+
+    def count_decision(self, measurements: DecisionMeasurements) -> None:
+        """Count a decision.
+
+        Args:
+            measurements: What is known about it.
+        """
+        self._decisions.labels(measurements.policy_set, measurements.outcome).inc()
+        self._confidence.labels(measurements.policy_set).observe(measurements.confidence)
+        self._prompt_tokens.observe(measurements.prompt_token_count)
+        if measurements.truncated:
+            self._truncations.inc()
+        for stage, duration_s in measurements.stage_durations_s.items():
+            self._stage_duration.labels(stage).observe(duration_s)
+
+    def count_backend_request(self, code: str) -> None:
+        """Count a call to the inference server.
+
+        Args:
+            code: gRPC code name; what is none of `GRPC_CODES` counts as UNKNOWN.
+        """
+        self._backend_requests.labels(code if code in GRPC_CODES else grpc.StatusCode.UNKNOWN.name).inc()
+
+    def count_policy_reload(self, *, rejected_count: int, unix_time_s: float) -> None:
+        """Count a load of the policy files.
+
+        Args:
+            rejected_count: Files of that load without a usable policy set, >= 0.
+            unix_time_s: When it happened, in seconds since the epoch.
+        """
+        self._policy_reloads.labels("failure" if rejected_count else "success").inc()
+        if not rejected_count:
+            self._last_reload_success.set(unix_time_s)

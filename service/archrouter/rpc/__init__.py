@@ -1,0 +1,1 @@
+"""The gRPC edge: servicers, interceptors, and the server that holds them."""

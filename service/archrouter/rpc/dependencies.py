@@ -1,0 +1,59 @@
+"""What the gRPC edge is built from."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from archrouter.application.limits import RequestLimits
+from archrouter.application.policy_store import PolicySnapshot, PolicyStore
+from archrouter.application.ports import Clock
+from archrouter.application.router import Router
+from archrouter.config import PoliciesSettings, RoutingSettings, ServerSettings
+from archrouter.domain.findings import Finding
+from archrouter.domain.policy import PolicySet
+from archrouter.domain.scoring import BackendProfile
+from archrouter.observability.metrics import Metrics
+from archrouter.rpc.credentials import Credentials
+from archrouter.rpc.decision_ids import new_decision_id
+from archrouter.rpc.health import Health
+
+PolicyTextParser = Callable[[str], tuple[PolicySet | None, tuple[Finding, ...]]]
+"""Reads the text of a policy file: the set, None when it is not valid, and the findings. Never raises for the text."""
+
+
+@dataclass(frozen=True, slots=True)
+class RpcDependencies:
+    """Everything the servicers and interceptors need.
+
+    Attributes:
+        server: How to listen.
+        policies: Which policy features are served.
+        routing: Defaults of a decision.
+        limits: Bounds of a request.
+        router: Makes decisions.
+        store: Loaded policy sets.
+        clock: The service's time.
+        metrics: Where calls and decisions are counted.
+        health: State of the components.
+        profile: Gives the model behind the router; None while it has not answered yet.
+        parse_policy_text: Reads policy files.
+        reload_policies: Loads the policy files anew and returns what serves then.
+        version: Release of the service.
+        credentials: Accepted tokens; None for an open server.
+        new_decision_id: Makes decision ids.
+    """
+
+    server: ServerSettings
+    policies: PoliciesSettings
+    routing: RoutingSettings
+    limits: RequestLimits
+    router: Router
+    store: PolicyStore
+    clock: Clock
+    metrics: Metrics
+    health: Health
+    profile: Callable[[], BackendProfile | None]
+    parse_policy_text: PolicyTextParser
+    reload_policies: Callable[[], Awaitable[PolicySnapshot]]
+    version: str
+    credentials: Credentials | None = None
+    new_decision_id: Callable[[], str] = new_decision_id

@@ -1,0 +1,122 @@
+"""grpc.health.v1: which service would answer now.
+
+The servicer is this project's own, in few lines, because the one of grpcio-health-checking forgets the other watchers
+of a service when one of them leaves, and because its watch streams would hold up every shutdown for the whole grace.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from enum import Enum
+from types import MappingProxyType
+
+from grpc import StatusCode, aio
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+
+
+class Component(Enum):
+    """What a service needs in order to answer."""
+
+    MODEL = "model"
+    POLICIES = "policies"
+
+
+WHOLE_SERVER = ""
+"""The service name that stands for the server as a whole."""
+
+COMPONENTS_OF_SERVICE: Mapping[str, frozenset[Component]] = MappingProxyType(
+    {
+        WHOLE_SERVER: frozenset(Component),
+        "archrouter.v1.RoutingService": frozenset(Component),
+        "archrouter.v1.PolicyService": frozenset({Component.POLICIES}),
+    }
+)
+
+
+class Health:
+    """The state of the components, and the health service that tells it.
+
+    Nothing serves before its components are reported ready, nor after `drain`. For one event loop; not thread-safe.
+    """
+
+    def __init__(self) -> None:
+        """Start with nothing ready."""
+        self._ready: set[Component] = set()
+        self._draining = False
+        self._closed = False
+        self._changed = asyncio.Event()
+
+    def set_ready(self, component: Component, *, ready: bool) -> None:
+        """Report a component.
+
+        Args:
+            component: Which one.
+            ready: Whether it would do its part now.
+        """
+        (self._ready.add if ready else self._ready.discard)(component)
+        self._notify()
+
+    def drain(self) -> None:
+        """Report every service as NOT_SERVING from now on. Calls are still answered until load balancers take note."""
+        self._draining = True
+        self._notify()
+
+    def close(self) -> None:
+        """Take no further call: admission refuses it from now on.
+
+        Watch streams end, because they would otherwise outlast the calls that a shutdown waits for.
+        """
+        self._draining = True
+        self._closed = True
+        self._notify()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the process takes no further call."""
+        return self._closed
+
+    def is_serving(self, service: str) -> bool | None:
+        """Say whether a service would answer.
+
+        Args:
+            service: Full service name, or `WHOLE_SERVER`.
+
+        Returns:
+            None for a service this server does not have.
+        """
+        needed = COMPONENTS_OF_SERVICE.get(service)
+        return None if needed is None else not self._draining and needed <= self._ready
+
+    async def Check(  # noqa: N802  # named by the health protocol
+        self, request: HealthCheckRequest, context: aio.ServicerContext[HealthCheckRequest, HealthCheckResponse]
+    ) -> HealthCheckResponse:
+        """Answer once; NOT_FOUND for a service this server does not have."""
+        serving = self.is_serving(request.service)
+        if serving is None:
+            await context.abort(StatusCode.NOT_FOUND, "unknown service")
+        return _response(serving=serving)
+
+    async def Watch(  # noqa: N802  # named by the health protocol
+        self, request: HealthCheckRequest, context: aio.ServicerContext[HealthCheckRequest, HealthCheckResponse]
+    ) -> AsyncIterator[HealthCheckResponse]:
+        """Answer now and at each change, until the caller leaves or the server stops."""
+        del context
+        last: HealthCheckResponse | None = None
+        while True:
+            changed = self._changed
+            response = _response(serving=self.is_serving(request.service))
+            if response != last:
+                yield response
+                last = response
+            if self._closed:
+                return
+            await changed.wait()
+
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+def _response(*, serving: bool | None) -> HealthCheckResponse:
+    if serving is None:
+        return HealthCheckResponse(status=HealthCheckResponse.SERVICE_UNKNOWN)
+    return HealthCheckResponse(status=HealthCheckResponse.SERVING if serving else HealthCheckResponse.NOT_SERVING)

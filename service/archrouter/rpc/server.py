@@ -1,0 +1,97 @@
+"""Builds the gRPC server from its parts."""
+
+from pathlib import Path
+
+import grpc
+from grpc import aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from archrouter import v1
+from archrouter.config import ServerSettings
+from archrouter.rpc.dependencies import RpcDependencies
+from archrouter.rpc.interceptors.admission import AdmissionInterceptor
+from archrouter.rpc.interceptors.auth import REQUIRED_SCOPES, AuthInterceptor
+from archrouter.rpc.interceptors.deadline import DeadlineInterceptor
+from archrouter.rpc.interceptors.errors import ErrorInterceptor
+from archrouter.rpc.interceptors.logging import LoggingInterceptor
+from archrouter.rpc.interceptors.metrics import MetricsInterceptor
+from archrouter.rpc.policy_servicer import PolicyServicer
+from archrouter.rpc.reflection import add_reflection
+from archrouter.rpc.routing_servicer import RoutingServicer
+
+_HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+_API_SERVICES = sorted({method.rpc_service for method in REQUIRED_SCOPES})
+
+
+def build_server(dependencies: RpcDependencies) -> tuple[aio.Server, int]:
+    """Build a server that is bound to its address and has not started.
+
+    To stop it without failing a call: `Health.drain`, wait until load balancers take note, `Health.close`,
+    ``server.stop`` with a grace.
+
+    Args:
+        dependencies: What it is built from.
+
+    Returns:
+        The server, and the TCP port it is bound to.
+
+    Raises:
+        OSError: When the address cannot be bound, or a TLS file cannot be read.
+        ValueError: When only one of the two TLS files is configured.
+    """
+    settings = dependencies.server
+    interceptors = (
+        MetricsInterceptor(dependencies.metrics, dependencies.clock),
+        LoggingInterceptor(dependencies.clock, dependencies.new_decision_id),
+        ErrorInterceptor(),
+        AuthInterceptor(dependencies.credentials),
+        AdmissionInterceptor(settings.max_concurrent_calls, dependencies.health),
+        DeadlineInterceptor(dependencies.clock, dependencies.routing.default_deadline_s),
+    )
+    server = aio.server(interceptors=interceptors, options=server_options(settings))
+    v1.add_RoutingServiceServicer_to_server(RoutingServicer(dependencies), server)
+    v1.add_PolicyServiceServicer_to_server(PolicyServicer(dependencies), server)
+    health_pb2_grpc.add_HealthServicer_to_server(dependencies.health, server)
+    if settings.reflection_enabled:
+        add_reflection(server, (*_API_SERVICES, _HEALTH_SERVICE))
+    dependencies.metrics.start_rpc_series((method.rpc_service, method.rpc_method) for method in REQUIRED_SCOPES)
+    return server, _bind(server, settings)
+
+
+def server_options(settings: ServerSettings) -> tuple[tuple[str, int], ...]:
+    """List the options of the C core.
+
+    Args:
+        settings: How to listen.
+
+    Returns:
+        Channel arguments by name; times in milliseconds.
+    """
+    return (
+        ("grpc.max_receive_message_length", settings.max_receive_bytes),
+        ("grpc.max_connection_age_ms", round(settings.max_connection_age_s * 1000)),
+        # A connection that ages out closes once its calls are done, or when this has passed.
+        ("grpc.max_connection_age_grace_ms", round(settings.shutdown_grace_s * 1000)),
+        ("grpc.so_reuseport", 1),  # several processes of one host share the port
+    )
+
+
+def _bind(server: aio.Server, settings: ServerSettings) -> int:
+    credentials = _tls_credentials(settings)
+    try:
+        if credentials is None:
+            return server.add_insecure_port(settings.listen)
+        return server.add_secure_port(settings.listen, credentials)
+    except RuntimeError as error:
+        msg = f"cannot listen on {settings.listen!r} (server.listen); is the address this machine's, and the port free?"
+        raise OSError(msg) from error
+
+
+def _tls_credentials(settings: ServerSettings) -> grpc.ServerCredentials | None:
+    certificate, private_key = settings.tls_certificate_file, settings.tls_private_key_file
+    if not certificate and not private_key:
+        return None
+    if not (certificate and private_key):
+        msg = "TLS needs both server.tls_certificate_file and server.tls_private_key_file; set both or none"
+        raise ValueError(msg)
+    return grpc.ssl_server_credentials([(Path(private_key).read_bytes(), Path(certificate).read_bytes())])

@@ -1,0 +1,55 @@
+"""The committed models are what their programs make. Needs the extra `build`; run with ``make test-build``."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": os.pathsep.join([str(ROOT / "build"), str(ROOT / "model_repository" / "compact_router" / "1")]),
+    "HF_HUB_OFFLINE": "1",
+}
+
+
+def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run a build program."""
+    return subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+
+
+def test_exporting_the_sentence_encoder_again_gives_the_committed_bytes() -> None:
+    """Same weights, same tools, same file."""
+    result = run("compact_router.export", "--check")
+
+    assert 0 == result.returncode, result.stderr
+
+
+def test_the_tiny_checkpoint_has_the_accuracy_it_states() -> None:
+    """The committed weights, read by transformers, score what their card says."""
+    result = run("tiny_checkpoint", "evaluate", "tests/data/tiny_checkpoint")
+
+    assert 0 == result.returncode, result.stderr
+    assert '"equals_stated": true' in result.stdout
+
+
+def test_a_checkpoint_is_converted_without_network_use(tmp_path: Path) -> None:
+    """The model builder of ONNX Runtime GenAI makes what ``archrouter bundle build`` serves and probes."""
+    result = run(
+        *("archrouter", "bundle", "build", "--checkpoint", "tests/data/tiny_checkpoint"),
+        *("--output", str(tmp_path / "bundle")),
+    )
+
+    assert 0 == result.returncode, result.stderr
+    assert "100% of 20 probes" in result.stderr
+    assert (tmp_path / "bundle" / "model" / "model.onnx").is_file()
+
+
+@pytest.mark.parametrize("program", ["compact_router.fit", "compact_router.stamp", "tiny_checkpoint"])
+def test_every_program_explains_itself(program: str) -> None:
+    """``--help`` works without data."""
+    assert 0 == run(program, "--help").returncode

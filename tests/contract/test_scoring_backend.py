@@ -1,0 +1,109 @@
+"""What every `ScoringBackend` promises, checked on each implementation."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import pytest_asyncio
+from fakes import make_set
+
+from archrouter.adapters.bundle.loader import PromptBundle
+from archrouter.adapters.fake_backend import FakeBackend
+from archrouter.adapters.triton.compact_backend import CompactBackend
+from archrouter.adapters.triton.connection import TritonConnection
+from archrouter.adapters.triton.language_model_backend import LanguageModelBackend
+from archrouter.app.bundle_build import REFERENCE_MODEL
+from archrouter.application.ports import ScoringBackend
+from archrouter.domain.conversation import Conversation, Message, Role
+from archrouter.domain.policy import ModelTarget, PolicySet, RoutePolicy
+from archrouter.domain.scoring import ScoringRequest
+
+TIMEOUT_S = 20.0
+MODELS = (ModelTarget("m"),)
+ROUTES = (
+    RoutePolicy("bug_fixing", "code", "fixing", "finding and fixing a bug", MODELS),
+    RoutePolicy("book_flight", "travel", "flight", "plane tickets and airports", MODELS),
+    RoutePolicy("find_recipe", "cooking", "recipe", "recipe for a dish", MODELS),
+)
+"""Topics that the toy language model knows too."""
+POLICIES = PolicySet("contract", "", ROUTES, MODELS)
+TRIP = Conversation.from_messages((Message(Role.USER, "two tickets for the plane to tokyo"),))
+
+
+@pytest_asyncio.fixture(params=["fake", "compact", "engine"])
+async def backend(
+    request: pytest.FixtureRequest, triton_endpoint: str, engine_endpoint: str, bundle: PromptBundle
+) -> AsyncIterator[ScoringBackend]:
+    """Give each implementation in turn, warm."""
+    made: ScoringBackend = FakeBackend()
+    if request.param == "compact":
+        made = CompactBackend(TritonConnection(triton_endpoint, max_concurrent_requests=4), "compact_router")
+    if request.param == "engine":
+        connection = TritonConnection(engine_endpoint, max_concurrent_requests=4)
+        made = LanguageModelBackend(connection, REFERENCE_MODEL, bundle)
+    await made.warm_up(timeout_s=TIMEOUT_S)
+    yield made
+    await made.close()
+
+
+async def test_posterior_covers_every_route_and_no_match(backend: ScoringBackend) -> None:
+    """One log-probability per candidate, summing to one."""
+    scoring = await backend.score(ScoringRequest(POLICIES, TRIP), timeout_s=TIMEOUT_S)
+
+    assert (4,) == scoring.posterior.log_probabilities.shape
+    assert np.exp(scoring.posterior.log_probabilities).sum() == pytest.approx(1.0, abs=1e-6)
+
+
+async def test_the_route_that_is_meant_leads(backend: ScoringBackend) -> None:
+    """An easy conversation gets its route."""
+    scoring = await backend.score(ScoringRequest(POLICIES, TRIP), timeout_s=TIMEOUT_S)
+
+    assert 1 == int(scoring.posterior.log_probabilities.argmax())
+
+
+async def test_the_same_question_gets_the_same_answer(backend: ScoringBackend) -> None:
+    """Decisions are deterministic."""
+    first = await backend.score(ScoringRequest(POLICIES, TRIP), timeout_s=TIMEOUT_S)
+    second = await backend.score(ScoringRequest(POLICIES, TRIP), timeout_s=TIMEOUT_S)
+
+    np.testing.assert_array_equal(first.posterior.log_probabilities, second.posterior.log_probabilities)
+
+
+async def test_usage_counts_calls_and_tokens(backend: ScoringBackend) -> None:
+    """A decision says what it cost."""
+    scoring = await backend.score(ScoringRequest(POLICIES, TRIP), timeout_s=TIMEOUT_S)
+
+    assert scoring.usage.engine_call_count >= 1
+    assert 0 < scoring.usage.prompt_token_count <= scoring.profile.max_prompt_token_count
+    assert 0 == scoring.usage.dropped_message_count
+
+
+async def test_profile_identifies_the_model(backend: ScoringBackend) -> None:
+    """What decided can be named and found again."""
+    profile = await backend.warm_up(timeout_s=TIMEOUT_S)
+
+    assert profile.model_version.startswith("sha256:")
+    assert profile.tokenizer_digest.startswith("sha256:")
+
+
+async def test_a_prepared_set_scores_like_an_unprepared_one(backend: ScoringBackend) -> None:
+    """Preparing saves time and changes nothing."""
+    await backend.prepare(POLICIES)
+    prepared = await backend.score(ScoringRequest(POLICIES, TRIP), timeout_s=TIMEOUT_S)
+    other = replace(POLICIES, id="never-prepared")
+    unprepared = await backend.score(ScoringRequest(other, TRIP), timeout_s=TIMEOUT_S)
+
+    np.testing.assert_array_equal(prepared.posterior.log_probabilities, unprepared.posterior.log_probabilities)
+
+
+async def test_readiness_is_said(backend: ScoringBackend) -> None:
+    """A warm backend is ready."""
+    assert await backend.is_ready(timeout_s=TIMEOUT_S)
+
+
+async def test_a_set_with_one_route_is_scored(backend: ScoringBackend) -> None:
+    """The smallest set has two candidates: its route and no match."""
+    scoring = await backend.score(ScoringRequest(make_set("one"), TRIP), timeout_s=TIMEOUT_S)
+
+    assert (2,) == scoring.posterior.log_probabilities.shape

@@ -1,0 +1,36 @@
+"""Writes the golden prompts from `cases.json` without the code under test: `json.dumps` and `str.replace` only."""
+
+import json
+from pathlib import Path
+
+HERE = Path(__file__).parent
+HEAD = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n"
+TAIL = "<|im_end|>\n<|im_start|>assistant\n"
+
+
+def dump(dialect: str, records: list[dict[str, str]]) -> str:
+    """Write a list as the model card's example code or as the reference gateway does."""
+    if dialect == "card":
+        return json.dumps(records)
+    return json.dumps(records, ensure_ascii=False, separators=(",", ":"))
+
+
+def golden(dialect: str, case: dict[str, list[list[str]]]) -> str:
+    """Write one whole prompt; cut at the second slot first, because a message of a case spells the first."""
+    template = (HERE / f"template_{dialect}.txt").read_bytes().decode()
+    routes = dump(dialect, [{"name": name, "description": text} for name, text in case["routes"]])
+    messages = dump(dialect, [{"role": role, "content": text} for role, text in case["messages"]])
+    before, after = template.split("{conversation}")
+    return HEAD + before.replace("{routes}", routes) + messages + after + TAIL
+
+
+def main() -> None:
+    """Write every case in both dialects beside this file."""
+    cases = json.loads((HERE / "cases.json").read_text(encoding="utf-8"))
+    for name, case in cases.items():
+        for dialect in ("card", "gateway"):
+            (HERE / f"{name}.{dialect}.txt").write_bytes(golden(dialect, case).encode())
+
+
+if __name__ == "__main__":
+    main()

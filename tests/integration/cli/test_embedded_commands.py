@@ -1,0 +1,154 @@
+"""Commands that start the real stack for themselves: service and Triton as child processes, and nothing left behind."""
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from benchmark_folder import write_benchmark
+
+from archrouter.cli.local_service import LocalServiceError, local_service
+
+TIMEOUT_S = 120.0
+WAIT_SCRIPT = """
+import time
+from archrouter.cli.local_service import local_service
+
+with local_service() as target:
+    print(target, flush=True)
+    time.sleep(600)
+"""
+
+
+def _processes(needle: Path) -> list[int]:
+    """List the processes of this machine whose command line names a folder."""
+    found = []
+    for cmdline in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # the process ended while we looked
+            if os.fsencode(needle) in cmdline.read_bytes():
+                found.append(int(cmdline.parent.name))
+    return found
+
+
+def _wait_for_exit(process_ids: list[int]) -> None:
+    """Wait until processes that are not our children have ended."""
+    for process_id in process_ids:
+        with contextlib.suppress(ProcessLookupError):
+            descriptor = os.pidfd_open(process_id)
+            select.select([descriptor], [], [], TIMEOUT_S)
+            os.close(descriptor)
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let everything that is started put its temporary files, and so the arguments that name them, under one folder."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    return folder
+
+
+@pytest.fixture
+def waiting_command(root: Path, run_folder: Path) -> Iterator["subprocess.Popen[str]"]:
+    """Give a process that has a ready local service and waits."""
+    del run_folder
+    process = subprocess.Popen([sys.executable, "-c", WAIT_SCRIPT], cwd=root, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("127.0.0.1:")
+    yield process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def _archrouter(root: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "archrouter", *arguments],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+
+
+def test_demo_routes_every_conversation_and_leaves_nothing(root: Path, run_folder: Path) -> None:
+    """The demo answers all conversations, exits 0, and ends every process and removes every file it made."""
+    result = _archrouter(root, "demo")
+
+    assert (0, "") == (result.returncode, result.stderr.partition("failed")[2])
+    assert "16 conversations were routed as their author expected" in result.stdout
+    assert [] == _processes(run_folder)
+    assert [] == list(run_folder.glob("archrouter-*"))
+
+
+def test_eval_measures_the_embedded_stack(root: Path, run_folder: Path, tmp_path: Path) -> None:
+    """A benchmark folder runs against the real stack: every labelled turn has a prediction."""
+    del run_folder
+    benchmark = tmp_path / "benchmark"
+    benchmark.mkdir()
+
+    result = _archrouter(root, "eval", "--embedded", "--json", str(write_benchmark(benchmark)))
+
+    assert 0 == result.returncode
+    assert {"settings": 1, "conversations": 1, "turns": 2, "failed_calls": 0} == json.loads(result.stdout)["counts"]
+
+
+def test_suites_run_against_the_embedded_stack(root: Path, run_folder: Path) -> None:
+    """The sample suites run with the policy files beside them, and each case gets a decision."""
+    del run_folder
+
+    result = _archrouter(root, "test", "--embedded", "--json", "--min-accuracy", "0", "examples/policies")
+
+    assert 0 == result.returncode
+    cases = [case for suite in json.loads(result.stdout)["suites"] for case in suite["cases"]]
+    assert len(cases) > 50
+    assert all(case["confidence"] is not None for case in cases)
+
+
+def test_local_service_that_cannot_start_shows_its_log(run_folder: Path, tmp_path: Path) -> None:
+    """A service that does not start is an error with the end of its log, in lines for people."""
+    (tmp_path / "broken.yaml").write_text("policy_set: broken\n", encoding="utf-8")
+
+    with pytest.raises(LocalServiceError) as raised, local_service(policies=tmp_path):
+        pass
+
+    assert "ended with exit code 1 before it was ready" in str(raised.value)
+    assert "policy files cannot be used: broken.yaml" in str(raised.value)
+    assert [] == list(run_folder.glob("archrouter-*"))
+
+
+def test_local_service_that_takes_too_long_is_ended(run_folder: Path) -> None:
+    """A service that is not ready in time is an error, and does not go on starting."""
+    with pytest.raises(LocalServiceError, match=r"was not ready within 0\.5 s"), local_service(start_timeout_s=0.5):
+        pass
+
+    assert [] == _processes(run_folder)
+
+
+def test_sigterm_ends_the_command_and_its_service(waiting_command: "subprocess.Popen[str]", run_folder: Path) -> None:
+    """SIGTERM unwinds like Ctrl-C: the service and Triton are stopped and their files removed before the exit."""
+    waiting_command.terminate()
+
+    assert 128 + signal.SIGTERM == waiting_command.wait(TIMEOUT_S)
+    assert [] == _processes(run_folder)
+    assert [] == list(run_folder.glob("archrouter-*"))
+
+
+def test_killed_command_takes_its_service_along(waiting_command: "subprocess.Popen[str]", run_folder: Path) -> None:
+    """A command that is killed can stop nothing any more; the kernel tells its service, which then ends in order."""
+    started = _processes(run_folder)
+
+    waiting_command.kill()
+    _wait_for_exit(started)
+
+    assert len(started) > 1
+    assert [] == _processes(run_folder)
+    assert [] == list(run_folder.glob("archrouter-triton-*"))

@@ -1,0 +1,36 @@
+"""Golden examples, and a backend over the tiny checkpoint."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from golden import Golden, golden_of
+
+from archrouter.adapters.bundle.loader import PromptBundle
+from archrouter.adapters.triton.connection import TritonConnection
+from archrouter.adapters.triton.language_model_backend import LanguageModelBackend
+from archrouter.app.bundle_build import REFERENCE_MODEL
+
+
+@pytest.fixture(scope="session")
+def golden(checkpoint: Path) -> tuple[Golden, ...]:
+    """Read the golden examples."""
+    return tuple(golden_of(json.loads(line)) for line in (checkpoint / "golden.jsonl").read_text().splitlines())
+
+
+@pytest_asyncio.fixture
+async def connection(engine_endpoint: str) -> AsyncIterator[TritonConnection]:
+    """Give a connection of the test's own loop."""
+    opened = TritonConnection(engine_endpoint, max_concurrent_requests=8)
+    yield opened
+    await opened.close()
+
+
+@pytest_asyncio.fixture
+async def backend(connection: TritonConnection, bundle: PromptBundle) -> LanguageModelBackend:
+    """Give a warm backend."""
+    made = LanguageModelBackend(connection, REFERENCE_MODEL, bundle)
+    await made.warm_up(timeout_s=60)
+    return made

@@ -1,0 +1,131 @@
+"""How a call begins and ends: admission, deadline, cancellation, listening."""
+
+import asyncio
+import socket
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc import StatusCode, aio
+from rpc_service import RpcService, ServiceOptions, eventually, running_service, user_says
+
+from archrouter import v1
+from archrouter.config import RoutingSettings, ServerSettings
+
+LISTEN = "127.0.0.1:0"
+TLS = Path(__file__).parent / "tls"
+
+
+def has_counted(service: RpcService, grpc_code: str) -> bool:
+    """Say whether the server has counted a SelectRoute that ended with a code."""
+    labels = {"rpc_service": "archrouter.v1.RoutingService", "rpc_method": "SelectRoute", "grpc_code": grpc_code}
+    return service.metric("archrouter_rpc_requests_total", **labels) == 1
+
+
+async def test_cancelled_call_stops_the_work_and_frees_its_place() -> None:
+    """A caller that gives up cancels the call to the model, and its place is free for the next caller."""
+    server = ServerSettings(listen=LISTEN, max_concurrent_calls=1)
+
+    async with running_service(ServiceOptions(server=server)) as service:
+        service.backend.gate.clear()
+        call = service.routing.SelectRoute(user_says("a refund"))
+        await service.backend.waiting.wait()
+        call.cancel()
+        await asyncio.wait_for(service.backend.cancelled.wait(), timeout=5)
+        await eventually(lambda: has_counted(service, "CANCELLED"))
+        service.backend.gate.set()
+        response = await service.routing.SelectRoute(user_says("a refund"))
+
+    assert "billing" == response.decision.route_id
+
+
+async def test_expired_deadline_stops_the_work_and_is_counted_as_such(service: RpcService) -> None:
+    """A deadline that passes while the model works cancels the work and counts as DEADLINE_EXCEEDED."""
+    service.backend.gate.clear()
+
+    with pytest.raises(aio.AioRpcError) as caught:
+        await service.routing.SelectRoute(user_says("a refund"), timeout=0.2)
+    await asyncio.wait_for(service.backend.cancelled.wait(), timeout=5)
+    await eventually(lambda: has_counted(service, "DEADLINE_EXCEEDED"))
+
+    assert StatusCode.DEADLINE_EXCEEDED == caught.value.code()
+
+
+@pytest.mark.parametrize(
+    ("timeout_s", "least_s", "most_s"),
+    [
+        pytest.param(None, 1.5, 2.0, id="no_deadline_takes_the_default"),
+        pytest.param(30.0, 1.5, 2.0, id="longer_deadline_is_capped"),
+        pytest.param(1.0, 0.5, 1.1, id="shorter_deadline_is_passed_on"),  # the wire rounds it up
+    ],
+)
+async def test_model_gets_what_is_left_of_the_deadline(timeout_s: float | None, least_s: float, most_s: float) -> None:
+    """The model gets the caller's deadline less the time spent, and never more than the server's default."""
+    async with running_service(ServiceOptions(routing=RoutingSettings(default_deadline_s=2.0))) as service:
+        await service.routing.SelectRoute(user_says("a refund"), timeout=timeout_s)
+
+    (given_s,) = service.backend.timeouts_s
+    assert least_s < given_s <= most_s
+
+
+async def test_too_large_request_is_refused_by_the_transport() -> None:
+    """A request above the size limit never reaches a handler."""
+    server = ServerSettings(listen=LISTEN, max_receive_bytes=2048)
+
+    async with running_service(ServiceOptions(server=server)) as service:
+        with pytest.raises(aio.AioRpcError) as caught:
+            await service.routing.SelectRoute(user_says("x" * 4096))
+
+    assert StatusCode.RESOURCE_EXHAUSTED == caught.value.code()
+
+
+async def test_stop_finishes_calls_in_flight(service: RpcService) -> None:
+    """A call that is being answered when the server stops is answered."""
+    service.backend.gate.clear()
+    call = service.routing.SelectRoute(user_says("a refund"))
+    await service.backend.waiting.wait()
+    service.health.close()
+    stopping = asyncio.create_task(service.server.stop(grace=30))
+    await asyncio.sleep(0.05)
+
+    service.backend.gate.set()
+
+    assert "billing" == (await call).decision.route_id
+    await stopping
+
+
+async def test_tls_serves_clients_that_trust_the_certificate() -> None:
+    """With certificate and key configured the service speaks TLS."""
+    certificate, private_key = TLS / "certificate.pem", TLS / "private_key.pem"
+    server = ServerSettings(listen=LISTEN, tls_certificate_file=str(certificate), tls_private_key_file=str(private_key))
+    trust = grpc.ssl_channel_credentials(certificate.read_bytes())
+
+    async with (
+        running_service(ServiceOptions(server=server)) as service,
+        aio.secure_channel(f"localhost:{service.port}", trust) as channel,
+    ):
+        stub: v1.RoutingServiceAsyncStub = v1.RoutingServiceStub(channel)
+        response = await stub.SelectRoute(user_says("a refund"), timeout=5)
+
+    assert "billing" == response.decision.route_id
+
+
+async def test_half_configured_tls_is_refused() -> None:
+    """A certificate without its key is an error that names both settings, not a server without TLS."""
+    server = ServerSettings(listen=LISTEN, tls_certificate_file="certificate.pem")
+
+    with pytest.raises(ValueError, match=r"server\.tls_certificate_file and server\.tls_private_key_file"):
+        async with running_service(ServiceOptions(server=server)):
+            pass
+
+
+async def test_taken_port_is_reported_with_the_setting() -> None:
+    """An address that somebody else holds is an error that names the address and the setting."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+
+        with pytest.raises(OSError, match=rf"{listen}.*server\.listen"):
+            async with running_service(ServiceOptions(server=ServerSettings(listen=listen))):
+                pass

@@ -1,0 +1,77 @@
+"""A client that knows nothing but reflection."""
+
+import asyncio
+
+import grpc
+import pytest
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.json_format import MessageToDict, ParseDict
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from grpc import StatusCode, aio
+from grpc_reflection.v1alpha import reflection_pb2
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+from rpc_service import RpcService, ServiceOptions, running_service
+
+from archrouter.config import ServerSettings
+
+API_SERVICES = {"archrouter.v1.RoutingService", "archrouter.v1.PolicyService", "grpc.health.v1.Health"}
+
+
+def route_by_reflection(port: int) -> tuple[set[str], dict[str, object]]:
+    """Ask for the services, build a request from their descriptors and send it, as grpcurl does."""
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        database = ProtoReflectionDescriptorDatabase(channel)
+        services = set(database.get_services())
+        method = (
+            DescriptorPool(database).FindServiceByName("archrouter.v1.RoutingService").methods_by_name["SelectRoute"]
+        )
+        request = ParseDict(
+            {"messages": [{"role": "ROLE_USER", "content": "a refund"}]}, GetMessageClass(method.input_type)()
+        )
+        call: grpc.UnaryUnaryMultiCallable[Message, Message] = channel.unary_unary(
+            f"/{method.containing_service.full_name}/{method.name}",
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=GetMessageClass(method.output_type).FromString,
+        )
+        return services, MessageToDict(call(request, timeout=5))
+
+
+async def test_reflection_is_all_a_client_needs(service: RpcService) -> None:
+    """A client without any generated code lists the services and gets a decision."""
+    services, response = await asyncio.to_thread(route_by_reflection, service.port)
+
+    decision = response["decision"]
+    assert API_SERVICES <= services
+    assert isinstance(decision, dict)
+    assert ("OUTCOME_MATCHED", "billing") == (decision["outcome"], decision["routeId"])
+
+
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+async def test_reflection_answers_under_both_names(service: RpcService, version: str) -> None:
+    """Tools that ask for the stable reflection service and tools that ask for the older one are both served."""
+    call = service.channel.stream_stream(
+        f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+        request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+        response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+    )
+
+    responses = [one async for one in call(iter([reflection_pb2.ServerReflectionRequest(list_services="")]))]
+
+    names = {one.name for one in responses[0].list_services_response.service}
+    assert API_SERVICES | {"grpc.reflection.v1alpha.ServerReflection"} == names
+
+
+async def test_reflection_can_be_switched_off() -> None:
+    """A server without reflection does not know the service."""
+    server = ServerSettings(listen="127.0.0.1:0", reflection_enabled=False)
+
+    async with running_service(ServiceOptions(server=server)) as service:
+        call: aio.StreamStreamMultiCallable[bytes, bytes] = service.channel.stream_stream(
+            "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+        )
+        with pytest.raises(aio.AioRpcError) as caught:
+            async for _ in call(iter([b""])):
+                pass
+
+    assert StatusCode.UNIMPLEMENTED == caught.value.code()

@@ -1,0 +1,26 @@
+"""The bounded memory of what was made for a policy set."""
+
+from fakes import make_set
+
+from archrouter.adapters.triton.per_policy_set import PerPolicySet
+
+
+def test_the_value_used_least_recently_is_forgotten_first() -> None:
+    """Reading counts as use, and the bound holds."""
+    memory: PerPolicySet[int] = PerPolicySet(capacity=2)
+    for number, name in enumerate("ab"):
+        memory.put(make_set(name), number)
+
+    memory.get(make_set("a"))
+    memory.put(make_set("c"), 2)
+
+    assert [0, None, 2] == [memory.get(make_set(name)) for name in "abc"]
+
+
+def test_an_equal_set_is_the_same_set() -> None:
+    """What counts is the revision, not the object."""
+    memory: PerPolicySet[str] = PerPolicySet()
+
+    assert "made" == memory.put(make_set("a"), "made")
+    assert "made" == memory.get(make_set("a"))
+    assert memory.get(make_set("a", description="another meaning")) is None

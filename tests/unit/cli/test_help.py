@@ -1,0 +1,33 @@
+"""What holds for every command."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from archrouter.cli import cli
+from archrouter.config_sources import setting_keys
+
+
+@pytest.mark.parametrize("name", sorted(cli.commands))
+def test_help_of_every_command_has_examples(name: str) -> None:
+    """Every command explains itself and shows how it is called."""
+    result = CliRunner().invoke(cli, [name, "--help"])
+
+    assert 0 == result.exit_code
+    assert "Examples:" in result.stdout
+    assert f"archrouter {name}" in result.stdout.partition("Examples:")[2]
+
+
+def test_configuration_reference_has_every_key(root: Path) -> None:
+    """The generated reference misses no setting."""
+    reference = (root / "docs" / "configuration.md").read_text(encoding="utf-8")
+
+    assert [] == [key.key for key in setting_keys() if f"`{key.env}`" not in reference]
+
+
+def test_command_reference_has_every_command(root: Path) -> None:
+    """The generated reference misses no command."""
+    reference = (root / "docs" / "cli.md").read_text(encoding="utf-8")
+
+    assert [] == [name for name in cli.commands if f"## `archrouter {name}`" not in reference]

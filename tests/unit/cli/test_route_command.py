@@ -1,0 +1,157 @@
+"""``archrouter route`` and ``archrouter version`` against a real server."""
+
+import json
+
+import grpc
+import pytest
+from click.testing import CliRunner, Result
+from routing_services import ScriptedService, matched, refused, serving
+
+from archrouter import __version__, v1
+from archrouter.cli import cli
+
+
+def _decision(_request: v1.SelectRouteRequest) -> v1.Decision:
+    decision = matched("coding")
+    decision.warnings.add(message="not calibrated [yet]")
+    decision.candidates.add(kind=v1.CandidateKind.CANDIDATE_KIND_ROUTE, route_id="coding", probability=0.75, exact=True)
+    decision.candidates.add(kind=v1.CandidateKind.CANDIDATE_KIND_NO_MATCH, probability=0.25)
+    decision.timing.total_duration.FromMilliseconds(12)
+    return decision
+
+
+def _invoke(service: ScriptedService, *arguments: str, standard_input: str = "") -> Result:
+    with serving(service) as target:
+        return CliRunner().invoke(cli, [*arguments, "--target", target], input=standard_input)
+
+
+def test_route_prints_the_decision() -> None:
+    """The table holds outcome, route, models, confidence, warnings taken literally, and candidates."""
+    result = _invoke(ScriptedService(_decision), "route", "fix my code")
+
+    assert 0 == result.exit_code
+    for text in ("MATCHED", "coding", "models/coding", "75.0 %", "not calibrated [yet]", "other", "12.0 ms"):
+        assert text in result.stdout
+
+
+def test_route_sends_alternating_messages_and_options() -> None:
+    """Arguments are messages that end with the user's; options travel in the request."""
+    service = ScriptedService(_decision)
+
+    _invoke(service, "route", "--policy-set", "support", "--min-confidence", "0", "--full", "a", "b", "c")
+
+    (request,) = service.requests
+    roles = [v1.Role.ROLE_USER, v1.Role.ROLE_ASSISTANT, v1.Role.ROLE_USER]
+    assert list(zip(roles, "abc", strict=True)) == [(message.role, message.content) for message in request.messages]
+    assert "policySets/support" == request.policy_set
+    assert v1.RoutingOptions(min_confidence=0.0) == request.options
+    assert v1.DecisionView.DECISION_VIEW_FULL == request.view
+
+
+def test_route_leaves_options_unset_that_were_not_given() -> None:
+    """Without options the policies' own thresholds apply and the service's default policy set decides."""
+    service = ScriptedService(_decision)
+
+    _invoke(service, "route", "a")
+
+    assert not service.requests[0].options.HasField("min_confidence")
+    assert service.requests[0].WhichOneof("policy_source") is None
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        '[{"role": "system", "content": "be kind"}, {"role": "user", "content": "hi"}]',
+        '{"model": "any", "messages": [{"role": "system", "content": "be kind"}, {"role": "user", "content": "hi"}]}',
+    ],
+)
+def test_route_reads_conversations_from_standard_input(document: str) -> None:
+    """With - the conversation is JSON: a list of messages, or an object that has one."""
+    service = ScriptedService(_decision)
+
+    _invoke(service, "route", "-", standard_input=document)
+
+    assert [v1.Role.ROLE_SYSTEM, v1.Role.ROLE_USER] == [message.role for message in service.requests[0].messages]
+
+
+@pytest.mark.parametrize(
+    ("document", "problem"),
+    [
+        ("hi", "standard input: is not JSON"),
+        ('[{"role": "robot", "content": "hi"}]', 'messages[0].role: is "robot"; it must be user or assistant'),
+        ('{"message": []}', "messages: is missing"),
+    ],
+)
+def test_route_refuses_standard_input_that_is_no_conversation(document: str, problem: str) -> None:
+    """Standard input that cannot be used is a usage error that names the field."""
+    result = _invoke(ScriptedService(_decision), "route", "-", standard_input=document)
+
+    assert 2 == result.exit_code
+    assert problem in result.stderr
+
+
+def test_route_json_is_the_decision_as_protobuf_writes_it() -> None:
+    """With --json standard output is the decision in protobuf's own JSON form."""
+    result = _invoke(ScriptedService(_decision), "route", "--json", "hi")
+
+    document = json.loads(result.stdout)
+    assert ("coding", "OUTCOME_MATCHED", 0.75) == (document["routeId"], document["outcome"], document["confidence"])
+    assert document["kept"] is False
+
+
+def test_route_says_why_the_service_refused() -> None:
+    """A refused call has exit code 1 and one line with reason, message, remedy and decision id."""
+
+    def refuse(_request: v1.SelectRouteRequest) -> v1.Decision:
+        raise refused(grpc.StatusCode.FAILED_PRECONDITION, "ERROR_REASON_DEFAULT_POLICY_SET_MISSING")
+
+    result = _invoke(ScriptedService(refuse), "route", "hi")
+
+    assert 1 == result.exit_code
+    expected = (
+        "Error: ERROR_REASON_DEFAULT_POLICY_SET_MISSING: refused with FAILED_PRECONDITION; name one with --policy-set, "
+        "or start the service with one as default (decision decision-1)\n"
+    )
+    assert expected == result.stderr
+
+
+@pytest.mark.parametrize("command", [["route", "hi"], ["version"]])
+def test_unreachable_service_has_exit_code_3(command: list[str]) -> None:
+    """Where nothing listens the exit code tells so, for scripts that wait for a service."""
+    with serving(ScriptedService(_decision)) as target:
+        pass  # the port is free again
+
+    result = CliRunner().invoke(cli, [*command, "--target", target])
+
+    assert 3 == result.exit_code
+    assert f"{target} does not answer" in result.stderr
+
+
+def test_token_is_refused_over_plaintext_to_another_machine(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The client's rule for tokens is a usage error here."""
+    token_file = tmp_path_factory.mktemp("token") / "token"
+    token_file.write_text("t0ken\n", encoding="utf-8")
+
+    result = CliRunner().invoke(cli, ["route", "hi", "--target", "10.0.0.1:1", "--token-file", str(token_file)])
+
+    assert 2 == result.exit_code
+    assert "in plaintext" in result.stderr
+    assert "t0ken" not in result.stderr
+
+
+def test_version_shows_client_and_server() -> None:
+    """Without a target the version of this program, with one also what the service is."""
+    alone = CliRunner().invoke(cli, ["version"])
+    both = _invoke(ScriptedService(_decision), "version", "--json")
+
+    assert f"archrouter {__version__}\n" == alone.stdout
+    document = json.loads(both.stdout)
+    assert __version__ == document["client"]
+    assert ("9.8.7", "COMPACT") == (document["server"]["version"], document["server"]["tier"])
+
+
+def test_version_prints_the_server_line_by_line() -> None:
+    """For people each fact about the service is a line."""
+    result = _invoke(ScriptedService(_decision), "version")
+
+    assert "default_policy_set: policySets/support\n" in result.stdout

@@ -1,0 +1,103 @@
+"""The metrics as Prometheus scrapes them."""
+
+from pathlib import Path
+
+import grpc
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from archrouter.domain.decision import Outcome
+from archrouter.observability import metrics
+from archrouter.observability.metrics import DecisionMeasurements, Metrics
+
+GOLDEN = Path(__file__).parent / "metrics.golden.txt"
+
+
+def exposition(registry: CollectorRegistry) -> str:
+    """Render what a scrape gets, without the times at which the series were made."""
+    lines = generate_latest(registry).decode().splitlines(keepends=True)
+    return "".join(line for line in lines if "_created" not in line)
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    """Make a registry of one test."""
+    return CollectorRegistry()
+
+
+def test_exposition_is_the_documented_one(registry: CollectorRegistry) -> None:
+    """Names, help texts, buckets and label values are a contract with dashboards and alerts."""
+    recorded = Metrics(registry, version="1.2.3")
+    recorded.start_rpc_series([("archrouter.v1.RoutingService", "SelectRoute")])
+    recorded.start_policy_set_series(["support"])
+    recorded.count_rpc_start()
+    recorded.count_rpc_start()
+    recorded.count_rpc_end(
+        rpc_service="archrouter.v1.RoutingService", rpc_method="SelectRoute", grpc_code="OK", duration_s=0.003
+    )
+    recorded.count_decision(
+        DecisionMeasurements(
+            policy_set="support",
+            outcome="matched",
+            confidence=0.93,
+            prompt_token_count=300,
+            truncated=True,
+            stage_durations_s={"tokenize": 0.0004, "inference": 0.002},
+        )
+    )
+    recorded.count_backend_request("OK")
+    recorded.count_policy_reload(rejected_count=0, unix_time_s=1_700_000_000.0)
+
+    assert GOLDEN.read_text() == exposition(registry)
+
+
+def test_failed_reload_keeps_the_time_of_the_last_success(registry: CollectorRegistry) -> None:
+    """A load with a rejected file counts as a failure and does not move the time of the last success."""
+    recorded = Metrics(registry, version="1.2.3")
+    recorded.count_policy_reload(rejected_count=0, unix_time_s=100.0)
+
+    recorded.count_policy_reload(rejected_count=2, unix_time_s=200.0)
+
+    assert 1 == registry.get_sample_value("archrouter_policy_reloads_total", {"result": "failure"})
+    assert 100 == registry.get_sample_value("archrouter_policy_last_reload_success_timestamp_seconds")
+
+
+def test_unknown_backend_code_counts_as_unknown(registry: CollectorRegistry) -> None:
+    """No text of the inference server becomes a label value."""
+    recorded = Metrics(registry, version="1.2.3")
+
+    recorded.count_backend_request("connection to 10.0.0.7 refused")
+
+    assert 1 == registry.get_sample_value("archrouter_backend_requests_total", {"code": "UNKNOWN"})
+
+
+def test_decision_that_was_read_whole_is_no_truncation(registry: CollectorRegistry) -> None:
+    """Only decisions on a part of a conversation count as truncated."""
+    recorded = Metrics(registry, version="1.2.3")
+
+    recorded.count_decision(DecisionMeasurements("inline", "no_match", 0.5, 10, truncated=False, stage_durations_s={}))
+
+    assert 0 == registry.get_sample_value("archrouter_truncations_total")
+
+
+def test_each_registry_has_metrics_of_its_own(registry: CollectorRegistry) -> None:
+    """Two services in one process do not count into each other."""
+    Metrics(registry, version="1.2.3").count_rpc_start()
+    other = CollectorRegistry()
+
+    Metrics(other, version="1.2.3")
+
+    assert 0 == other.get_sample_value("archrouter_rpc_in_flight_requests")
+
+
+def test_label_constants_are_those_of_the_domain() -> None:
+    """The outcomes that are started at 0 are the outcomes that are counted."""
+    assert tuple(outcome.value for outcome in Outcome) == metrics.OUTCOMES
+    assert {code.name for code in grpc.StatusCode} == set(metrics.GRPC_CODES)
+
+
+def test_help_texts_are_sentences(registry: CollectorRegistry) -> None:
+    """Each metric says what it counts, in a sentence."""
+    Metrics(registry, version="1.2.3")
+
+    assert all(family.documentation.endswith(".") for family in registry.collect())
