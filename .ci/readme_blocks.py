@@ -1,7 +1,8 @@
 """Run every shell block of a Markdown file, in order, in one scratch copy of nothing: the repository itself.
 
 A block is fenced with ```shell. A block that needs a running server is preceded by the comment
-``<!-- with: COMMAND -->``: COMMAND is started before it, waited for by its line "service_ready", and stopped after it.
+``<!-- with: COMMAND -->``: COMMAND is started before it, waited for by the service's log event "service_ready", and
+stopped after it.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 BLOCK = re.compile(r"(?:<!-- with: (?P<server>[^>]+?) -->\n)?```shell\n(?P<script>.*?)```", re.DOTALL)
+READY_EVENT = '"event": "service_ready"'
 READY_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 30.0
 
@@ -66,7 +68,7 @@ def _start(command: str, environment: dict[str, str]) -> subprocess.Popen[str]:
             start_new_session=True,
         )
     deadline_s = time.monotonic() + READY_TIMEOUT_S
-    while "service_ready" not in log.read_text():
+    while READY_EVENT not in log.read_text():
         if server.poll() is not None or time.monotonic() > deadline_s:
             sys.exit(f"{command!r} did not become ready:\n{log.read_text()}")
         time.sleep(0.2)

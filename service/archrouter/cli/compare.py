@@ -32,21 +32,24 @@ _EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="The benchmark folder of both runs.",
 )
 @click.option("--settings", default="", metavar="A,B", help="Settings to compare; all otherwise.")
+@click.option("--common", is_flag=True, help="Leave out turns with a prediction in one run only.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON document.")
-def compare_runs(first: Path, second: Path, *, dataset: Path, settings: str, as_json: bool) -> None:
+def compare_runs(first: Path, second: Path, *, dataset: Path, settings: str, common: bool, as_json: bool) -> None:
     """Compare two runs turn by turn: the files A and B are what eval --predictions wrote.
 
     For each difference there is the 95 % interval, by resampling conversations, and the p-value of the exact McNemar
-    test. A turn with a prediction in one run only counts as wrong in the other; a turn with none is left out.
+    test. A turn with a prediction in one run only counts as wrong in the other, as a call that failed does; --common
+    leaves such turns out, for runs over different parts of the dataset.
     """
-    comparison = _compare(first, second, dataset, frozenset(split_names(settings)))
+    comparison = _compare(first, second, dataset, frozenset(split_names(settings)), common_only=common)
     if comparison is None:
-        msg = "neither file has a prediction for these settings; there is nothing to compare"
+        msg = "the files have no prediction to compare; name the predictions of two runs over this dataset"
         raise UnusableError(msg)
     for name, count in ((first, comparison.only_first_count), (second, comparison.only_second_count)):
         if count:
             note(
-                f"{count} of {comparison.turn_count} turns have a prediction in {name} only; the other counts as wrong"
+                f"{count} of {comparison.turn_count} turns have a prediction in {name} only and count as wrong in the "
+                "other; --common leaves them out"
             )
     if as_json:
         print_json(comparison_summary(comparison))
@@ -54,7 +57,9 @@ def compare_runs(first: Path, second: Path, *, dataset: Path, settings: str, as_
         print_comparison(comparison, str(first), str(second))
 
 
-def _compare(first: Path, second: Path, directory: Path, settings: frozenset[str]) -> Comparison | None:
+def _compare(
+    first: Path, second: Path, directory: Path, settings: frozenset[str], *, common_only: bool
+) -> Comparison | None:
     try:
         dataset = read_dataset(directory)
         unknown = sorted(settings - {conversation.setting for conversation in dataset.conversations})
@@ -65,4 +70,4 @@ def _compare(first: Path, second: Path, directory: Path, settings: frozenset[str
     except (DatasetError, PredictionsError) as error:
         raise UnusableError(str(error)) from error
     chosen = [[turn for turn in run if not settings or turn.setting in settings] for run in runs]
-    return compare(*chosen)
+    return compare(*chosen, common_only=common_only)

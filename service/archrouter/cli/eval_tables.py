@@ -54,7 +54,7 @@ def print_comparison(comparison: Comparison, first: str, second: str) -> None:
         _print_groups(title, groups)
     click.echo(f"A {first}, B {second}; difference in points, B minus A, with its 95 % interval")
     click.echo("p: exact McNemar test; of scenarios and settings adjusted for their number (Holm)")
-    click.echo(f"{comparison.changed_count} of {comparison.turn_count} decisions differ")
+    click.echo(f"{comparison.changed_count} of {comparison.both_count} decisions differ")
 
 
 def _print_settings(report: Report) -> None:

@@ -28,10 +28,11 @@ class Comparison:
     """Two runs.
 
     Attributes:
-        turn_count: Turns with a prediction in at least one of the runs; the others are left out.
+        turn_count: Turns that are compared.
         only_first_count: Turns with a prediction in the first run only; they count as wrong in the second.
         only_second_count: The other way round.
-        changed_count: Turns whose decision differs, of those that have one in both.
+        both_count: Turns with a prediction in both.
+        changed_count: Turns of those whose decision differs.
         units: All turns; then spans and conversations of the settings with multi-turn conversations, if there are any.
         scenarios: Turns by scenario.
         settings: Turns by setting.
@@ -40,6 +41,7 @@ class Comparison:
     turn_count: int
     only_first_count: int
     only_second_count: int
+    both_count: int
     changed_count: int
     units: tuple[ComparedGroup, ...]
     scenarios: tuple[ComparedGroup, ...]
@@ -49,30 +51,31 @@ class Comparison:
 Pair = tuple[ScoredTurn, ScoredTurn]
 
 
-def compare(first: Sequence[ScoredTurn], second: Sequence[ScoredTurn]) -> Comparison | None:
+def compare(
+    first: Sequence[ScoredTurn], second: Sequence[ScoredTurn], *, common_only: bool = False
+) -> Comparison | None:
     """Compare two runs.
 
     Args:
         first: A run; the turns of a conversation follow each other.
         second: Another run: the same turns in the same order.
+        common_only: Compare the turns with a prediction in both runs. Otherwise those with a prediction in either: what
+            one run failed at is wrong there.
 
     Returns:
-        The comparison; None when neither run has a prediction.
+        The comparison; None when there is no turn to compare.
     """
-    asked = [
-        (one, other)
-        for one, other in zip(first, second, strict=True)
-        if one.predicted is not None or other.predicted is not None
-    ]
+    pairs = list(zip(first, second, strict=True))
+    both = [pair for pair in pairs if all(turn.predicted is not None for turn in pair)]
+    asked = both if common_only else [pair for pair in pairs if any(turn.predicted is not None for turn in pair)]
     if not asked:
         return None
     return Comparison(
         turn_count=len(asked),
         only_first_count=sum(other.predicted is None for _, other in asked),
         only_second_count=sum(one.predicted is None for one, _ in asked),
-        changed_count=sum(
-            None not in (one.predicted, other.predicted) and one.predicted != other.predicted for one, other in asked
-        ),
+        both_count=len(both),
+        changed_count=sum(one.predicted != other.predicted for one, other in both),
         units=_units(asked),
         scenarios=_groups(asked, lambda turn: turn.scenario.value),
         settings=_groups(asked, lambda turn: turn.setting),

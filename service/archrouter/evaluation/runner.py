@@ -1,6 +1,6 @@
 """Asking a service for the route of every labelled turn."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from archrouter import v1
@@ -66,12 +66,9 @@ async def run_evaluation(
         One result for each labelled turn, in the order of the dataset; a call that failed is a result too.
     """
     questions = list(_questions(dataset, journal))
-    results: dict[int, TurnResult] = {}
-    for index, question in enumerate(questions):
-        known = journal.answer(question.digest) if journal else None
-        if known is not None:
-            results[index] = TurnResult(question.conversation, question.label, known, is_resumed=True)
-            on_result(results[index])
+    results = _resumed(questions, journal)
+    for result in results.values():
+        on_result(result)
     asked = [index for index in range(len(questions)) if index not in results]
 
     def on_answer(position: int, answer: Answer) -> None:
@@ -112,6 +109,15 @@ def _questions(dataset: Dataset, journal: Journal | None) -> Iterator[_Question]
         for label in conversation.labels:
             digest = question_digest(conversation, label, policy_set) if journal else ""
             yield _Question(conversation, label, digest)
+
+
+def _resumed(questions: Sequence[_Question], journal: Journal | None) -> dict[int, TurnResult]:
+    results = {}
+    for index, question in enumerate(questions):
+        known = journal.answer(question.digest) if journal else None
+        if known is not None:
+            results[index] = TurnResult(question.conversation, question.label, known, is_resumed=True)
+    return results
 
 
 def _requests(dataset: Dataset, questions: Iterable[_Question]) -> Iterator[v1.SelectRouteRequest]:

@@ -71,6 +71,7 @@ def comparison_summary(comparison: Comparison) -> dict[str, object]:
             "turns": comparison.turn_count,
             "only_first": comparison.only_first_count,
             "only_second": comparison.only_second_count,
+            "both": comparison.both_count,
             "changed": comparison.changed_count,
         },
         "units": _groups(comparison.units),

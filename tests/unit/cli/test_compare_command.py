@@ -33,7 +33,7 @@ def test_compare_prints_one_json_document(tmp_path: Path) -> None:
 
     document = json.loads(result.stdout)
     assert 0 == result.exit_code
-    assert {"turns": 2, "only_first": 0, "only_second": 0, "changed": 1} == document["counts"]
+    assert {"turns": 2, "only_first": 0, "only_second": 0, "both": 2, "changed": 1} == document["counts"]
     assert (0.5, 0.5, 1.0) == tuple(document["units"]["turn"][name] for name in ("difference", "first", "second"))
     assert (0.0, 1.0) == tuple(document["units"]["conversation"][name] for name in ("first", "second"))
     assert 1.0 == document["settings"]["talk"]["p_value"]
@@ -54,6 +54,15 @@ def test_compare_says_which_run_misses_turns(tmp_path: Path) -> None:
     assert 0 == result.exit_code
     assert "1 of 2 turns have a prediction in" in result.stderr
     assert "a.jsonl only" in result.stderr
+
+
+def test_compare_of_common_turns_only(tmp_path: Path) -> None:
+    """With --common a run over a part of the dataset is compared over that part."""
+    result = _compare(tmp_path, RIGHT, RIGHT[:1], "--common", "--json")
+
+    document = json.loads(result.stdout)
+    assert (1, 0.0) == (document["counts"]["turns"], document["units"]["turn"]["difference"])
+    assert "" == result.stderr
 
 
 def test_compare_of_chosen_settings(tmp_path: Path) -> None:
@@ -77,4 +86,4 @@ def test_compare_of_nothing_is_a_usage_error(tmp_path: Path) -> None:
     result = _compare(tmp_path, [], [])
 
     assert 2 == result.exit_code
-    assert "nothing to compare" in result.stderr
+    assert "no prediction to compare" in result.stderr

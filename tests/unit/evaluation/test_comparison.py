@@ -29,7 +29,7 @@ def test_comparison_counted_by_hand() -> None:
     assert [("long", 0.8, 0.8), ("short", 0.0, 0.0)] == [
         (group.name, group.paired.first, group.paired.second) for group in comparison.settings
     ]
-    assert (6, 2) == (comparison.turn_count, comparison.changed_count)
+    assert (6, 6, 2) == (comparison.turn_count, comparison.both_count, comparison.changed_count)
 
 
 def test_turns_of_one_run_only_are_wrong_in_the_other() -> None:
@@ -40,6 +40,15 @@ def test_turns_of_one_run_only_are_wrong_in_the_other() -> None:
     assert (4, 1, 1) == (comparison.turn_count, comparison.only_first_count, comparison.only_second_count)
     assert (1, 1) == (comparison.units[0].paired.only_first_right, comparison.units[0].paired.only_second_right)
     assert 0 == comparison.changed_count
+
+
+def test_common_turns_only_leaves_the_others_out() -> None:
+    """Of runs over different parts of a dataset, the turns that both have can be compared alone."""
+    comparison = compare(_run("aab", "--", "-"), _run("aa-", "--", "a"), common_only=True)
+
+    assert comparison is not None
+    assert (2, 0, 0) == (comparison.turn_count, comparison.only_first_count, comparison.only_second_count)
+    assert 0.0 == comparison.units[0].paired.difference
 
 
 def test_runs_without_predictions_are_no_comparison() -> None:

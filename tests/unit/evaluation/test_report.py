@@ -138,7 +138,7 @@ def test_comparison_summary_is_json() -> None:
 
     document = json.loads(json.dumps(comparison_summary(comparison), allow_nan=False))
 
-    assert {"turns": 2, "only_first": 1, "only_second": 0, "changed": 0} == document["counts"]
+    assert {"turns": 2, "only_first": 1, "only_second": 0, "both": 1, "changed": 0} == document["counts"]
     assert {
         "count": 2,
         "first": 1.0,
