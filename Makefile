@@ -20,11 +20,11 @@ $(RUNTIME): $(INSTALL_INPUTS)
 	@.ci/setup $(VENV) 'server,embedded' $@
 
 $(DEV): $(INSTALL_INPUTS)
-	@.ci/setup $(VENV) 'server,embedded,dev' $@
+	@.ci/setup $(VENV) 'server,embedded,data,dev' $@
 	@touch $(RUNTIME)
 
 $(BUILD): $(INSTALL_INPUTS)
-	@.ci/setup $(BUILD_VENV) 'server,embedded,dev,build' $@
+	@.ci/setup $(BUILD_VENV) 'server,embedded,data,dev,build' $@
 
 .PHONY: demo
 demo: demo-$(TIER) ## Route real conversations through the whole stack on this machine's CPU (TIER=compact|engine)

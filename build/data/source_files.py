@@ -1,0 +1,204 @@
+"""Reads the hand-written sources of the seed corpus: three YAML files for each policy set, and their languages."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Self, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from archrouter.domain.conversation import Role
+from archrouter.domain.policy import RoutePolicy, derive_route_id
+from data.errors import DataError
+from data.records import Provenance, Record, Turn, granularity_of, make_route
+
+POLICIES_SUFFIX = ".policies.yaml"
+CONVERSATIONS_SUFFIX = ".conversations.yaml"
+WORDINGS_SUFFIX = ".wordings.yaml"
+LANGUAGES_FILE = "languages.yaml"
+SOURCE_NAME = "archrouter_seed"
+LICENSE = "Apache-2.0"
+DEFAULT_LANGUAGE = "en"
+
+
+class SourceError(DataError):
+    """A source file is not what it should be; the text starts with the file."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class _Action(_Strict):
+    action: str = Field(min_length=1)
+    description: str = Field(min_length=1)
+
+
+class _Domain(_Strict):
+    domain: str = Field(min_length=1)
+    description: str | None = Field(None, min_length=1, description="Makes a policy that covers the domain.")
+    actions: list[_Action] = Field(min_length=1)
+
+
+class _Policies(_Strict):
+    policy_set: str = Field(pattern=r"^[a-z0-9-]+$")
+    description: str = Field(min_length=1)
+    domains: list[_Domain] = Field(min_length=1)
+
+    def routes(self) -> tuple[RoutePolicy, ...]:
+        """Write the policies in the order of the file, a domain's own before its actions."""
+        return tuple(
+            make_route(derive_route_id(domain.domain, action), domain.domain, action, description)
+            for domain in self.domains
+            for action, description in (
+                *([("", domain.description)] if domain.description else []),
+                *((each.action, each.description) for each in domain.actions),
+            )
+        )
+
+
+class _Message(_Strict):
+    user: str | None = Field(None, min_length=1)
+    assistant: str | None = Field(None, min_length=1)
+    route: str | None = None
+
+    @model_validator(mode="after")
+    def _one_author(self) -> Self:
+        if (self.user is None) == (self.assistant is None):
+            msg = "a message has either 'user' or 'assistant'"
+            raise ValueError(msg)
+        if ("route" in self.model_fields_set) != (self.user is not None):
+            msg = "a user's message has 'route', an id, 'other' or ~; an assistant's has none"
+            raise ValueError(msg)
+        return self
+
+    def turn(self) -> Turn:
+        """Give the message as a turn of a record."""
+        if self.user is not None:
+            return Turn(Role.USER, self.user, self.route)
+        return Turn(Role.ASSISTANT, self.assistant or "")
+
+
+class _Conversation(_Strict):
+    id: str = Field(pattern=r"^[a-z0-9-]+$")
+    messages: list[_Message] = Field(min_length=1)
+
+
+class _Conversations(_Strict):
+    policy_set: str
+    conversations: list[_Conversation] = Field(min_length=1)
+
+
+_LOADER: type[yaml.SafeLoader | yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's where the package was built with it: it reads the sources ten times as fast."""
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def read_sources(directory: Path) -> dict[str, tuple[Record, ...]]:
+    """Read all policy sets and their conversations.
+
+    Args:
+        directory: The sources' folder.
+
+    Returns:
+        Records by policy set, in the order of names; a conversation without any label is left out.
+
+    Raises:
+        SourceError: For the first thing that is wrong.
+    """
+    languages = _languages(directory / LANGUAGES_FILE)
+    names = sorted(path.name.removesuffix(POLICIES_SUFFIX) for path in directory.glob(f"*{POLICIES_SUFFIX}"))
+    if not names:
+        msg = f"{directory}: no *{POLICIES_SUFFIX}; name the folder of the sources"
+        raise SourceError(msg)
+    records = {name: _read_set(directory, name, languages) for name in names}
+    unknown = sorted(languages.keys() - {record.id for group in records.values() for record in group})
+    if unknown:
+        msg = f"{directory / LANGUAGES_FILE}: there is no labelled conversation {unknown[0]!r}"
+        raise SourceError(msg)
+    return records
+
+
+def read_source_wordings(directory: Path, records: Mapping[str, Sequence[Record]]) -> dict[str, dict[str, list[str]]]:
+    """Read the other wordings of the policies' descriptions.
+
+    Args:
+        directory: The sources' folder.
+        records: Records by policy set.
+
+    Returns:
+        By policy set, then by route, other descriptions of the same meaning.
+
+    Raises:
+        SourceError: When a file does not give one text for each route.
+    """
+    wordings = {}
+    for name, group in records.items():
+        path = directory / f"{name}{WORDINGS_SUFFIX}"
+        document = _load(path)
+        ids = [route.id for route in group[0].routes]
+        if not isinstance(document, dict) or sorted(document) != sorted(ids):
+            msg = f"{path}: must give another wording for each of the routes {', '.join(ids)}, and for no other"
+            raise SourceError(msg)
+        wordings[name] = {route_id: [str(document[route_id])] for route_id in ids}
+    return wordings
+
+
+def _read_set(directory: Path, name: str, languages: Mapping[str, str]) -> tuple[Record, ...]:
+    policies_path, path = directory / f"{name}{POLICIES_SUFFIX}", directory / f"{name}{CONVERSATIONS_SUFFIX}"
+    policies = _parse(policies_path, _Policies)
+    conversations = _parse(path, _Conversations)
+    for source, stated in ((policies_path, policies.policy_set), (path, conversations.policy_set)):
+        if stated != name:
+            msg = f"{source}: policy_set is {stated!r}, but the file's name says {name!r}"
+            raise SourceError(msg)
+    routes = policies.routes()
+    return tuple(
+        Record(
+            id=record_id,
+            setting=name,
+            granularity=granularity_of(routes),
+            policy_set=name,
+            routes=routes,
+            turns=tuple(message.turn() for message in conversation.messages),
+            provenance=Provenance(
+                source=SOURCE_NAME,
+                license=LICENSE,
+                origin=path.name,
+                language=languages.get(record_id, DEFAULT_LANGUAGE),
+            ),
+        )
+        for conversation in conversations.conversations
+        if any(message.route is not None for message in conversation.messages)
+        for record_id in (f"{name}/{conversation.id}",)
+    )
+
+
+def _languages(path: Path) -> dict[str, str]:
+    """Read the languages, by conversation."""
+    document = _load(path)
+    if not isinstance(document, dict) or not all(isinstance(ids, list) for ids in document.values()):
+        msg = f"{path}: must give a list of conversations for each language"
+        raise SourceError(msg)
+    return {str(record_id): str(language) for language, ids in document.items() for record_id in ids}
+
+
+def _parse(path: Path, model: type[_Model]) -> _Model:
+    try:
+        return model.model_validate(_load(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        msg = f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise SourceError(msg) from error
+
+
+def _load(path: Path) -> object:
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506 - both are safe loaders
+    except OSError as error:
+        msg = f"{path}: cannot be read: {error.strerror}"
+        raise SourceError(msg) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        msg = f"{path}: is no YAML in UTF-8: {error}"
+        raise SourceError(msg) from error

@@ -1,0 +1,44 @@
+"""Puts the build programs on the path, and gives every test a recorded endpoint and a workplace of its own."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import yaml
+
+HERE = Path(__file__).parent
+BUILD = HERE.parents[2] / "build"
+if str(BUILD) not in sys.path:
+    sys.path.insert(0, str(BUILD))
+
+from phase1_workplace import Workplace  # noqa: E402 - importable only now
+from recorded_endpoint import RecordedEndpoint, Recording  # noqa: E402 - stays beside it
+
+
+def _recordings() -> tuple[Recording, ...]:
+    document = yaml.safe_load((HERE / "recordings.yaml").read_text(encoding="utf-8"))
+    return tuple(Recording(entry["answer"], tuple(entry["when"]), tuple(entry["says"])) for entry in document)
+
+
+@pytest.fixture
+def new_workplace(tmp_path: Path) -> Iterator[Callable[[], Workplace]]:
+    """Make workplaces, each with an endpoint that remembers nothing of the others."""
+    with ExitStack() as running:
+
+        def make() -> Workplace:
+            folder = tmp_path / f"workplace-{len(list(tmp_path.iterdir()))}"
+            folder.mkdir()
+            endpoint = running.enter_context(RecordedEndpoint(_recordings()))
+            workplace = Workplace(folder, endpoint, HERE / "topics.toml", HERE / "bookshop.yaml", BUILD)
+            workplace.configure()
+            return workplace
+
+        yield make
+
+
+@pytest.fixture
+def workplace(new_workplace: Callable[[], Workplace]) -> Workplace:
+    """Give one workplace."""
+    return new_workplace()
