@@ -108,15 +108,16 @@ def as_document(counts: Counts) -> dict[str, object]:
     return document | {title.replace(" ", "_").replace("'", ""): dict(table) for title, table in counts.tables.items()}
 
 
-def as_markdown(counts: Counts, *, leave_out: Sequence[str] = ()) -> str:
+def as_markdown(counts: Counts, *, leave_out: Sequence[str] = (), level: int = 2) -> str:
     """Write the counts as tables.
 
     Args:
         counts: The counts.
         leave_out: Titles of tables that are not written.
+        level: Of the tables' headings, 1 is the highest.
 
     Returns:
-        Markdown without a heading of the first level; a table of a single row becomes a line.
+        Markdown: a sentence, then a heading and a table for each kind of count.
     """
     sizes = (
         f"{counts.conversations:,} conversations, {counts.labelled_turns:,} labelled turns "
@@ -126,7 +127,7 @@ def as_markdown(counts: Counts, *, leave_out: Sequence[str] = ()) -> str:
     parts = [sizes]
     for title, table in counts.tables.items():
         if title not in leave_out and table:
-            parts.append(f"## {title[0].upper()}{title[1:]}\n\n{as_table(title, table)}")
+            parts.append(f"{'#' * level} {title[0].upper()}{title[1:]}\n\n{as_table(title, table)}")
     return "\n\n".join(parts) + "\n"
 
 

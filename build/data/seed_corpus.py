@@ -7,17 +7,16 @@ tree is not what the sources give.
 
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from data import card
-from data.agreement import Agreement, agreement, agreement_by_set, read_reading
+from data.corpus_cards import PUBLIC_SPLITS, Split, all_records, corpus_files, split_table
 from data.errors import DataError
 from data.program import make_parser, print_result
-from data.record_files import Wordings, folder_files, write_records
-from data.records import Record, check_structure
+from data.record_files import write_records
+from data.records import check_structure
 from data.source_files import read_source_wordings, read_sources
 
 EXAMPLES = ("", "--train out/train", "--check", "--check --json")
@@ -26,9 +25,6 @@ ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "build" / "data" / "corpus"
 BENCHMARK = ROOT / "benchmarks" / "data"
 SPLITS_FILE = "splits.toml"
-SECOND_READING = "second_reading"
-CARD = "README.md"
-PUBLIC_SPLITS = ("test", "dev")
 TRAIN_SPLIT = "train"
 
 MIN_POLICIES = 250
@@ -53,23 +49,6 @@ class _Splits(BaseModel):
     test: _Split
     dev: _Split
     train: _Split
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """A part of the corpus.
-
-    Attributes:
-        name: ``test``, ``dev`` or ``train``.
-        reason: Why these policy sets.
-        records: In the order of policy sets, then of the sources.
-        wordings: Other wordings of the policies.
-    """
-
-    name: str
-    reason: str
-    records: tuple[Record, ...]
-    wordings: Wordings
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -154,7 +133,7 @@ def check_promises(splits: Sequence[Split]) -> None:
                 if owners.setdefault(route.domain, split.name) != split.name:
                     msg = f"domain {route.domain!r} is in the splits {owners[route.domain]} and {split.name}; rename it"
                     raise CorpusError(msg)
-    counts = card.count(_all_records(splits))
+    counts = card.count(all_records(splits))
     for what, number, least in (
         ("policies", counts.policies, MIN_POLICIES),
         ("domains", counts.domains, MIN_DOMAINS),
@@ -163,89 +142,6 @@ def check_promises(splits: Sequence[Split]) -> None:
         if number < least:
             msg = f"the corpus has {number} {what}; it promises at least {least}"
             raise CorpusError(msg)
-
-
-def corpus_files(splits: Sequence[Split], sources: Path, benchmark: Path) -> dict[Path, str]:
-    """Write what is kept in the tree, as text.
-
-    Args:
-        splits: The corpus.
-        sources: Folder of the sources; its card goes there.
-        benchmark: Folder of the public benchmark.
-
-    Returns:
-        Content by path.
-    """
-    public = [split for split in splits if split.name in PUBLIC_SPLITS]
-    files = {
-        benchmark / split.name / name: text
-        for split in public
-        for name, text in folder_files(split.records, split.wordings).items()
-    }
-    public_tables = "\n\n".join(_split_section(split) for split in public)
-    files[benchmark / CARD] = _filled("benchmark_card.template.md", splits=split_table(public), tables=public_tables)
-    counts = card.count(_all_records(splits))
-    files[sources / CARD] = _filled(
-        "corpus_card.template.md",
-        splits=split_table(splits),
-        reasons="\n".join(f"- **{split.name}**: {split.reason}." for split in splits),
-        agreement=_agreement_section(sources / SECOND_READING),
-        tables=card.as_markdown(counts).strip(),
-    )
-    return files
-
-
-def split_table(splits: Sequence[Split]) -> str:
-    """Write the sizes of splits.
-
-    Args:
-        splits: Which.
-
-    Returns:
-        A Markdown table, with a last row for all when there are several.
-    """
-    rows = [(split.name, split.records) for split in splits]
-    if len(rows) > 1:
-        rows.append(("all", _all_records(splits)))
-    lines = [
-        "| split | policy sets | domains | policies | conversations | labelled turns | of these `other` |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    for name, records in rows:
-        counts = card.count(records)
-        sets = sorted({record.policy_set for record in records})
-        other = counts.tables["turns by kind of label"].get("other", 0)
-        shown = ", ".join(sets) if name != "all" else str(len(sets))
-        lines.append(
-            f"| {name} | {shown} | {counts.domains} | {counts.policies} | {counts.conversations:,} "
-            f"| {counts.labelled_turns:,} | {other:,} ({other / counts.labelled_turns:.0%}) |"
-        )
-    return "\n".join(lines)
-
-
-def _split_section(split: Split) -> str:
-    text = card.as_markdown(card.count(split.records), leave_out=("turns by action", "conversations by source"))
-    return f"## Split `{split.name}`\n\nChosen for: {split.reason}.\n\n{text.replace('## ', '### ')}".strip()
-
-
-def _agreement_section(folder: Path) -> str:
-    if not folder.is_dir():
-        return "Not measured yet."
-    first, second = (read_reading(folder / f"{name}.tsv") for name in ("first", "second"))
-    rows: Mapping[str, Agreement] = {"all": agreement(first, second), **agreement_by_set(first, second)}
-    lines = ["| policy set | turns read twice | same label | Cohen's kappa |", "| --- | ---: | ---: | ---: |"]
-    lines += [
-        f"| {name} | {each.turn_count} | {each.agreed_count} ({each.observed:.1%}) | {each.kappa:.3f} |"
-        for name, each in rows.items()
-    ]
-    return "\n".join(lines)
-
-
-def _filled(template: str, **values: str) -> str:
-    text = (SOURCES / template).read_text(encoding="utf-8")
-    for name, value in values.items():
-        text = text.replace(f"{{{{{name}}}}}", value)
-    return text
 
 
 def _read_plan(path: Path) -> _Splits:
@@ -272,7 +168,3 @@ def _write(files: Mapping[Path, str], benchmark: Path) -> None:
             path.write_text(files[path], encoding="utf-8")
         else:
             path.unlink()
-
-
-def _all_records(splits: Iterable[Split]) -> tuple[Record, ...]:
-    return tuple(record for split in splits for record in split.records)

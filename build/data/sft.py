@@ -9,6 +9,7 @@ would be too long, the oldest messages are left out as a whole, and the turn its
 """
 
 import json
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -71,17 +72,7 @@ def main(arguments: Sequence[str]) -> int:
     Returns:
         0.
     """
-    parser = make_parser("sft", str(__doc__), EXAMPLES)
-    parser.add_argument("records", type=Path, help="folder of records")
-    parser.add_argument("output", type=Path, help="file to write, JSON Lines")
-    parser.add_argument("--bundle", type=Path, required=True, help="prompt bundle: tokenizer, prompt, answer")
-    parser.add_argument("--dialect", choices=[each.value for each in Dialect], help="default: the bundle's")
-    parser.add_argument("--form", choices=FORMS, default=FORMS[0], help="default: %(default)s")
-    parser.add_argument(
-        "--max-prompt-tokens", type=int, help="tokens of a prompt and its answer at most (default: the bundle's limit)"
-    )
-    parser.add_argument("--tokens", action="store_true", help="write the token ids as well")
-    given = parser.parse_args(arguments)
+    given = _parsed(arguments)
     bundle = load_bundle(given.bundle)
     prompt_format = replace(bundle.prompt_format, dialect=Dialect(given.dialect or bundle.prompt_format.dialect))
     limit = given.max_prompt_tokens or bundle.profile.max_prompt_token_count
@@ -106,6 +97,20 @@ def main(arguments: Sequence[str]) -> int:
     text = f"{written} samples, {tokens} tokens; {shortened} without their oldest messages, {maker.left_out} left out"
     print_result({**totals, "prompt_template_version": prompt_format.version}, text, as_json=given.json)
     return 0
+
+
+def _parsed(arguments: Sequence[str]) -> Namespace:
+    parser = make_parser("sft", str(__doc__), EXAMPLES)
+    parser.add_argument("records", type=Path, help="folder of records")
+    parser.add_argument("output", type=Path, help="file to write, JSON Lines")
+    parser.add_argument("--bundle", type=Path, required=True, help="prompt bundle: tokenizer, prompt, answer")
+    parser.add_argument("--dialect", choices=[each.value for each in Dialect], help="default: the bundle's")
+    parser.add_argument("--form", choices=FORMS, default=FORMS[0], help="default: %(default)s")
+    parser.add_argument(
+        "--max-prompt-tokens", type=int, help="tokens of a prompt and its answer at most (default: the bundle's limit)"
+    )
+    parser.add_argument("--tokens", action="store_true", help="write the token ids as well")
+    return parser.parse_args(arguments)
 
 
 class SampleMaker:

@@ -23,6 +23,7 @@ _SUBJECTS = {
     "harbour": {"ships": ("", "mooring", "loading"), "tides": ("forecast", "almanac")},
     "bakery": {"bread": ("", "kneading"), "cakes": ("icing", "layering", "")},
 }
+SETS = frozenset(_SUBJECTS)
 _FILLER = (
     "tomorrow", "lantern", "seventeen", "quickly", "granite", "velvet", "orbit", "whisper", "puddle", "copper",
     "harvest", "meadow", "syllable", "thunder", "walnut", "zigzag",

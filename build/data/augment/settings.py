@@ -66,9 +66,15 @@ class Overlap(_Strict):
 
     groups: tuple[frozenset[str], ...] = Field((), description="Sets that overlap with each other.")
     with_all: frozenset[str] = Field(frozenset(), description="Sets that overlap with every other.")
+    apart: frozenset[str] = Field(frozenset(), description="Sets that overlap with no other, or only in groups.")
     stand_ins: Mapping[str, tuple[frozenset[str], ...]] = Field(
         {}, description="By policy set, routes of which one may do when another is gone."
     )
+
+    def is_known(self, policy_set: str) -> bool:
+        """Say whether a policy set is named in a group, as apart or as overlapping with all."""
+        named = (self.apart, self.with_all, *self.groups)
+        return any(policy_set in sets for sets in named)
 
     def stand_ins_of(self, policy_set: str, route_id: str) -> frozenset[str]:
         """List the routes that may do when a route is gone.
@@ -91,10 +97,13 @@ class Overlap(_Strict):
             other: Another, or the same.
 
         Returns:
-            Whether they overlap; a set overlaps with itself.
+            Whether they overlap. A set overlaps with itself, and one that is named nowhere with every other: a label
+            must not depend on somebody's having forgotten it.
         """
         return (
             one == other
+            or not self.is_known(one)
+            or not self.is_known(other)
             or one in self.with_all
             or other in self.with_all
             or any(one in group and other in group for group in self.groups)

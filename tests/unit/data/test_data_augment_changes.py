@@ -290,3 +290,15 @@ def test_a_description_at_the_limit_is_not_made_longer() -> None:
     route = make_route("a", "a", "", "x" * 2000)
 
     assert {route} == {reworded_route(route, WORDINGS, (), seeded(seed)) for seed in range(10)}
+
+
+def test_a_copy_whose_id_would_be_too_long_is_not_made() -> None:
+    """Ids have a limit."""
+    long = make_route("x" * 60, "a", "b", "Something")
+
+    versions = [
+        near_duplicates(record(user("hm", "x" * 60), routes=(long,)), WORDINGS, (1, 1), seeded(s)) for s in range(30)
+    ]
+
+    assert all(version is None or all(len(route.id) <= 64 for route in version.routes) for version in versions)
+    assert None in versions

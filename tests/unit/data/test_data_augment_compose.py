@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,15 @@ from data.augment.compose import CHANGES, augment, count_by_change
 from data.augment.drawing import count_between, seeded
 from data.augment.settings import DEFAULT_FILE, Overlap, Probabilities, Settings, SettingsError, read_settings
 from data.record_files import folder_files, read_records, write_records
-from data.records import Record
-from routing_records import make_folder
+from data.records import Provenance, Record
+from routing_records import SETS, make_folder
 
 from archrouter.evaluation.dataset import read_dataset
 
 FOLDER = make_folder(3)
-SETTINGS = Settings(seed=5, copies=3, probability=Probabilities(**dict.fromkeys(CHANGES, 0.5)))
+SETTINGS = Settings(
+    seed=5, copies=3, probability=Probabilities(**dict.fromkeys(CHANGES, 0.5)), overlap=Overlap(apart=SETS)
+)
 
 
 def versions(settings: Settings = SETTINGS, folder: tuple[Record, ...] = FOLDER) -> list[Record]:
@@ -172,6 +175,37 @@ def test_overlap_goes_both_ways() -> None:
 
     assert all(overlap.overlaps(one, other) for one, other in ("aa", "ab", "ba", "bc", "za", "az"))
     assert not overlap.overlaps("a", "c")
+
+
+def test_a_set_that_is_named_nowhere_overlaps_with_all() -> None:
+    """Until somebody says that it is apart."""
+    assert Overlap(apart=frozenset({"a"})).overlaps("a", "new")
+    assert not Overlap(apart=frozenset({"a", "new"})).overlaps("a", "new")
+
+
+def test_the_command_says_which_sets_nothing_was_mixed_into(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A team's own set is not in the configuration of the seed corpus."""
+    write_records(tmp_path / "clean", FOLDER)
+
+    main([str(tmp_path / "clean"), str(tmp_path / "hard")])
+
+    shown = capsys.readouterr().out
+    assert "nothing of other policy sets was put into bakery, harbour, workshop: [overlap] in " in shown
+    assert "distractors" not in shown
+    assert "off_topic" not in shown
+
+
+def test_records_that_do_not_say_their_language_can_be_told_it(tmp_path: Path) -> None:
+    """Turns are put in only where their language is known."""
+    silent = [replace(record, provenance=Provenance("made up", "Apache-2.0", "tests")) for record in FOLDER]
+    write_records(tmp_path / "clean", silent)
+    arguments = [str(tmp_path / "clean"), "--copies", "9"]
+
+    main([arguments[0], str(tmp_path / "without"), *arguments[1:]])
+    main([arguments[0], str(tmp_path / "with"), *arguments[1:], "--language", "en"])
+
+    made = [count_by_change(read_records(tmp_path / name)) for name in ("without", "with")]
+    assert ["topic_switch" in changes for changes in made] == [False, True]
 
 
 def test_counts_are_drawn_within_their_range() -> None:

@@ -14,14 +14,14 @@ from data.augment.settings import Overlap, Probabilities, Settings
 from data.records import Record, check_structure
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from routing_records import FOLDERS, OTHER, right_route
+from routing_records import FOLDERS, OTHER, SETS, right_route
 
 from archrouter.domain.findings import Severity
 from archrouter.domain.policy import check_policy_set
 
 ALWAYS = Settings(
     probability=Probabilities(**dict.fromkeys(CHANGES, 1.0)),
-    overlap=Overlap(stand_ins={"workshop": ({"wood_sawing", "metal_welding"},)}),
+    overlap=Overlap(apart=SETS, stand_ins={"workshop": ({"wood_sawing", "metal_welding"},)}),
 )
 SEEDS = st.integers(0, 10**6)
 

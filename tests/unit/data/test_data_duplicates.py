@@ -125,6 +125,15 @@ def test_the_dedup_command_lists_duplicates_without_an_output(
     ] == capsys.readouterr().out.splitlines()
 
 
+def test_a_long_list_of_duplicates_is_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The whole list is for programs."""
+    write_records(tmp_path / "in", [single(f"r{index}", FIRST.turns[0].text) for index in range(30)])
+
+    main(["dedup", str(tmp_path / "in")])
+
+    assert "  and 9 more; --json lists all" == capsys.readouterr().out.splitlines()[-1]
+
+
 BENCHMARK = replace(
     single("x", "please put this letter to my landlord into polish for me", policy_set="bench"),
     routes=(make_route("t", "text", "", "Translation of a passage from one language into another language"),),

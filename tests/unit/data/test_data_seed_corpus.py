@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from data.__main__ import main
 from data.augment.settings import DEFAULT_FILE, read_settings
+from data.corpus_cards import Split
 from data.leakage import find_leaks
 from data.record_files import read_records, read_wordings
-from data.seed_corpus import BENCHMARK, SOURCES, Split, read_splits
+from data.seed_corpus import BENCHMARK, SOURCES, read_splits
 from data.source_files import SourceError, read_sources
 
 from archrouter.domain.policy_lint import lint_policy_set
@@ -146,12 +147,66 @@ def test_a_wrong_source_is_refused_with_its_file(
     assert expected in error
 
 
+def test_a_source_that_is_missing_is_named(sources: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each policy set has three files."""
+    (sources / "media-room.wordings.yaml").unlink()
+
+    status = main(["corpus", "--sources", str(sources), "--benchmark", str(sources / "out")])
+
+    assert 2 == status
+    assert "media-room.wordings.yaml: cannot be read: No such file" in capsys.readouterr().err
+
+
+def test_a_label_on_the_assistants_message_is_refused(sources: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Only the user's turns are routed."""
+    path = sources / "media-room.conversations.yaml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("- assistant: ", "- route: other\n        assistant: ", 1), encoding="utf-8")
+
+    status = main(["corpus", "--sources", str(sources), "--benchmark", str(sources / "out")])
+
+    assert 2 == status
+    assert "an assistant's has none" in capsys.readouterr().err
+
+
 def test_a_corpus_that_is_too_small_is_refused(sources: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It promises a number of policies."""
     status = main(["corpus", "--sources", str(sources), "--benchmark", str(sources / "out")])
 
     assert 2 == status
     assert "the corpus has 58 policies; it promises at least 250" in capsys.readouterr().err
+
+
+def test_two_splits_with_one_domain_are_refused(sources: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A name that says the same in two policy sets would hide that a domain was trained on."""
+    for kind in ("policies", "conversations", "wordings"):
+        path = sources / f"media-room.{kind}.yaml"
+        text = path.read_text(encoding="utf-8").replace("domain: screen", "domain: kitchen")
+        path.write_text(text.replace("screen_", "kitchen_").replace("screen:", "kitchen:"), encoding="utf-8")
+    path = sources / "media-room.conversations.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace("route: screen", "route: kitchen"), encoding="utf-8")
+
+    status = main(["corpus", "--sources", str(sources), "--benchmark", str(sources / "out")])
+
+    assert 2 == status
+    assert "domain 'kitchen' is in the splits test and train" in capsys.readouterr().err
+
+
+def test_a_second_reading_is_reported_in_the_card(tmp_path: Path) -> None:
+    """For all turns and for each policy set."""
+    sources = tmp_path / "sources"
+    shutil.copytree(SOURCES, sources)
+    shutil.rmtree(sources / "second_reading", ignore_errors=True)
+    (sources / "second_reading").mkdir()
+    for name, route in (("first", "k8s"), ("second", "ci")):
+        lines = ("conversation\tturn\troute", "ops-desk/a\t0\tk8s", f"ops-desk/b\t2\t{route}", "media-room/a\t0\t")
+        (sources / "second_reading" / f"{name}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    main(["corpus", "--sources", str(sources), "--benchmark", str(tmp_path / "out")])
+
+    text = (sources / "README.md").read_text(encoding="utf-8")
+    assert "| all | 3 | 2 (66.7%) | 0.000 |" in text
+    assert "| media-room | 1 | 1 (100.0%) | 1.000 |" in text
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

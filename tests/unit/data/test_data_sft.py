@@ -1,6 +1,7 @@
 """Training samples: the prompt the service sends, the answer the model shall give, and the loss on that alone."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,15 @@ def test_a_turn_that_never_fits_is_left_out_and_counted(tokenizer: BytePairToken
 
     assert [] == list(made.samples(RECORD))
     assert 3 == made.left_out
+
+
+def test_a_message_that_never_fits_is_left_out_while_the_others_stay(tokenizer: BytePairTokenizer) -> None:
+    """Its end might be what decides, so it is not cut."""
+    talk = replace(RECORD, turns=(*RECORD.turns[:1], assistant("ok"), user("lorem ipsum " * 400, "other")))
+    made = maker(tokenizer, Dialect.CARD, 900)
+
+    assert ["desk/1#0"] == [sample.id for sample in made.samples(talk)]
+    assert 1 == made.left_out
 
 
 @pytest.fixture
