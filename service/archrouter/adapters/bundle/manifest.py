@@ -13,6 +13,7 @@ CHAT_TEMPLATE_FILE = "chat_template.jinja"
 PROMPT_TEMPLATE_FILE = "prompt_template.txt"
 CALIBRATION_FILE = "calibration.json"
 MODEL_FOLDER = "model"
+ENGINE_FOLDER = "engine"
 PROMPT_FILES = (TOKENIZER_FILE, CHAT_TEMPLATE_FILE, PROMPT_TEMPLATE_FILE)
 """What the service reads; all else in a bundle belongs to the inference server."""
 
@@ -51,6 +52,19 @@ class Limits(_Strict):
     max_prompt_token_count: int = Field(ge=1)
 
 
+class Engine(_Strict):
+    """What a TensorRT-LLM engine was built with, and the bounds it was built for."""
+
+    tensorrt_llm_version: str = Field(min_length=1)
+    container_image: str = Field(min_length=1, description="Builds and serves: an engine loads in no other.")
+    compute_capability: str = Field(pattern=r"^\d+\.\d$", description="Of the GPU it was built on, e.g. 9.0.")
+    precision: Literal["bf16", "fp8", "int4_awq", "int8_wo"]
+    max_batch_size: int = Field(ge=1)
+    max_num_tokens: int = Field(ge=1, description="Tokens of all requests of one step.")
+    max_seq_len: int = Field(ge=2, description="Prompt and answer, in tokens.")
+    vocab_size: int = Field(ge=1, description="Rows of logits, padding included.")
+
+
 class Manifest(_Strict):
     """Everything about a bundle but its calibration, which is measured on it afterwards."""
 
@@ -63,11 +77,13 @@ class Manifest(_Strict):
     special_tokens: dict[str, str] = Field(default_factory=dict, description="Names the chat template may use.")
     skeleton: Skeleton
     limits: Limits
+    engine: Engine | None = Field(None, description="Only with runtime tensorrt_llm.")
     files: dict[str, str] = Field(description="Digest of each file, by path relative to the bundle.")
 
     def serialized(self) -> bytes:
         """Return the one form in which a manifest is written."""
-        return (json.dumps(self.model_dump(), indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+        content = self.model_dump(exclude_none=True)
+        return (json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
 def read_manifest(directory: Path) -> tuple[Manifest, str]:
