@@ -108,9 +108,10 @@ def _agreement_section(folder: Path) -> str:
     first, second = (read_reading(folder / f"{name}.tsv") for name in ("first", "second"))
     rows: Mapping[str, Agreement] = {"all": agreement(first, second), **agreement_by_set(first, second)}
     lines = [
-        "A second reader labelled a sample of turns from policies and messages alone, without seeing the first labels.",
-        "Disagreements were then resolved, or the label dropped. The figures are from before that; agreement by chance",
-        "is computed within each policy set, and a turn that a reader found undecidable has a label of its own.",
+        "A sample of turns was labelled again from policies and messages alone, without sight of the first labels.",
+        "Turns on which the readings differ lost their label. The figures are from before that; agreement by chance",
+        "is computed within each policy set. **Read them as an upper bound**: another run of the same language model",
+        "did the second reading, not a person, and it saw the conversations' ids, which hint at the subject.",
         "",
         "| policy set | turns read twice | same label | Cohen's kappa |",
         "| --- | ---: | ---: | ---: |",
@@ -119,7 +120,7 @@ def _agreement_section(folder: Path) -> str:
         f"| {name} | {each.turn_count} | {each.agreed_count} ({each.observed:.1%}) | {each.kappa:.3f} |"
         for name, each in rows.items()
     ]
-    lines += ["", "`python -m data agreement first.tsv second.tsv` lists the turns on which the readers differ."]
+    lines += ["", "`python -m data agreement first.tsv second.tsv` lists the turns on which the readings differ."]
     return "\n".join(lines)
 
 

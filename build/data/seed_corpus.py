@@ -1,4 +1,4 @@
-"""Make the splits of the seed corpus and their cards from the hand-written sources.
+"""Make the splits of the seed corpus and their cards from its sources.
 
 Written are the public benchmark (test and dev split) and the cards; the train split is made on demand. The splits are
 by policy set, and no domain is in two of them. With ``--check`` nothing is written: it exits with 1 when what is in the

@@ -1,4 +1,4 @@
-"""Reads the hand-written sources of the seed corpus: three YAML files for each policy set, and their languages."""
+"""Reads the sources of the seed corpus: three YAML files for each policy set, and their languages."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from data.__main__ import main
+from data.agreement import read_reading
 from data.augment.settings import DEFAULT_FILE, read_settings
 from data.corpus_cards import Split
 from data.leakage import find_leaks
@@ -92,6 +93,21 @@ def test_the_configuration_of_augmentation_names_what_there_is(splits: dict[str,
     assert set().union(*overlap.groups) | overlap.with_all == set(routes)
     assert set(overlap.stand_ins) == set(routes)
     assert all(group <= routes[name] for name, groups in overlap.stand_ins.items() for group in groups)
+
+
+def test_turns_on_which_the_readings_differ_have_lost_their_label(splits: dict[str, Split]) -> None:
+    """And all others that were read twice have the label of both readings."""
+    first, second = (read_reading(SOURCES / "second_reading" / f"{name}.tsv") for name in ("first", "second"))
+    labels = {
+        (record.id, turn): label
+        for split in splits.values()
+        for record in split.records
+        for turn, label in record.labels
+    }
+
+    assert {key: label if second[key] == label else None for key, label in first.items()} == {
+        key: labels.get(key) for key in first
+    }
 
 
 @pytest.fixture
