@@ -48,10 +48,17 @@ def test_every_status_has_a_domain_error(status: grpc.StatusCode) -> None:
 
 
 def test_a_full_executor_queue_is_overload_although_it_comes_as_internal() -> None:
-    """The one failure that is told by its text, because TensorRT-LLM gives it no status of its own."""
+    """It is told by its text, because TensorRT-LLM gives it no status of its own."""
     text = "Maximum queue size of 256 has been reached, please try again later"
 
     assert OverloadedError is type(translated(text, "StatusCode.INTERNAL"))
+
+
+def test_an_engine_without_logits_breaks_the_contract_although_it_comes_as_internal() -> None:
+    """No retry and no other moment helps: the engine was built without them."""
+    text = "To return generation logits, gather_generation_logits must be enabled in ExecutorConfig"
+
+    assert BackendProtocolError is type(translated(text, "StatusCode.INTERNAL"))
 
 
 def test_a_fault_found_by_the_client_library_is_ours() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from archrouter.adapters.bundle.chat_template import ChatTemplateError, chat_frame_of
+from archrouter.adapters.bundle.engine_config import check_engine
 from archrouter.adapters.bundle.manifest import (
     CALIBRATION_FILE,
     CHAT_TEMPLATE_FILE,
@@ -76,12 +77,15 @@ def load_bundle(directory: Path) -> PromptBundle:
         The bundle, ready to compile policy sets.
 
     Raises:
-        BundleError: When a file is missing, changed or malformed, or the parts do not fit together.
+        BundleError: When a file is missing, changed or malformed, the parts do not fit together, or the engine is
+            described otherwise than the manifest says.
     """
     manifest, model_version = read_manifest(directory)
     check_files(directory, manifest, PROMPT_FILES)
     try:
         tokenizer = HfTokenizer.from_file(directory / TOKENIZER_FILE)
+        if manifest.runtime == "tensorrt_llm":
+            check_engine(directory, manifest, tokenizer_vocab_size=tokenizer.vocab_size)
         prompt_format = _prompt_format(directory, manifest)
         limit = manifest.limits.max_prompt_token_count
         return PromptBundle(

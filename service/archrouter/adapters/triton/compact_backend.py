@@ -34,11 +34,20 @@ class CompactBackend:
         self._candidates: PerPolicySet[NDArray[np.object_]] = PerPolicySet()
 
     async def warm_up(self, *, timeout_s: float) -> BackendProfile:
-        """Read the model's facts and score one conversation; see `ScoringBackend.warm_up`."""
-        parameters = await self._connection.model_parameters(self._model, tensors.COMPACT_ROUTER, timeout_s=timeout_s)
-        self._profile = _profile(self._model, parameters)
-        await self.score(WARM_UP, timeout_s=timeout_s)
-        return self._profile
+        """Read the model's facts and score one conversation; see `ScoringBackend.warm_up`.
+
+        No call is scored before the first success, nor after a failure until the next one.
+        """
+        try:
+            contract = tensors.COMPACT_ROUTER
+            parameters = await self._connection.model_parameters(self._model, contract, timeout_s=timeout_s)
+            profile = _profile(self._model, parameters)
+            await self._score(WARM_UP, profile, timeout_s=timeout_s)
+        except BaseException:
+            self._profile = None
+            raise
+        self._profile = profile
+        return profile
 
     async def is_ready(self, *, timeout_s: float) -> bool:
         """Ask Triton; see `ScoringBackend.is_ready`."""
@@ -50,10 +59,16 @@ class CompactBackend:
 
     async def score(self, request: ScoringRequest, *, timeout_s: float) -> Scoring:
         """Score every candidate with one call; see `ScoringBackend.score`."""
-        profile = self._profile
-        if profile is None:
+        if self._profile is None:
             msg = f"model {self._model!r} has not answered its warm-up call yet"
             raise ModelNotReadyError(msg, retry_after_s=RETRY_AFTER_S)
+        return await self._score(request, self._profile, timeout_s=timeout_s)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._connection.close()
+
+    async def _score(self, request: ScoringRequest, profile: BackendProfile, *, timeout_s: float) -> Scoring:
         inputs = (
             NamedArray(tensors.CONVERSATION, np.array([_conversation_json(request.conversation)], dtype=np.object_)),
             NamedArray(tensors.CANDIDATES, self._candidate_array(request.policy_set)),
@@ -74,10 +89,6 @@ class CompactBackend:
                 max_prompt_token_count=profile.max_prompt_token_count,
             )
         return Scoring(posterior_from_scores(scores), profile, usage, StageTimes(inference_s=inference_s))
-
-    async def close(self) -> None:
-        """Close the connection."""
-        await self._connection.close()
 
     def _candidate_array(self, policy_set: PolicySet) -> NDArray[np.object_]:
         array = self._candidates.get(policy_set)

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tritonclient.grpc import InferInput, InferRequestedOutput, InferResult
 from tritonclient.grpc.aio import InferenceServerClient
-from tritonclient.grpc.model_config_pb2 import DataType
 from tritonclient.utils import InferenceServerException
 
 from archrouter.adapters.triton.errors import status_of, triton_errors
+from archrouter.adapters.triton.model_checks import check_model
 from archrouter.adapters.triton.tensors import ModelTensors, Tensor
 from archrouter.domain.errors import ArchRouterError, BackendProtocolError, BudgetExceededError
 
@@ -26,11 +26,6 @@ _CHANNEL_ARGS = [
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
 ]
-
-# config.pbtxt's names differ from the KServe v2 protocol's in their prefix and in the word for bytes.
-_DATATYPES = {
-    number: "BYTES" if name == "TYPE_STRING" else name.removeprefix("TYPE_") for name, number in DataType.items()
-}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,26 +114,40 @@ class TritonConnection:
         except InferenceServerException:
             return False
 
-    async def model_parameters(self, model: str, tensors: ModelTensors, *, timeout_s: float) -> dict[str, str]:
-        """Check that a model has the tensors this service uses, and read its config parameters.
+    async def model_config(self, model: str, *, timeout_s: float) -> Any:  # noqa: ANN401  # `tritonclient` ships no types
+        """Read a model's configuration as Triton serves it.
 
         Args:
             model: Triton model name.
-            tensors: What it must have.
             timeout_s: Time for the question.
 
         Returns:
-            The ``parameters`` of its config.pbtxt.
+            Its `ModelConfig`.
 
         Raises:
-            BackendProtocolError: When a tensor is missing or has another type.
             ArchRouterError: Whatever the error map makes of Triton's failure.
         """
         with triton_errors(model):
             reply = await self._client.get_model_config(model, client_timeout=timeout_s)
-        config = reply.config
-        _check_tensors(model, "input", config.input, tensors.inputs)
-        _check_tensors(model, "output", config.output, tensors.outputs)
+        return reply.config
+
+    async def model_parameters(self, model: str, contract: ModelTensors, *, timeout_s: float) -> dict[str, str]:
+        """Check that a model keeps the contract, and read the parameters of its config.pbtxt.
+
+        Args:
+            model: Triton model name.
+            contract: The tensors it must have.
+            timeout_s: Time for the question.
+
+        Returns:
+            The ``parameters`` by key.
+
+        Raises:
+            BackendProtocolError: When it does not keep the contract.
+            ArchRouterError: Whatever the error map makes of Triton's failure.
+        """
+        config = await self.model_config(model, timeout_s=timeout_s)
+        check_model(config, contract)
         return {key: parameter.string_value for key, parameter in config.parameters.items()}
 
     async def close(self) -> None:
@@ -192,13 +201,3 @@ def _infer_input(named: NamedArray) -> InferInput:
     infer_input = InferInput(named.tensor.name, list(named.value.shape), named.tensor.datatype)
     infer_input.set_data_from_numpy(named.value)
     return infer_input
-
-
-def _check_tensors(model: str, kind: str, declared: Any, expected: tuple[Tensor, ...]) -> None:  # noqa: ANN401  # protobuf
-    types = {tensor.name: _DATATYPES.get(tensor.data_type, "?") for tensor in declared}
-    for tensor in expected:
-        found = types.get(tensor.name)
-        if found != tensor.datatype:
-            state = "is missing" if found is None else f"has type {found}"
-            msg = f"{kind} {tensor.name!r} of model {model!r} {state}, the contract says {tensor.datatype}"
-            raise BackendProtocolError(msg)

@@ -1,4 +1,4 @@
-"""Triton's failures as domain errors: one map, by status, with the one documented exception by text."""
+"""Triton's failures as domain errors: one map, by status, with two documented exceptions by text."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +20,9 @@ RETRY_AFTER_S = 1.0
 
 QUEUE_FULL_TEXT = "Maximum queue size of"
 """TensorRT-LLM's executor reports a full queue as INTERNAL with this text (executorImpl.cpp, 1.x): no status tells."""
+
+LOGITS_NOT_GATHERED_TEXT = "gather_generation_logits must be enabled"
+"""Part of the executor's refusal, also INTERNAL, of an engine that was built without logits (same file)."""
 
 _UNAVAILABLE = frozenset(
     {
@@ -68,6 +71,9 @@ def _translate(model: str, error: InferenceServerException) -> ArchRouterError:
         return ModelNotReadyError(f"the inference server has no model {model!r}", retry_after_s=RETRY_AFTER_S)
     if status is grpc.StatusCode.RESOURCE_EXHAUSTED or QUEUE_FULL_TEXT in str(error.message()):
         return OverloadedError(f"the queue of model {model!r} is full", retry_after_s=RETRY_AFTER_S)
+    if LOGITS_NOT_GATHERED_TEXT in str(error.message()):
+        msg = f"model {model!r} returns no generation logits; rebuild its engine with --gather_generation_logits"
+        return BackendProtocolError(msg)
     if status in _UNAVAILABLE:
         return BackendUnavailableError(f"model {model!r} did not answer ({status.name})", retry_after_s=RETRY_AFTER_S)
     return BackendProtocolError(f"model {model!r} refused the call ({status.name}): {error.message()}")

@@ -6,6 +6,7 @@ The tensors are those of TensorRT-LLM 1.2.1's C++ backend; ``reference_lm`` serv
 import asyncio
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,9 @@ from archrouter.adapters.bundle.loader import PromptBundle
 from archrouter.adapters.triton import tensors
 from archrouter.adapters.triton.connection import NamedArray, TritonConnection, output_array, scalar
 from archrouter.adapters.triton.errors import RETRY_AFTER_S
+from archrouter.adapters.triton.model_checks import check_language_model
 from archrouter.adapters.triton.per_policy_set import WARM_UP, PerPolicySet
-from archrouter.domain.errors import BackendProtocolError, ModelNotReadyError
+from archrouter.domain.errors import ArchRouterError, BackendProtocolError, ModelNotReadyError
 from archrouter.domain.expansion import DEFAULT_EPSILON, Expansion
 from archrouter.domain.policy import PolicySet
 from archrouter.domain.prompt import CompiledPrompt, Prompt
@@ -56,27 +58,34 @@ class LanguageModelBackend:
         self._model = model
         self._bundle = bundle
         self._epsilon = epsilon
-        self._warm = False
+        self._checked_config: Any = None  # `ModelConfig`; None while no warm-up has succeeded
         self._compiled: PerPolicySet[CompiledPrompt] = PerPolicySet()
 
     async def warm_up(self, *, timeout_s: float) -> BackendProfile:
-        """Check that Triton serves this bundle's weights, and score once; see `ScoringBackend.warm_up`."""
-        parameters = await self._connection.model_parameters(self._model, tensors.LANGUAGE_MODEL, timeout_s=timeout_s)
-        served = parameters.get(tensors.PARAMETER_MODEL_VERSION, "")
-        expected = self._bundle.profile.model_version
-        if served != expected:
-            msg = (
-                f"model {self._model!r} serves {served or 'no model_version'}, the bundle is {expected}; "
-                "deploy the engine and the bundle that were built together"
-            )
-            raise BackendProtocolError(msg)
-        self._warm = True
-        await self.score(WARM_UP, timeout_s=timeout_s)
+        """Check that Triton serves this bundle's weights, and score once; see `ScoringBackend.warm_up`.
+
+        No call is scored before the first success, nor after a failure until the next one.
+        """
+        try:
+            config = await self._connection.model_config(self._model, timeout_s=timeout_s)
+            check_language_model(config, self._bundle)
+            await self._score(WARM_UP, timeout_s=timeout_s)
+        except BaseException:
+            self._checked_config = None
+            raise
+        self._checked_config = config
         return self._bundle.profile
 
     async def is_ready(self, *, timeout_s: float) -> bool:
-        """Ask Triton; see `ScoringBackend.is_ready`."""
-        return await self._connection.is_model_ready(self._model, timeout_s=timeout_s)
+        """Ask Triton whether the model would answer and is still the one that was checked, not one loaded since."""
+        try:
+            ready, config = await asyncio.gather(
+                self._connection.is_model_ready(self._model, timeout_s=timeout_s),
+                self._connection.model_config(self._model, timeout_s=timeout_s),
+            )
+        except ArchRouterError:
+            return False
+        return ready and config == self._checked_config
 
     async def prepare(self, policy_set: PolicySet) -> None:
         """Tokenise the policies and build the candidate trie; see `ScoringBackend.prepare`."""
@@ -84,9 +93,16 @@ class LanguageModelBackend:
 
     async def score(self, request: ScoringRequest, *, timeout_s: float) -> Scoring:
         """Expand the trie of answers, all calls of one depth together; see `ScoringBackend.score`."""
-        if not self._warm:
+        if self._checked_config is None:
             msg = f"model {self._model!r} has not answered its warm-up call yet"
             raise ModelNotReadyError(msg, retry_after_s=RETRY_AFTER_S)
+        return await self._score(request, timeout_s=timeout_s)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._connection.close()
+
+    async def _score(self, request: ScoringRequest, *, timeout_s: float) -> Scoring:
         started_s = time.perf_counter()
         compiled = await self._compile(request.policy_set)
         # Tokenising a long conversation takes milliseconds; in a thread it does not hold up other calls.
@@ -96,6 +112,7 @@ class LanguageModelBackend:
         first_reused, queue_s = 0, 0.0
         while expansion.paths:
             answers = await self._ask(prompt, expansion.paths, timeout_s=timeout_s - (time.perf_counter() - started_s))
+            self._check_width(answers[0].row)
             if expansion.call_count == 0:
                 first_reused = answers[0].reused_token_count
             queue_s += max(answer.queue_s for answer in answers)
@@ -119,10 +136,6 @@ class LanguageModelBackend:
             on_trie_mass=expansion.on_trie_mass,
         )
 
-    async def close(self) -> None:
-        """Close the connection."""
-        await self._connection.close()
-
     async def _compile(self, policy_set: PolicySet) -> CompiledPrompt:
         compiled = self._compiled.get(policy_set)
         if compiled is None:
@@ -130,6 +143,16 @@ class LanguageModelBackend:
                 policy_set, await asyncio.to_thread(self._bundle.compiler.compile, policy_set)
             )
         return compiled
+
+    def _check_width(self, row: NDArray[np.float32]) -> None:
+        """Refuse a row of another width than the vocabulary of the bundle's engine: it is another engine's."""
+        engine = self._bundle.manifest.engine
+        if engine is not None and row.size != engine.vocab_size:
+            msg = (
+                f"a row of logits has {row.size} values, the bundle's engine a vocabulary of {engine.vocab_size}; "
+                "deploy the engine and the bundle that were built together"
+            )
+            raise BackendProtocolError(msg)
 
     async def _ask(self, prompt: Prompt, paths: tuple[TokenIds, ...], *, timeout_s: float) -> list[_Answer]:
         """Make all calls of one depth together; the first that fails cancels the others."""
@@ -142,28 +165,41 @@ class LanguageModelBackend:
 
     async def _call(self, prompt: Prompt, path: TokenIds, *, timeout_s: float) -> _Answer:
         result = await self._connection.infer(
-            self._model, self._inputs(prompt, path), tensors.LANGUAGE_MODEL.outputs, timeout_s=timeout_s
+            self._model,
+            scoring_inputs(self._bundle, prompt, path),
+            tensors.LANGUAGE_MODEL.outputs,
+            timeout_s=timeout_s,
         )
         return _answer(result)
 
-    def _inputs(self, prompt: Prompt, path: TokenIds) -> list[NamedArray]:
-        """Write one request by the wire recipe: tokens [1, N], scalars [1, 1], one new token, its raw logits."""
-        ids = np.array([prompt.ids + path], dtype=np.int32)
-        return [
-            NamedArray(tensors.INPUT_IDS, ids),
-            scalar(tensors.INPUT_LENGTHS, ids.shape[1], np.int32),
-            scalar(tensors.REQUEST_OUTPUT_LEN, 1, np.int32),
-            scalar(tensors.END_ID, self._bundle.end_id, np.int32),
-            scalar(tensors.PAD_ID, self._bundle.pad_id, np.int32),
-            scalar(tensors.RUNTIME_TOP_K, 1, np.int32),
-            scalar(tensors.TEMPERATURE, 1.0, np.float32),
-            scalar(tensors.RETURN_GENERATION_LOGITS, value=True, dtype=np.bool_),
-            scalar(tensors.RETURN_PERF_METRICS, value=True, dtype=np.bool_),
-            scalar(tensors.EXCLUDE_INPUT_IN_OUTPUT, value=True, dtype=np.bool_),
-            scalar(tensors.RETENTION_STARTS, 0, np.int32),
-            scalar(tensors.RETENTION_ENDS, prompt.prefix_token_count, np.int32),
-            scalar(tensors.RETENTION_PRIORITIES, _PINNED_PRIORITY, np.int32),
-        ]
+
+def scoring_inputs(bundle: PromptBundle, prompt: Prompt, path: TokenIds) -> list[NamedArray]:
+    """Write one request by the wire recipe: tokens [1, N], scalars [1, 1], one new token, its raw logits.
+
+    Args:
+        bundle: Of the model that is asked.
+        prompt: The prompt.
+        path: Tokens of the answer that are taken as given.
+
+    Returns:
+        The inputs.
+    """
+    ids = np.array([prompt.ids + path], dtype=np.int32)
+    return [
+        NamedArray(tensors.INPUT_IDS, ids),
+        scalar(tensors.INPUT_LENGTHS, ids.shape[1], np.int32),
+        scalar(tensors.REQUEST_OUTPUT_LEN, 1, np.int32),
+        scalar(tensors.END_ID, bundle.end_id, np.int32),
+        scalar(tensors.PAD_ID, bundle.pad_id, np.int32),
+        scalar(tensors.RUNTIME_TOP_K, 1, np.int32),
+        scalar(tensors.TEMPERATURE, 1.0, np.float32),
+        scalar(tensors.RETURN_GENERATION_LOGITS, value=True, dtype=np.bool_),
+        scalar(tensors.RETURN_PERF_METRICS, value=True, dtype=np.bool_),
+        scalar(tensors.EXCLUDE_INPUT_IN_OUTPUT, value=True, dtype=np.bool_),
+        scalar(tensors.RETENTION_STARTS, 0, np.int32),
+        scalar(tensors.RETENTION_ENDS, prompt.prefix_token_count, np.int32),
+        scalar(tensors.RETENTION_PRIORITIES, _PINNED_PRIORITY, np.int32),
+    ]
 
 
 def _answer(result: InferResult) -> _Answer:

@@ -13,10 +13,14 @@ class Tensor:
     Attributes:
         name: Its name in config.pbtxt.
         datatype: KServe v2 type, e.g. ``FP32``.
+        dims: Its dimensions without the batch, as in config.pbtxt; -1 is any length.
+        is_scalar: Whether config.pbtxt reshapes dims [1] to [], so that it is [1, 1] on the wire.
     """
 
     name: str
     datatype: str
+    dims: tuple[int, ...]
+    is_scalar: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +31,16 @@ class ModelTensors:
     outputs: tuple[Tensor, ...]
 
 
-CONVERSATION = Tensor("conversation", "BYTES")
-CANDIDATES = Tensor("candidates", "BYTES")
-SCORES = Tensor("scores", "FP32")
-PROMPT_TOKEN_COUNT = Tensor("prompt_token_count", "INT32")
-DROPPED_MESSAGE_COUNT = Tensor("dropped_message_count", "INT32")
-DROPPED_TOKEN_COUNT = Tensor("dropped_token_count", "INT32")
+def _scalar(name: str, datatype: str) -> Tensor:
+    return Tensor(name, datatype, (1,), is_scalar=True)
+
+
+CONVERSATION = Tensor("conversation", "BYTES", (1,))
+CANDIDATES = Tensor("candidates", "BYTES", (-1,))
+SCORES = Tensor("scores", "FP32", (-1,))
+PROMPT_TOKEN_COUNT = Tensor("prompt_token_count", "INT32", (1,))
+DROPPED_MESSAGE_COUNT = Tensor("dropped_message_count", "INT32", (1,))
+DROPPED_TOKEN_COUNT = Tensor("dropped_token_count", "INT32", (1,))
 
 COMPACT_ROUTER = ModelTensors(
     inputs=(CONVERSATION, CANDIDATES),
@@ -45,25 +53,25 @@ PARAMETER_MAX_PROMPT_TOKEN_COUNT = "max_prompt_token_count"  # noqa: S105  # a k
 PARAMETER_CALIBRATION = "calibration"
 PARAMETER_MODEL_DIRECTORY = "model_directory"
 
-INPUT_IDS = Tensor("input_ids", "INT32")
-INPUT_LENGTHS = Tensor("input_lengths", "INT32")
-REQUEST_OUTPUT_LEN = Tensor("request_output_len", "INT32")
-END_ID = Tensor("end_id", "INT32")
-PAD_ID = Tensor("pad_id", "INT32")
-RUNTIME_TOP_K = Tensor("runtime_top_k", "INT32")
-TEMPERATURE = Tensor("temperature", "FP32")
-RETURN_GENERATION_LOGITS = Tensor("return_generation_logits", "BOOL")
-RETURN_PERF_METRICS = Tensor("return_perf_metrics", "BOOL")
-EXCLUDE_INPUT_IN_OUTPUT = Tensor("exclude_input_in_output", "BOOL")
-RETENTION_STARTS = Tensor("retention_token_range_starts", "INT32")
-RETENTION_ENDS = Tensor("retention_token_range_ends", "INT32")
-RETENTION_PRIORITIES = Tensor("retention_token_range_priorities", "INT32")
-OUTPUT_IDS = Tensor("output_ids", "INT32")
-SEQUENCE_LENGTH = Tensor("sequence_length", "INT32")
-GENERATION_LOGITS = Tensor("generation_logits", "FP32")
-KV_REUSED_BLOCKS = Tensor("kv_cache_reused_blocks", "INT32")
-ARRIVAL_TIME_NS = Tensor("arrival_time_ns", "INT64")
-FIRST_SCHEDULED_TIME_NS = Tensor("first_scheduled_time_ns", "INT64")
+INPUT_IDS = Tensor("input_ids", "INT32", (-1,))
+INPUT_LENGTHS = _scalar("input_lengths", "INT32")
+REQUEST_OUTPUT_LEN = _scalar("request_output_len", "INT32")
+END_ID = _scalar("end_id", "INT32")
+PAD_ID = _scalar("pad_id", "INT32")
+RUNTIME_TOP_K = _scalar("runtime_top_k", "INT32")
+TEMPERATURE = _scalar("temperature", "FP32")
+RETURN_GENERATION_LOGITS = _scalar("return_generation_logits", "BOOL")
+RETURN_PERF_METRICS = _scalar("return_perf_metrics", "BOOL")
+EXCLUDE_INPUT_IN_OUTPUT = _scalar("exclude_input_in_output", "BOOL")
+RETENTION_STARTS = Tensor("retention_token_range_starts", "INT32", (-1,))
+RETENTION_ENDS = Tensor("retention_token_range_ends", "INT32", (-1,))
+RETENTION_PRIORITIES = Tensor("retention_token_range_priorities", "INT32", (-1,))
+OUTPUT_IDS = Tensor("output_ids", "INT32", (-1, -1))
+SEQUENCE_LENGTH = Tensor("sequence_length", "INT32", (-1,))
+GENERATION_LOGITS = Tensor("generation_logits", "FP32", (-1, -1, -1))
+KV_REUSED_BLOCKS = Tensor("kv_cache_reused_blocks", "INT32", (1,))
+ARRIVAL_TIME_NS = Tensor("arrival_time_ns", "INT64", (1,))
+FIRST_SCHEDULED_TIME_NS = Tensor("first_scheduled_time_ns", "INT64", (1,))
 
 LANGUAGE_MODEL = ModelTensors(
     inputs=(
