@@ -81,7 +81,13 @@ class TritonSettings(_Section):
     compact_model: str = Field("compact_router", description="Triton model of the compact tier.")
     engine_model: str = Field("tensorrt_llm", description="Triton model of the engine tier.")
     bundle_directory: str = Field("", description="Prompt bundle of the engine tier; needed with routing.mode engine.")
-    max_concurrent_requests: int = Field(32, ge=1, description="Requests in flight to Triton; more wait their turn.")
+    engines_file: str = Field(
+        "",
+        description="YAML file of engines, read anew on SIGHUP, instead of endpoint and bundle_directory; empty: none.",
+    )
+    max_concurrent_requests: int = Field(
+        32, ge=1, description="Requests in flight to one Triton; more wait their turn."
+    )
     deadline_margin_s: float = Field(
         0.001, ge=0, description="Seconds of the caller's deadline kept for the way back from Triton."
     )

@@ -14,6 +14,7 @@ from archrouter.adapters.triton.compact_backend import CompactBackend
 from archrouter.adapters.triton.connection import TritonConnection
 from archrouter.adapters.triton.language_model_backend import LanguageModelBackend
 from archrouter.app.bundle_build import REFERENCE_MODEL
+from archrouter.app.engine_pool import EnginePool, PooledEngine
 from archrouter.application.ports import ScoringBackend
 from archrouter.domain.conversation import Conversation, Message, Role
 from archrouter.domain.policy import ModelTarget, PolicySet, RoutePolicy
@@ -31,7 +32,7 @@ POLICIES = PolicySet("contract", "", ROUTES, MODELS)
 TRIP = Conversation.from_messages((Message(Role.USER, "two tickets for the plane to tokyo"),))
 
 
-@pytest_asyncio.fixture(params=["fake", "compact", "engine"])
+@pytest_asyncio.fixture(params=["fake", "compact", "engine", "pool"])
 async def backend(
     request: pytest.FixtureRequest, triton_endpoint: str, engine_endpoint: str, bundle: PromptBundle
 ) -> AsyncIterator[ScoringBackend]:
@@ -42,6 +43,12 @@ async def backend(
     if request.param == "engine":
         connection = TritonConnection(engine_endpoint, max_concurrent_requests=4)
         made = LanguageModelBackend(connection, REFERENCE_MODEL, bundle)
+    if request.param == "pool":
+        connection = TritonConnection(engine_endpoint, max_concurrent_requests=4)
+        made = EnginePool()
+        made.engines = (
+            PooledEngine("engine", LanguageModelBackend(connection, REFERENCE_MODEL, bundle), lambda: [POLICIES]),
+        )
     await made.warm_up(timeout_s=TIMEOUT_S)
     yield made
     await made.close()

@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 
 from archrouter import v1
 from archrouter.adapters.clock import SystemClock
-from archrouter.adapters.fake_backend import FakeBackend
+from archrouter.adapters.fake_backend import FAKE_PROFILE, FakeBackend
 from archrouter.adapters.policy_yaml import load_policy_set
 from archrouter.application.limits import RequestLimits
 from archrouter.application.policy_store import PolicyStore
@@ -65,9 +65,9 @@ ResponseT = TypeVar("ResponseT")
 class GatedBackend(FakeBackend):
     """A fake model that answers only while its gate is open, and knows who is waiting and who gave up."""
 
-    def __init__(self) -> None:
+    def __init__(self, profile: BackendProfile = FAKE_PROFILE) -> None:
         """Start with an open gate."""
-        super().__init__()
+        super().__init__(profile)
         self.gate = asyncio.Event()
         self.gate.set()
         self.waiting = asyncio.Event()

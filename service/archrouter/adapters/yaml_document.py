@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from archrouter.adapters.yaml_fields import Field, Table
-from archrouter.adapters.yaml_nodes import compose_document
+from archrouter.adapters.yaml_nodes import POLICY_FILE_BEGIN, compose_document
 from archrouter.adapters.yaml_reader import FieldReader
 from archrouter.domain.findings import Finding, has_errors
 
@@ -134,6 +134,7 @@ def read_document(
     keys: Sequence[str],
     read: Callable[[DocumentReader, Table], ContentT],
     check: Callable[[ContentT], Iterable[Finding]],
+    begin_with: str = POLICY_FILE_BEGIN,
 ) -> YamlDocument[ContentT]:
     """Read one document and check what it says.
 
@@ -142,11 +143,12 @@ def read_document(
         keys: Keys of its top mapping.
         read: Builds the domain object from the top mapping, with placeholders for what it reports as unreadable.
         check: The domain's own rules.
+        begin_with: How such a document begins, for the message about one that does not.
 
     Returns:
         The document, with the findings of the syntax, the reading and the check.
     """
-    root = compose_document(text)
+    root = compose_document(text, begin_with)
     if isinstance(root, Finding):
         return YamlDocument(None, (root,), Places())
     reader = DocumentReader(FieldReader(), Places())

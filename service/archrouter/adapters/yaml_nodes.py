@@ -1,8 +1,8 @@
 """YAML text to a tree of nodes that know their line and column, or to the one finding that forbids it.
 
-What remains of YAML is what a policy file needs: one document of plain mappings, lists and scalars. Anchors, aliases
-and tags are refused, because a reader must know their rules to know the meaning, and because a few lines of aliases
-expand to gigabytes. Sizes are bounded before they cost anything.
+What remains of YAML is what policy and engines files need: one document of plain mappings, lists and scalars. Anchors,
+aliases and tags are refused, because a reader must know their rules to know the meaning, and because a few lines of
+aliases expand to gigabytes. Sizes are bounded before they cost anything.
 """
 
 import re
@@ -21,6 +21,8 @@ MAX_NODE_COUNT = 20_000
 
 MAX_DEPTH = 32
 """Nested mappings and lists. Far more than anybody writes; keeps the parser's recursion off the stack's end."""
+
+POLICY_FILE_BEGIN = "'policy_set:' and a name"
 
 _MAX_PROBLEM_CHARACTERS = 160
 """The parser's texts are short, but some repeat a word of the document, which may be of any length."""
@@ -77,11 +79,12 @@ class _StrictLoader(yaml.SafeLoader):
         return ""
 
 
-def compose_document(text: str) -> yaml.MappingNode | Finding:
+def compose_document(text: str, begin_with: str = POLICY_FILE_BEGIN) -> yaml.MappingNode | Finding:
     """Parse one YAML document whose top is a mapping.
 
     Args:
         text: The document; untrusted.
+        begin_with: How such a document begins, for the message about one that does not.
 
     Returns:
         Its root, or an error with an empty field path and the position where parsing ended.
@@ -94,7 +97,7 @@ def compose_document(text: str) -> yaml.MappingNode | Finding:
     except ReaderError as error:
         return _character_finding(text, error)
     try:
-        return _root(loader)
+        return _root(loader, begin_with)
     except _RefusedError as error:
         return _finding(str(error), error.mark)
     except yaml.MarkedYAMLError as error:
@@ -104,15 +107,15 @@ def compose_document(text: str) -> yaml.MappingNode | Finding:
         return _finding("not valid YAML: a number or an escape sequence is out of range; correct it", loader.get_mark())
 
 
-def _root(loader: _StrictLoader) -> yaml.MappingNode | Finding:
+def _root(loader: _StrictLoader, begin_with: str) -> yaml.MappingNode | Finding:
     if not loader.check_node():
-        return Finding(Severity.ERROR, "", "the document is empty; begin with 'policy_set:' and a name", 1, 1)
+        return Finding(Severity.ERROR, "", f"the document is empty; begin with {begin_with}", 1, 1)
     begin = loader.next_event().start_mark
     root = loader.get_node()
     if loader.check_node():
         return _finding("a second document begins; write one per file", loader.next_event().start_mark)
     if not isinstance(root, yaml.MappingNode):
-        return _finding("the document is not a mapping; begin with 'policy_set:' and a name", begin)
+        return _finding(f"the document is not a mapping; begin with {begin_with}", begin)
     return root
 
 

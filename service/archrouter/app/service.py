@@ -4,7 +4,7 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -14,15 +14,29 @@ from prometheus_client import CollectorRegistry, disable_created_metrics, start_
 
 from archrouter import __version__
 from archrouter.adapters.triton.embedded import EmbeddedTriton, EmbeddedTritonError
+from archrouter.app.engine_fleet import EngineFleet
+from archrouter.app.engine_pool import EnginePool
 from archrouter.app.model_monitor import ModelMonitor
 from archrouter.app.policy_reloader import PolicyReloader
 from archrouter.app.triton_supervisor import keep_running
-from archrouter.app.wiring import build_core, build_embedded_triton, build_rpc_dependencies, load_engine_bundle
+from archrouter.app.wiring import (
+    Core,
+    build_backend,
+    build_core,
+    build_embedded_triton,
+    build_engine_fleet,
+    build_engine_pool,
+    build_rpc_dependencies,
+    load_engine_bundle,
+)
 from archrouter.config import Settings
 from archrouter.observability.logging import configure_logging
 from archrouter.observability.metrics import INLINE_POLICY_SET, Metrics
 from archrouter.rpc.health import WHOLE_SERVER, Component, Health
 from archrouter.rpc.server import build_server
+
+Reload = Callable[[], Coroutine[object, object, object]]
+"""What SIGHUP asks for."""
 
 EXIT_OK = 0
 EXIT_START_FAILED = 1
@@ -72,26 +86,23 @@ class _Service:
         if settings.policies.inline_enabled:
             metrics.start_policy_set_series([INLINE_POLICY_SET])
         async with AsyncExitStack() as stack:
+            pool = build_engine_pool(settings)
             bundle = load_engine_bundle(settings)
             triton = build_embedded_triton(settings, bundle)
-            core = build_core(settings, triton.endpoint if triton else settings.triton.endpoint, bundle, metrics)
+            endpoint = triton.endpoint if triton else settings.triton.endpoint
+            core = build_core(settings, pool or build_backend(settings, endpoint, bundle, metrics))
             stack.push_async_callback(core.backend.close)
+            model = self._model(core, pool, metrics)
             reloader = PolicyReloader(core.store, metrics, self._health)
             await self._load_policies(reloader)
             await self._start_triton(triton, stack)
-            monitor = ModelMonitor(
-                core.backend,
-                self._model_changed,
-                interval_s=settings.triton.health_interval_s,
-                warm_up_timeout_s=settings.triton.warm_up_timeout_s,
-            )
             server, port = build_server(
                 build_rpc_dependencies(
                     settings,
                     core,
                     metrics=metrics,
                     health=self._health,
-                    monitor=monitor,
+                    profile=lambda: model.profile,
                     reload_policies=reloader.reload,
                 )
             )
@@ -99,10 +110,28 @@ class _Service:
             self._serve_metrics(registry, stack)
             await server.start()
             _log.info("listening", address=self._address, version=__version__)
-            watchers: list[Coroutine[object, object, None]] = [monitor.run()]
+            watchers: list[Coroutine[object, object, None]] = [model.run()]
             if triton is not None:
                 watchers.append(keep_running(triton, restart_delay_s=settings.embedded.restart_delay_s))
-            await self._until_stopped(server, reloader, watchers)
+            reloads: list[Reload] = [reloader.reload]
+            if isinstance(model, EngineFleet):
+                reloads.append(model.reload)  # after the policies: a new engine is prepared for the new ones
+            await self._until_stopped(server, reloads, watchers)
+
+    def _model(self, core: Core, pool: EnginePool | None, metrics: Metrics) -> ModelMonitor | EngineFleet:
+        """Make what brings the model up: one, or the engines of the engines file, which is read here."""
+        if pool is not None:
+            fleet = build_engine_fleet(
+                self._settings, pool, core.store, self._model_changed, metrics=metrics, health=self._health
+            )
+            fleet.start()
+            return fleet
+        return ModelMonitor(
+            core.backend,
+            self._only_model_changed,
+            interval_s=self._settings.triton.health_interval_s,
+            warm_up_timeout_s=self._settings.triton.warm_up_timeout_s,
+        )
 
     async def _start_triton(self, triton: EmbeddedTriton | None, stack: AsyncExitStack) -> None:
         if triton is None:
@@ -144,25 +173,33 @@ class _Service:
             if self._ready_file is not None:
                 self._ready_file.write_text(json.dumps({"listen": self._address}) + "\n")
 
+    def _only_model_changed(self, ready: bool) -> None:  # noqa: FBT001  # the one argument of a callback
+        self._health.set_ready(Component.ENGINES, ready=ready)
+        self._model_changed(ready)
+
     async def _until_stopped(
-        self, server: aio.Server, reloader: PolicyReloader, watchers: list[Coroutine[object, object, None]]
+        self, server: aio.Server, reloads: list[Reload], watchers: list[Coroutine[object, object, None]]
     ) -> None:
         loop = asyncio.get_running_loop()
-        reloads: set[asyncio.Task[object]] = set()
+        running: set[asyncio.Task[object]] = set()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, self._stop.set)
         async with asyncio.TaskGroup() as group:
 
+            async def reload_all() -> None:
+                for reload in reloads:
+                    await reload()
+
             def reload_on_signal() -> None:
-                task = group.create_task(reloader.reload(), name="policy-reload")
-                reloads.add(task)
-                task.add_done_callback(reloads.discard)
+                task = group.create_task(reload_all(), name="reload")
+                running.add(task)
+                task.add_done_callback(running.discard)
 
             loop.add_signal_handler(signal.SIGHUP, reload_on_signal)
             tasks = [group.create_task(watcher) for watcher in watchers]
             await self._stop.wait()
             await self._drain(server)
-            for task in tasks:
+            for task in (*tasks, *running):
                 task.cancel()
 
     async def _drain(self, server: aio.Server) -> None:

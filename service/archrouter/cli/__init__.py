@@ -6,6 +6,7 @@ from archrouter.cli.bundle import bundle
 from archrouter.cli.check import check
 from archrouter.cli.compare import compare_runs
 from archrouter.cli.demo import demo
+from archrouter.cli.engines import engines
 from archrouter.cli.eval import evaluate
 from archrouter.cli.route import route
 from archrouter.cli.serve import serve
@@ -26,7 +27,7 @@ def cli() -> None:
     """Pick, by written policies, which model should answer a conversation."""
 
 
-for command in (serve, route, check, test, evaluate, compare_runs, demo, bundle, version):
+for command in (serve, route, check, test, evaluate, compare_runs, demo, bundle, engines, version):
     cli.add_command(command)
 
 

@@ -43,7 +43,7 @@ class RoutingClient:
             options: Target, deadline, security, retries.
         """
         self._timeout_s = options.timeout_s
-        self._channel = _open_channel(options)
+        self._channel = open_channel(options)
         self._stub: RoutingServiceAsyncStub = RoutingServiceStub(self._channel)
         token = options.bearer_token
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
@@ -138,7 +138,15 @@ class RoutingClient:
             )
 
 
-def _open_channel(options: ClientOptions) -> grpc.aio.Channel:
+def open_channel(options: ClientOptions) -> grpc.aio.Channel:
+    """Open a channel for services beside the routing service, such as health; the connection is made with a call.
+
+    Args:
+        options: Target, security, retries.
+
+    Returns:
+        The channel; whoever opens it closes it.
+    """
     channel_options = (("grpc.service_config", options.service_config),)
     if options.tls is None:
         return grpc.aio.insecure_channel(options.target, options=channel_options)

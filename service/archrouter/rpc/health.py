@@ -14,20 +14,32 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 
 class Component(Enum):
-    """What a service needs in order to answer."""
+    """What a service needs in order to answer, and what its operator wants to see."""
 
     MODEL = "model"
+    """A model takes calls."""
+
     POLICIES = "policies"
+    """There is a policy set."""
+
+    ENGINES = "engines"
+    """The engines that are configured are the ones that serve, every one of them."""
 
 
 WHOLE_SERVER = ""
 """The service name that stands for the server as a whole."""
 
+ENGINES_SERVICE = "archrouter.engines"
+"""No service to call, but a name to check: whether an upgrade of the engines is through. Nothing else depends on it."""
+
+_DECIDING = frozenset({Component.MODEL, Component.POLICIES})
+
 COMPONENTS_OF_SERVICE: Mapping[str, frozenset[Component]] = MappingProxyType(
     {
-        WHOLE_SERVER: frozenset(Component),
-        "archrouter.v1.RoutingService": frozenset(Component),
+        WHOLE_SERVER: _DECIDING,
+        "archrouter.v1.RoutingService": _DECIDING,
         "archrouter.v1.PolicyService": frozenset({Component.POLICIES}),
+        ENGINES_SERVICE: frozenset({Component.ENGINES}),
     }
 )
 

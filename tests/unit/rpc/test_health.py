@@ -2,7 +2,7 @@
 
 import pytest
 
-from archrouter.rpc.health import WHOLE_SERVER, Component, Health
+from archrouter.rpc.health import ENGINES_SERVICE, WHOLE_SERVER, Component, Health
 from archrouter.rpc.interceptors.auth import REQUIRED_SCOPES
 
 ROUTING, POLICY = "archrouter.v1.RoutingService", "archrouter.v1.PolicyService"
@@ -36,6 +36,18 @@ def test_service_needs_its_own_components(ready: tuple[Component, ...], *, routi
         health.is_serving(ROUTING),
         health.is_serving(POLICY),
     )
+
+
+def test_engines_have_a_name_of_their_own_that_nothing_depends_on() -> None:
+    """Whether an upgrade is through says nothing about whether calls are answered, nor the other way round."""
+    health = Health()
+    health.set_ready(Component.ENGINES, ready=True)
+    alone = [health.is_serving(name) for name in (ENGINES_SERVICE, WHOLE_SERVER, ROUTING, POLICY)]
+    for component in Component:
+        health.set_ready(component, ready=component is not Component.ENGINES)
+    without = [health.is_serving(name) for name in (ENGINES_SERVICE, WHOLE_SERVER, ROUTING, POLICY)]
+
+    assert [[True, False, False, False], [False, True, True, True]] == [alone, without]
 
 
 def test_component_that_recovers_serves_again() -> None:

@@ -1,0 +1,260 @@
+"""An upgrade without downtime: two Tritons with two sets of weights, and a service under load that switches."""
+
+import asyncio
+import json
+import shutil
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pytest_asyncio
+from grpc import aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from archrouter import v1
+from archrouter.adapters.bundle.loader import PromptBundle, load_bundle
+from archrouter.adapters.bundle.manifest import MANIFEST_FILE, digest_of_file
+from archrouter.adapters.triton.embedded import EmbeddedModel, EmbeddedTriton
+from archrouter.app.bundle_build import REFERENCE_MODEL
+from archrouter.client import ClientOptions, RetryOptions, RoutingClient
+from archrouter.rpc.health import ENGINES_SERVICE, WHOLE_SERVER
+
+START_TIMEOUT_S = 60.0
+CALLERS = 4
+NORM = b"model.layers.4.final_norm_layernorm.weight.bfloat16"
+ONE_STEP_OF_THE_EXPONENT = 0x80
+"""Of a bfloat16: less it halves a number."""
+
+QUESTION = v1.SelectRouteRequest(
+    messages=[v1.Message(role=v1.Role.ROLE_USER, content="two tickets for the plane to tokyo")]
+)
+
+
+def halve_the_logits(model: Path) -> None:
+    """Halve the weights of the last norm, so that every logit is half of what it was: other weights, same tokens."""
+    content = bytearray(model.read_bytes())
+    start = content.rindex(NORM, 0, content.index(b"lm_head.MatMul.weight.bfloat16J")) + len(NORM) + 3
+    norm = np.frombuffer(content[start : start + 256], np.uint16) - ONE_STEP_OF_THE_EXPONENT
+    content[start : start + 256] = norm.tobytes()
+    model.write_bytes(content)
+
+
+@pytest.fixture(scope="session")
+def green(bundle: PromptBundle, tmp_path_factory: pytest.TempPathFactory) -> PromptBundle:
+    """Make a bundle of other weights."""
+    directory = tmp_path_factory.mktemp("bundles") / "green"
+    shutil.copytree(bundle.directory, directory)
+    halve_the_logits(directory / "model" / "model.onnx")
+    manifest = json.loads((directory / MANIFEST_FILE).read_text())
+    manifest["files"]["model/model.onnx"] = digest_of_file(directory / "model" / "model.onnx")
+    (directory / MANIFEST_FILE).write_text(json.dumps(manifest))
+    return load_bundle(directory)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def green_endpoint(root: Path, green: PromptBundle) -> AsyncIterator[str]:
+    """Serve the other weights from a Triton of their own."""
+    parameters = {"model_directory": str(green.model_directory), "model_version": green.profile.model_version}
+    models = (EmbeddedModel(REFERENCE_MODEL, parameters),)
+    triton = EmbeddedTriton(root / "model_repository", models, START_TIMEOUT_S)
+    await triton.start()
+    yield triton.endpoint
+    await triton.stop()
+    triton.close()
+
+
+def write_engines(file: Path, *engines: tuple[str, PromptBundle]) -> None:
+    """Write an engines file as an operator would: whole, and moved into place."""
+    lines = [f"  - {{endpoint: '{endpoint}', bundle: '{bundle.directory}'}}" for endpoint, bundle in engines]
+    scratch = file.with_suffix(".new")
+    scratch.write_text("\n".join(["engines:", *lines, ""]))
+    scratch.rename(file)
+
+
+@dataclass
+class Running:
+    """A service process and its engines file."""
+
+    process: asyncio.subprocess.Process
+    target: str
+    engines_file: Path
+    log_file: Path
+
+    async def is_serving(self, service: str) -> bool:
+        """Ask the health service."""
+        async with aio.insecure_channel(self.target) as channel:
+            request = health_pb2.HealthCheckRequest(service=service)
+            reply = await health_pb2_grpc.HealthStub(channel).Check(request, timeout=5)
+        return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
+
+    async def logged(self, event: str) -> dict[str, object]:
+        """Wait for an event and give its record."""
+        async with asyncio.timeout(START_TIMEOUT_S):
+            while True:
+                for line in self.log_file.read_text().splitlines():
+                    if f'"event": "{event}"' in line:
+                        record: dict[str, object] = json.loads(line)
+                        return record
+                await asyncio.sleep(0.02)
+
+    async def switch(self) -> tuple[int, str, str]:
+        """Run the command that switches the service; give exit code, output and messages."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "archrouter", "engines", "switch", str(self.engines_file), "--json"),
+            *("--pid", str(self.process.pid), "--target", self.target, "--model", REFERENCE_MODEL),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        output, messages = await process.communicate()
+        assert process.returncode is not None
+        return process.returncode, output.decode(), messages.decode()
+
+
+@pytest_asyncio.fixture
+async def service(root: Path, tmp_path: Path, engine_endpoint: str, bundle: PromptBundle) -> AsyncIterator[Running]:
+    """Give a ready service whose engines file lists the first engine, blue."""
+    ready_file, log_file, engines_file = tmp_path / "ready.json", tmp_path / "log", tmp_path / "engines.yaml"
+    write_engines(engines_file, (engine_endpoint, bundle))
+    with log_file.open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "archrouter", "serve", "--policies", str(root / "examples" / "toy" / "policies")),
+            *("--routing-mode", "engine", "--triton-engines-file", str(engines_file)),
+            *("--triton-engine-model", REFERENCE_MODEL, "--server-listen", "127.0.0.1:0"),
+            *("--ready-file", str(ready_file), "--logging-format", "json"),
+            stderr=log,
+        )
+    async with asyncio.timeout(START_TIMEOUT_S):
+        while not ready_file.exists() and process.returncode is None:
+            await asyncio.sleep(0.02)
+    assert process.returncode is None, log_file.read_text()
+    yield Running(process, json.loads(ready_file.read_text())["listen"], engines_file, log_file)
+    process.terminate()
+    assert 0 == await process.wait()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one call got, and when it was made."""
+
+    start_s: float
+    model_version: str
+    confidence: float
+
+
+@dataclass
+class Load:
+    """Callers that ask one question after the other without retries; a failed call ends the test."""
+
+    target: str
+    answers: list[Answer] = field(default_factory=list)
+    stopped: bool = False
+
+    async def call(self) -> None:
+        """Ask until stopped."""
+        loop = asyncio.get_running_loop()
+        options = ClientOptions(self.target, timeout_s=20, retry=RetryOptions(max_attempts=1))
+        async with RoutingClient(options) as client:
+            while not self.stopped:
+                start_s = loop.time()
+                decision = (await client.select_route(QUESTION)).decision
+                self.answers.append(Answer(start_s, decision.model_version, round(decision.confidence, 4)))
+
+    async def more(self, count: int) -> float:
+        """Wait for so many further answers, and give the time."""
+        wanted = len(self.answers) + count
+        async with asyncio.timeout(START_TIMEOUT_S):
+            while len(self.answers) < wanted:
+                await asyncio.sleep(0.005)
+        return asyncio.get_running_loop().time()
+
+
+@asynccontextmanager
+async def load_on(target: str) -> AsyncIterator[Load]:
+    """Keep a service busy."""
+    load = Load(target)
+    async with asyncio.TaskGroup() as group:
+        for _ in range(CALLERS):
+            group.create_task(load.call())
+        yield load
+        load.stopped = True
+
+
+def versions(answers: Iterable[Answer]) -> set[str]:
+    """List who decided."""
+    return {answer.model_version for answer in answers}
+
+
+async def test_a_switch_under_load_fails_no_call_and_names_who_decided(
+    service: Running, bundle: PromptBundle, green: PromptBundle, green_endpoint: str
+) -> None:
+    """Blue decides before, green after, and each decision is that of the weights it names."""
+    blue_version, green_version = bundle.profile.model_version, green.profile.model_version
+    async with load_on(service.target) as load:
+        begin_s = await load.more(20)
+        write_engines(service.engines_file, (green_endpoint, green))
+        code, output, messages = await service.switch()
+        end_s = asyncio.get_running_loop().time()
+        await load.more(20)
+        drained = await service.logged("engine_closed")
+
+    assert 0 == code, messages
+    assert green_version == json.loads(output)["model_version"]
+    assert blue_version == drained["model_version"]
+    assert {blue_version} == versions(answer for answer in load.answers if answer.start_s < begin_s)
+    assert {green_version} == versions(answer for answer in load.answers if answer.start_s > end_s)
+    confidences = {(answer.model_version, answer.confidence) for answer in load.answers}
+    assert 2 == len(confidences), confidences
+    assert 2 == len({confidence for _, confidence in confidences})
+    assert await service.is_serving(ENGINES_SERVICE)
+
+
+async def test_a_wrong_engine_in_the_new_list_leaves_the_old_one_serving(
+    service: Running, bundle: PromptBundle, green: PromptBundle, green_endpoint: str
+) -> None:
+    """Green's server with blue's bundle: the command does not switch, and a service that is told refuses."""
+    async with load_on(service.target) as load:
+        await load.more(10)
+        write_engines(service.engines_file, (green_endpoint, bundle))
+        code, _, messages = await service.switch()
+        service.process.send_signal(signal.SIGHUP)
+        refused = await service.logged("engine_refused")
+        rejected = await service.logged("engines_rejected")
+        await load.more(10)
+        health = await service.is_serving(WHOLE_SERVER), await service.is_serving(ENGINES_SERVICE)
+
+    mismatch = f"it serves {green.profile.model_version}, the bundle is {bundle.profile.model_version}"
+    assert 1 == code
+    assert "nothing was switched: 1 of 1 engines do not pass" in messages
+    assert mismatch in messages
+    assert mismatch in str(refused["reason"])
+    assert "no new engine of the list passed its checks" == rejected["reason"]
+    assert {bundle.profile.model_version} == versions(load.answers)
+    assert (True, False) == health
+
+
+async def test_a_broken_file_leaves_the_old_engine_serving_and_a_good_one_mends_it(
+    service: Running, engine_endpoint: str, bundle: PromptBundle, green: PromptBundle, green_endpoint: str
+) -> None:
+    """The log names the place; the next switch works as if nothing had been, also to a list with both."""
+    async with load_on(service.target) as load:
+        service.engines_file.write_text("engines:\n  - {endpont: a:1, bundle: b}\n")
+        service.process.send_signal(signal.SIGHUP)
+        finding = await service.logged("engines_file_rejected")
+        broken = await service.is_serving(ENGINES_SERVICE)
+        await load.more(10)
+        decided_while_broken = versions(load.answers)
+        write_engines(service.engines_file, (engine_endpoint, bundle), (green_endpoint, green))
+        code, _, messages = await service.switch()
+        await load.more(20)
+
+    assert (2, 6) == (finding["line"], finding["column"])
+    assert "did you mean 'endpoint'?" in str(finding["reason"])
+    assert not broken
+    assert {bundle.profile.model_version} == decided_while_broken
+    assert 0 == code, messages
+    assert {bundle.profile.model_version, green.profile.model_version} == versions(load.answers[-20:])

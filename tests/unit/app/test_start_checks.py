@@ -1,0 +1,120 @@
+"""What keeps a wrong engine from serving: the start for what the bundle says, health for what Triton says."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+from engine_bundles import VOCAB_SIZE, change_engine, write_engine_bundle
+from engine_triton import engine_triton
+from structlog.testing import capture_logs
+
+from archrouter.adapters.bundle.loader import load_bundle
+from archrouter.adapters.bundle.manifest import BundleError
+from archrouter.adapters.triton.connection import TritonConnection
+from archrouter.adapters.triton.language_model_backend import LanguageModelBackend
+from archrouter.adapters.triton.per_policy_set import WARM_UP
+from archrouter.app.model_monitor import ModelMonitor
+from archrouter.app.wiring import build_engine_pool, load_engine_bundle
+from archrouter.config import EmbeddedSettings, RoutingSettings, Settings, TritonSettings
+from archrouter.domain.errors import BackendProtocolError, ModelNotReadyError
+
+TIMEOUT_S = 5.0
+ENGINE = RoutingSettings(mode="engine")
+FILE = TritonSettings(engines_file="engines.yaml")
+
+
+async def test_a_service_does_not_start_with_a_wrong_engine(root: Path, checkpoint: Path, tmp_path: Path) -> None:
+    """Exit code 1, and the log names the flag to build with."""
+    directory = write_engine_bundle(tmp_path / "bundle", checkpoint)
+    change_engine(directory, "build_config", "gather_generation_logits", value=False)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "archrouter", "serve", "--policies", str(root / "examples" / "toy" / "policies")),
+        *("--routing-mode", "engine", "--triton-bundle-directory", str(directory), "--server-listen", "127.0.0.1:0"),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, log = await process.communicate()
+
+    assert 1 == process.returncode
+    assert b"start_failed" in log
+    assert b"--gather_generation_logits" in log
+
+
+async def test_health_waits_for_the_right_engine_and_the_log_says_why(checkpoint: Path, tmp_path: Path) -> None:
+    """While Triton serves another bundle the model never counts as ready, and the reason is logged once."""
+    bundle = load_bundle(write_engine_bundle(tmp_path / "bundle", checkpoint))
+    changes: list[bool] = []
+    async with engine_triton("sha256:" + "f" * 64, vocab_size=VOCAB_SIZE) as triton:
+        connection = TritonConnection(triton.endpoint, max_concurrent_requests=1)
+        backend = LanguageModelBackend(connection, "tensorrt_llm", bundle)
+        monitor = ModelMonitor(backend, changes.append, interval_s=0.01, warm_up_timeout_s=TIMEOUT_S)
+        with capture_logs() as logs:
+            watching = asyncio.ensure_future(monitor.run())
+            await asyncio.sleep(0.2)
+            before = list(changes)
+            triton.config.parameters["model_version"].string_value = bundle.profile.model_version
+            async with asyncio.timeout(5):
+                while not changes:
+                    await asyncio.sleep(0.01)
+            watching.cancel()
+        await backend.close()
+
+    reasons = [log["reason"] for log in logs if log["event"] == "model_not_ready"]
+    assert [] == before
+    assert 1 == len(reasons)
+    assert "deploy the engine and the bundle that were built together" in reasons[0]
+    assert [True] == changes
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (Settings(triton=FILE), "routing.mode is compact"),
+        (
+            Settings(routing=ENGINE, triton=FILE, embedded=EmbeddedSettings(enabled=True)),
+            "embedded.enabled is true",
+        ),
+        (
+            Settings(routing=ENGINE, triton=TritonSettings(engines_file="engines.yaml", bundle_directory="b")),
+            "triton.bundle_directory is set",
+        ),
+    ],
+)
+def test_an_engines_file_beside_a_setting_that_contradicts_it_is_refused(settings: Settings, message: str) -> None:
+    """Neither of the two is silently ignored."""
+    with pytest.raises(ValueError, match=f"triton.engines_file is set, but {message}; change one of the two"):
+        build_engine_pool(settings)
+
+
+def test_one_endpoint_needs_no_engines_file() -> None:
+    """Without the file there is no pool; with it there is no single bundle."""
+    assert build_engine_pool(Settings(routing=ENGINE)) is None
+    assert build_engine_pool(Settings(routing=ENGINE, triton=FILE)) is not None
+    assert load_engine_bundle(Settings(routing=ENGINE, triton=FILE)) is None
+    with pytest.raises(BundleError, match=r"set triton\.bundle_directory or triton\.engines_file"):
+        load_engine_bundle(Settings(routing=ENGINE))
+
+
+async def test_an_engine_that_became_another_one_serves_no_more(checkpoint: Path, tmp_path: Path) -> None:
+    """Another model behind the same name is noticed, and calls are refused until the right one is back."""
+    bundle = load_bundle(write_engine_bundle(tmp_path / "bundle", checkpoint))
+    version = bundle.profile.model_version
+    async with engine_triton(version, vocab_size=VOCAB_SIZE) as triton:
+        backend = LanguageModelBackend(TritonConnection(triton.endpoint, max_concurrent_requests=1), "m", bundle)
+        served = triton.config.parameters["model_version"]
+        await backend.warm_up(timeout_s=TIMEOUT_S)
+        before = await backend.is_ready(timeout_s=TIMEOUT_S)
+
+        served.string_value = "sha256:" + "f" * 64
+        after = await backend.is_ready(timeout_s=TIMEOUT_S)
+        with pytest.raises(BackendProtocolError):
+            await backend.warm_up(timeout_s=TIMEOUT_S)
+        with pytest.raises(ModelNotReadyError):
+            await backend.score(WARM_UP, timeout_s=TIMEOUT_S)
+
+        served.string_value = version
+        await backend.warm_up(timeout_s=TIMEOUT_S)
+        answer = await backend.score(WARM_UP, timeout_s=TIMEOUT_S)
+        await backend.close()
+
+    assert (True, False, version) == (before, after, answer.profile.model_version)
