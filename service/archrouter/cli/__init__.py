@@ -8,6 +8,7 @@ from archrouter.cli.compare import compare_runs
 from archrouter.cli.demo import demo
 from archrouter.cli.engines import engines
 from archrouter.cli.eval import evaluate
+from archrouter.cli.health import health
 from archrouter.cli.route import route
 from archrouter.cli.serve import serve
 from archrouter.cli.test import test
@@ -27,7 +28,7 @@ def cli() -> None:
     """Pick, by written policies, which model should answer a conversation."""
 
 
-for command in (serve, route, check, test, evaluate, compare_runs, demo, bundle, engines, version):
+for command in (serve, route, health, check, test, evaluate, compare_runs, demo, bundle, engines, version):
     cli.add_command(command)
 
 

@@ -5,6 +5,6 @@ It needs nothing but the base dependencies of the package. Requests and response
 
 from archrouter.client.errors import RoutingError
 from archrouter.client.options import ClientOptions, RetryOptions, TlsOptions
-from archrouter.client.routing import RoutingClient
+from archrouter.client.routing import RoutingClient, open_channel
 
-__all__ = ["ClientOptions", "RetryOptions", "RoutingClient", "RoutingError", "TlsOptions"]
+__all__ = ["ClientOptions", "RetryOptions", "RoutingClient", "RoutingError", "TlsOptions", "open_channel"]

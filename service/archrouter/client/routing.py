@@ -139,13 +139,13 @@ class RoutingClient:
 
 
 def open_channel(options: ClientOptions) -> grpc.aio.Channel:
-    """Open a channel for services beside the routing service, such as health; the connection is made with a call.
+    """Open a channel, for services that have no client here, e.g. the standard health service.
 
     Args:
-        options: Target, security, retries.
+        options: Target and security; deadline and token belong to each call.
 
     Returns:
-        The channel; whoever opens it closes it.
+        A channel that connects with its first call and that the caller closes.
     """
     channel_options = (("grpc.service_config", options.service_config),)
     if options.tls is None:
