@@ -58,7 +58,7 @@ test-build: $(BUILD) ## Run the tests of the build programs, which need torch (s
 	@$(BUILD_VENV)/bin/python -m pytest tests/build build/tiny_checkpoint
 
 .PHONY: check
-check: $(DEV) ## Lint, types, import contracts, protos, generated files
+check: $(DEV) ## Lint, types, import contracts, protos, generated files, Dockerfiles
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -68,6 +68,7 @@ check: $(DEV) ## Lint, types, import contracts, protos, generated files
 	@$(BIN)/python protos/generate.py --check
 	@$(BIN)/python docs/generate_configuration.py --check
 	@$(BIN)/python docs/generate_cli.py --check
+	@$(BIN)/hadolint deploy/docker/*.Dockerfile
 	@.ci/buf
 
 .PHONY: format
