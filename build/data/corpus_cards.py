@@ -108,10 +108,10 @@ def _agreement_section(folder: Path) -> str:
     first, second = (read_reading(folder / f"{name}.tsv") for name in ("first", "second"))
     rows: Mapping[str, Agreement] = {"all": agreement(first, second), **agreement_by_set(first, second)}
     lines = [
-        "A sample of turns was labelled again from policies and messages alone, without sight of the first labels.",
-        "Turns on which the readings differ lost their label. The figures are from before that; agreement by chance",
-        "is computed within each policy set. **Read them as an upper bound**: another run of the same language model",
-        "did the second reading, not a person, and it saw the conversations' ids, which hint at the subject.",
+        "A sample of turns, ten of each policy set, was labelled again from policies and messages alone: without the",
+        "first labels, the conversations' ids and the names of the sets. Turns on which the readings differ lost their",
+        "label. The figures are from before that; agreement by chance is computed within each policy set. **Read them",
+        "as an upper bound**: other runs of the model that wrote the corpus did the second reading, not a person.",
         "",
         "| policy set | turns read twice | same label | Cohen's kappa |",
         "| --- | ---: | ---: | ---: |",
