@@ -19,18 +19,15 @@ from archrouter.adapters.bundle.writer import (
 )
 from archrouter.adapters.triton.connection import TritonConnection
 from archrouter.adapters.triton.embedded import EmbeddedModel, EmbeddedTriton
-from archrouter.adapters.triton.generation import generate
 from archrouter.adapters.triton.tensors import PARAMETER_MODEL_DIRECTORY, PARAMETER_MODEL_VERSION
-from archrouter.application.probe_prompts import probe_requests
+from archrouter.app.answer_probe import probe_answers
 from archrouter.domain.answer import AnswerSkeleton
 from archrouter.domain.dialect import Dialect
-from archrouter.domain.skeleton_probe import MIN_AGREEMENT, SkeletonProbe, probe_skeleton
+from archrouter.domain.skeleton_probe import MIN_AGREEMENT, SkeletonProbe
 
 REFERENCE_MODEL = "reference_lm"
 DEFAULT_MAX_PROMPT_TOKEN_COUNT = 4096
 
-_ANSWER_TOKENS = 48
-_GENERATION_TIMEOUT_S = 120.0
 _START_TIMEOUT_S = 300.0
 
 
@@ -118,7 +115,7 @@ def _trusted(probe: SkeletonProbe, *, force: bool) -> AnswerSkeleton:
 
 
 async def _probe(bundle: PromptBundle, model_repository: Path) -> SkeletonProbe:
-    """Serve the model, let it answer sample prompts greedily, and read the form of its answers."""
+    """Serve the model on this machine for as long as the probe takes."""
     parameters = {
         PARAMETER_MODEL_DIRECTORY: str(bundle.model_directory.resolve()),
         PARAMETER_MODEL_VERSION: bundle.profile.model_version,
@@ -127,21 +124,8 @@ async def _probe(bundle: PromptBundle, model_repository: Path) -> SkeletonProbe:
     await triton.start()
     connection = TritonConnection(triton.endpoint, max_concurrent_requests=1)
     try:
-        answers = []
-        for policy_set, conversation in probe_requests():
-            prompt = bundle.compiler.compile(policy_set).assemble(conversation)
-            generated = await generate(
-                connection,
-                REFERENCE_MODEL,
-                prompt.ids,
-                end_id=bundle.end_id,
-                pad_id=bundle.pad_id,
-                max_token_count=_ANSWER_TOKENS,
-                timeout_s=_GENERATION_TIMEOUT_S,
-            )
-            answers.append(bundle.tokenizer.decode(generated))
+        return await probe_answers(connection, REFERENCE_MODEL, bundle)
     finally:
         await connection.close()
         await triton.stop()
         triton.close()
-    return probe_skeleton(answers)

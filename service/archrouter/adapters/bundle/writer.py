@@ -19,6 +19,7 @@ from archrouter.adapters.bundle.manifest import (
     TOKENIZER_FILE,
     BundleError,
     Checkpoint,
+    Engine,
     Limits,
     Manifest,
     Skeleton,
@@ -115,7 +116,13 @@ def write_prompt_files(directory: Path, plan: BundlePlan) -> None:
 
 
 def write_manifest(
-    directory: Path, plan: BundlePlan, skeleton: AnswerSkeleton, *, agreement: float, probe_count: int
+    directory: Path,
+    plan: BundlePlan,
+    skeleton: AnswerSkeleton,
+    *,
+    agreement: float,
+    probe_count: int,
+    engine: Engine | None = None,
 ) -> None:
     """Write the manifest over everything that is in the bundle now. O(bytes).
 
@@ -125,6 +132,7 @@ def write_manifest(
         skeleton: Form of the answer.
         agreement: Share of probes that had this form, in [0, 1].
         probe_count: Number of probes; 0 when the form was taken as given.
+        engine: What the TensorRT-LLM engine in the bundle was built with; None for a model that the CPU runs.
     """
     files = sorted(path for path in directory.rglob("*") if path.is_file() and path.name != MANIFEST_FILE)
     manifest = Manifest(
@@ -132,7 +140,7 @@ def write_manifest(
         checkpoint=Checkpoint(
             name=plan.checkpoint.name, license=plan.checkpoint.license, digest=plan.checkpoint.weights_digest()
         ),
-        runtime="cpu",
+        runtime="cpu" if engine is None else "tensorrt_llm",
         dialect=plan.dialect.value,
         end_token=plan.checkpoint.end_token,
         pad_token=plan.checkpoint.pad_token,
@@ -145,6 +153,7 @@ def write_manifest(
             agreement=agreement,
         ),
         limits=Limits(max_prompt_token_count=plan.max_prompt_token_count),
+        engine=engine,
         files={str(path.relative_to(directory)): digest_of_file(path) for path in files},
     )
     (directory / MANIFEST_FILE).write_bytes(manifest.serialized())
