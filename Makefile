@@ -45,6 +45,23 @@ $(TINY_BUNDLE): $(RUNTIME) $(wildcard $(TINY_CHECKPOINT)/*) model_repository/ref
 	@rm -rf $@
 	@$(BIN)/archrouter bundle build --checkpoint $(TINY_CHECKPOINT) --converted $(TINY_CHECKPOINT)/onnx --output $@
 
+# In the TensorRT-LLM image only what drives its tools is needed, and for a plan as well; else torch converts the weights.
+IN_IMAGE := $(wildcard /opt/tritonserver/backends/tensorrtllm)
+ENGINE_VENV := $(if $(IN_IMAGE),.venv-engine,$(if $(PLAN),$(VENV),$(BUILD_VENV)))
+ENGINE_READY := $(if $(IN_IMAGE),.venv-engine/.ready-runtime,$(if $(PLAN),$(RUNTIME),$(BUILD)))
+PRECISION ?= bf16
+.PHONY: engine
+engine: engine-checkpoint $(ENGINE_READY) ## Make a verified engine (CHECKPOINT=… PRECISION=bf16|fp8|int4_awq|int8_wo PLAN=1)
+	@PYTHONPATH=build $(ENGINE_VENV)/bin/python -m engine build --checkpoint '$(CHECKPOINT)' --precision $(PRECISION) \
+	  $(if $(REVISION),--revision $(REVISION)) $(if $(CONTAINER),--container $(CONTAINER)) $(if $(PLAN),--plan) $(ARGS)
+
+.PHONY: engine-checkpoint
+engine-checkpoint:
+	@test -n '$(CHECKPOINT)' || { echo "make engine: name a folder, CHECKPOINT=…, or CHECKPOINT=owner/name REVISION=…" >&2; exit 2; }
+
+.venv-engine/.ready-runtime: $(INSTALL_INPUTS)
+	@.ci/setup .venv-engine server $@
+
 .PHONY: serve
 serve: $(RUNTIME) ## Serve the sample policies until Ctrl-C, and say how to call it
 	@$(BIN)/archrouter serve --embedded --policies examples/policies --policies-default llm-gateway --hints

@@ -137,7 +137,7 @@ def build(  # noqa: PLR0913  # one for each option
     )
     try:
         built = build_bundle(request, note)
-    except (BundleError, EmbeddedTritonError) as error:
+    except (BundleError, EmbeddedTritonError, OSError) as error:
         raise FailedError(str(error)) from error
     note(f"{output} is ready: {built.profile.model_version}")
     note(f"serve it: archrouter serve --embedded --routing-mode engine --triton-bundle-directory {output}")

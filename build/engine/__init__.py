@@ -1,0 +1,1 @@
+"""From a checkpoint to a verified TensorRT-LLM engine in a Triton model repository."""

@@ -1,0 +1,45 @@
+"""Command schema: the JSON schema of a bundle's manifest, written from the model that reads it."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from archrouter.adapters.bundle.manifest import Manifest
+from engine.errors import StepFailedError
+from engine.program import make_parser, run_program
+
+SCHEMA_FILE = Path(__file__).parents[1] / "manifest.schema.json"
+
+
+def schema_text() -> str:
+    """Return the content of ``build/manifest.schema.json``."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Manifest.model_json_schema()}
+    return json.dumps(schema, indent=1) + "\n"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command.
+
+    Args:
+        arguments: Of the command line.
+
+    Returns:
+        Exit code: 1 when the check found a difference.
+    """
+    parser = make_parser("schema", "Write build/manifest.schema.json from the manifest's model.", ["", "--check"])
+    parser.add_argument("--check", action="store_true", help="write nothing, fail on a difference")
+    options = parser.parse_args(arguments)
+
+    def work() -> None:
+        if not options.check:
+            SCHEMA_FILE.write_text(schema_text(), "utf-8")
+        elif not SCHEMA_FILE.is_file() or SCHEMA_FILE.read_text("utf-8") != schema_text():
+            msg = f"{SCHEMA_FILE.name} is out of date; run: python -m engine schema"
+            raise StepFailedError(msg)
+
+    return run_program("schema", work)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
