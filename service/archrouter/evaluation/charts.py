@@ -149,7 +149,9 @@ def latency_plot(durations_s: Sequence[float], marks: Sequence[tuple[str, float]
     if longest < 2 * shortest:  # alike: give the axis some width
         shortest, longest = shortest / 2, longest * 2
     low, high = math.log10(shortest), math.log10(longest)
-    counts, edges = np.histogram(np.log10(np.array(durations_s)), bins=_HISTOGRAM_BINS, range=(low, high))
+    # numpy's logarithm may differ from Python's in the last bit, and the ends belong to the histogram.
+    logarithms = np.clip(np.log10(np.array(durations_s)), low, high)
+    counts, edges = np.histogram(logarithms, bins=_HISTOGRAM_BINS, range=(low, high))
     most = int(counts.max())
     x, y = _x(low, high), _y(0.0, most)
     bars = []

@@ -1,7 +1,7 @@
 """Geometry of the charts."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scored_turns import scored
 
@@ -98,6 +98,7 @@ def test_confidence_charts_stay_inside(decisions: list[tuple[float, bool]]) -> N
 
 
 @given(st.lists(st.floats(1e-6, 1e4), min_size=1, max_size=60))
+@example([1.0, 5646.296111706128])
 def test_latency_chart_stays_inside_and_counts_every_call(durations_s: list[float]) -> None:
     """The histogram holds every call, and its marks are inside too."""
     plot = latency_plot(durations_s, [("p50", sorted(durations_s)[len(durations_s) // 2])])
