@@ -164,6 +164,7 @@ def _record(loaded: PromptBundle) -> dict[str, object]:
         "max_prompt_token_count": profile.max_prompt_token_count,
         "tokenizer_digest": profile.tokenizer_digest,
         "prompt_template_version": profile.prompt_template_version,
+        "calibration_kind": "isotonic" if profile.calibration.isotonic else "temperature",
         "calibration_temperature": profile.calibration.temperature,
         "calibration_samples": profile.calibration.sample_count,
         "files": len(manifest.files),

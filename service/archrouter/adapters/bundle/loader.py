@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
+from archrouter.adapters.bundle.calibration_file import read_calibration
 from archrouter.adapters.bundle.chat_template import ChatTemplateError, chat_frame_of
 from archrouter.adapters.bundle.engine_config import check_engine
 from archrouter.adapters.bundle.manifest import (
-    CALIBRATION_FILE,
     CHAT_TEMPLATE_FILE,
     MODEL_FOLDER,
     PROMPT_FILES,
@@ -27,14 +25,6 @@ from archrouter.domain.errors import PromptTemplateError
 from archrouter.domain.prompt import PromptCompiler
 from archrouter.domain.scoring import BackendProfile, Tier
 from archrouter.domain.template import PromptFormat, PromptTemplate
-
-
-class _CalibrationFile(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    model_version: str
-    temperature: float
-    sample_count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +57,12 @@ class PromptBundle:
         return self.directory / MODEL_FOLDER
 
 
-def load_bundle(directory: Path) -> PromptBundle:
+def load_bundle(directory: Path, *, with_calibration: bool = True) -> PromptBundle:
     """Read a bundle and check that its parts fit together.
 
     Args:
         directory: The bundle; the digests of the prompt's files are checked, those of the weights are not.
+        with_calibration: False leaves it out, as for measuring it anew; also one that would be refused.
 
     Returns:
         The bundle, ready to compile policy sets.
@@ -100,7 +91,7 @@ def load_bundle(directory: Path) -> PromptBundle:
                 tokenizer_digest=tokenizer.digest,
                 prompt_template_version=prompt_format.version,
                 max_prompt_token_count=limit,
-                calibration=_calibration(directory, model_version),
+                calibration=read_calibration(directory, model_version) if with_calibration else Calibration(),
             ),
             end_id=tokenizer.control_id(manifest.end_token),
             pad_id=tokenizer.control_id(manifest.pad_token),
@@ -122,22 +113,3 @@ def _prompt_format(directory: Path, manifest: Manifest) -> PromptFormat:
         end_token=manifest.end_token,
         skeleton=AnswerSkeleton(manifest.skeleton.prefix, manifest.skeleton.suffix, Quoting(manifest.skeleton.quoting)),
     )
-
-
-def _calibration(directory: Path, model_version: str) -> Calibration:
-    """Read the calibration; one that was measured on other weights or another prompt is no calibration."""
-    path = directory / CALIBRATION_FILE
-    if not path.is_file():
-        return Calibration()
-    try:
-        measured = _CalibrationFile.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        msg = f"{path} is malformed: {error}"
-        raise BundleError(msg) from error
-    if measured.model_version != model_version:
-        msg = (
-            f"{path} was measured on {measured.model_version}, this bundle is {model_version}; "
-            "remove it or calibrate anew"
-        )
-        raise BundleError(msg)
-    return Calibration(measured.temperature, measured.sample_count)
