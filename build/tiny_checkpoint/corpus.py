@@ -7,6 +7,9 @@ from random import Random
 from typing import Literal
 
 NO_MATCH = "other"
+HELDOUT_SEED = 907
+"""Another than training's; the latest user sentence of a held-out example is one that training never draws."""
+
 TOPICS_FILE = Path(__file__).with_name("topics.toml")
 
 # Shares of the examples. `other` must be as easy to meet as a route, or the model never answers it; the rest are

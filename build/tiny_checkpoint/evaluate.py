@@ -7,12 +7,9 @@ import torch
 from tokenizers import Tokenizer
 from transformers import Qwen2ForCausalLM
 
-from tiny_checkpoint.corpus import Example, World, make_example
+from tiny_checkpoint.corpus import HELDOUT_SEED, Example, World, make_example
 from tiny_checkpoint.prompt import answer, chat_prompt
 from tiny_checkpoint.tokenizer import TURN_END_TOKEN
-
-# Another seed than training's; the latest user sentence is one that training never draws.
-HELDOUT_SEED = 907
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,35 +1,22 @@
 """The committed models are what their programs make. Needs the extra `build`; run with ``make test-build``."""
 
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-ENVIRONMENT = {
-    **os.environ,
-    "PYTHONPATH": os.pathsep.join([str(ROOT / "build"), str(ROOT / "model_repository" / "compact_router" / "1")]),
-    "HF_HUB_OFFLINE": "1",
-}
+Run = Callable[..., "CompletedProcess[str]"]
 
 
-def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run a build program."""
-    return subprocess.run(
-        [sys.executable, "-m", *arguments], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False
-    )
-
-
-def test_exporting_the_sentence_encoder_again_gives_the_committed_bytes() -> None:
+def test_exporting_the_sentence_encoder_again_gives_the_committed_bytes(run: Run) -> None:
     """Same weights, same tools, same file."""
     result = run("compact_router.export", "--check")
 
     assert 0 == result.returncode, result.stderr
 
 
-def test_the_tiny_checkpoint_has_the_accuracy_it_states() -> None:
+def test_the_tiny_checkpoint_has_the_accuracy_it_states(run: Run) -> None:
     """The committed weights, read by transformers, score what their card says."""
     result = run("tiny_checkpoint", "evaluate", "tests/data/tiny_checkpoint")
 
@@ -37,7 +24,7 @@ def test_the_tiny_checkpoint_has_the_accuracy_it_states() -> None:
     assert '"equals_stated": true' in result.stdout
 
 
-def test_a_checkpoint_is_converted_without_network_use(tmp_path: Path) -> None:
+def test_a_checkpoint_is_converted_without_network_use(run: Run, tmp_path: Path) -> None:
     """The model builder of ONNX Runtime GenAI makes what ``archrouter bundle build`` serves and probes."""
     result = run(
         *("archrouter", "bundle", "build", "--checkpoint", "tests/data/tiny_checkpoint"),
@@ -49,7 +36,9 @@ def test_a_checkpoint_is_converted_without_network_use(tmp_path: Path) -> None:
     assert (tmp_path / "bundle" / "model" / "model.onnx").is_file()
 
 
-@pytest.mark.parametrize("program", ["compact_router.fit", "compact_router.stamp", "tiny_checkpoint"])
-def test_every_program_explains_itself(program: str) -> None:
+@pytest.mark.parametrize(
+    "program", ["compact_router.fit", "compact_router.stamp", "tiny_checkpoint", "tiny_checkpoint.labelled"]
+)
+def test_every_program_explains_itself(run: Run, program: str) -> None:
     """``--help`` works without data."""
     assert 0 == run(program, "--help").returncode

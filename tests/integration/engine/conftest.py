@@ -1,6 +1,7 @@
-"""Golden examples, and a backend over the tiny checkpoint."""
+"""Golden examples, and a backend over the tiny checkpoint; puts the build programs on the path."""
 
 import json
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,6 +13,10 @@ from archrouter.adapters.bundle.loader import PromptBundle
 from archrouter.adapters.triton.connection import TritonConnection
 from archrouter.adapters.triton.language_model_backend import LanguageModelBackend
 from archrouter.app.bundle_build import REFERENCE_MODEL
+
+BUILD = str(Path(__file__).parents[3] / "build")
+if BUILD not in sys.path:
+    sys.path.insert(0, BUILD)
 
 
 @pytest.fixture(scope="session")

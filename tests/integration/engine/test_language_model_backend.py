@@ -3,10 +3,10 @@
 import dataclasses
 import itertools
 import math
-from collections.abc import Mapping
 
 import numpy as np
 import pytest
+from engine.verify.constraint import constrained_probabilities
 from golden import Golden
 
 from archrouter.adapters.bundle.loader import PromptBundle
@@ -34,27 +34,6 @@ def make_set(*route_ids: str) -> PolicySet:
     return PolicySet("s", "", routes, MODELS)
 
 
-def constrained_log_probabilities(
-    sequences: Mapping[str, tuple[int, ...]], log_probs: Mapping[str, list[float]]
-) -> dict[str, float]:
-    """Renormalise full-vocabulary log-probabilities at every step over the tokens some candidate goes on with.
-
-    Brute force over all candidates and positions: it shares no code and no idea with the trie.
-    """
-    result = {}
-    for name, sequence in sequences.items():
-        total = 0.0
-        for position in range(len(sequence)):
-            siblings = {
-                other[position]: log_probs[other_name][position]
-                for other_name, other in sequences.items()
-                if len(other) > position and other[:position] == sequence[:position]
-            }
-            total += log_probs[name][position] - math.log(sum(math.exp(value) for value in siblings.values()))
-        result[name] = total
-    return result
-
-
 async def test_prompt_tokens_equal_those_of_the_training(bundle: PromptBundle, golden: tuple[Golden, ...]) -> None:
     """Assembled in pieces or written by the training program: the same ids."""
     for example in golden:
@@ -70,16 +49,15 @@ async def test_posterior_equals_brute_force_over_every_candidate(
     backend = LanguageModelBackend(connection, REFERENCE_MODEL, bundle, epsilon=0.0)
     await backend.warm_up(timeout_s=TIMEOUT_S)
     for example in golden:
-        sequences = {name: tuple(answer["token_ids"]) for name, answer in example.candidates.items()}
-        expected = constrained_log_probabilities(
-            sequences, {name: answer["log_probs"] for name, answer in example.candidates.items()}
+        names = [*(route.id for route in example.policy_set.routes), "other"]
+        answers = [example.candidates[name] for name in names]
+        expected = constrained_probabilities(
+            [tuple(answer["token_ids"]) for answer in answers], [answer["log_probs"] for answer in answers]
         )
 
         scoring = await backend.score(ScoringRequest(example.policy_set, example.conversation), timeout_s=TIMEOUT_S)
 
-        names = [*(route.id for route in example.policy_set.routes), "other"]
-        found = np.exp(scoring.posterior.log_probabilities)
-        np.testing.assert_allclose(found, [math.exp(expected[name]) for name in names], atol=EXACT_TOLERANCE)
+        np.testing.assert_allclose(np.exp(scoring.posterior.log_probabilities), expected, atol=EXACT_TOLERANCE)
 
 
 async def test_the_epsilon_bound_holds_and_saves_calls(

@@ -7,14 +7,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import pytest_asyncio
-from google.protobuf import text_format
-from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput, model_config_pb2
+from reference_lm_variants import write_variant
+from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput
 from tritonclient.utils import np_to_triton_dtype
 
 from archrouter.adapters.triton.embedded import EmbeddedModel, EmbeddedTriton
 
 ROOT = Path(__file__).parents[3]
-MODEL = ROOT / "model_repository" / "reference_lm"
 EXPORT = ROOT / "tests" / "data" / "tiny_checkpoint" / "onnx"
 START_TIMEOUT_S = 120.0
 
@@ -32,16 +31,6 @@ VARIANTS: dict[str, tuple[dict[str, str], int]] = {
         64,
     ),
 }
-
-
-def write_variant(repository: Path, name: str, max_queue_size: int) -> None:
-    """Put the model under another name into a repository, with a queue of another size."""
-    (repository / name).mkdir()
-    (repository / name / "1").symlink_to(MODEL / "1")
-    config = text_format.Parse((MODEL / "config.pbtxt").read_text(encoding="utf-8"), model_config_pb2.ModelConfig())
-    config.name = name
-    config.dynamic_batching.default_queue_policy.max_queue_size = max_queue_size
-    (repository / name / "config.pbtxt").write_text(text_format.MessageToString(config), encoding="utf-8")
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -1,0 +1,196 @@
+"""Does the engine say what its checkpoint says?"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Protocol
+
+import numpy as np
+
+from archrouter.adapters.bundle.loader import PromptBundle
+from archrouter.adapters.triton.language_model_backend import LanguageModelBackend
+from archrouter.domain.answer import candidate_sequences
+from archrouter.domain.conversation import Conversation
+from archrouter.domain.policy import NO_MATCH_ID
+from archrouter.domain.template import readable_messages
+from archrouter.domain.tokens import TokenIds
+from engine.verify.constraint import constrained_probabilities
+from engine.verify.questions import Question
+from engine.verify.results import Check, Thresholds
+from engine.verify.served import ServedEngine
+
+PROMPT_TOKENS, ROUTE, PROBABILITY = "prompt_tokens", "route_agreement", "probability_difference"
+
+_WORST_COUNT = 5
+
+
+class Oracle(Protocol):
+    """What the engine should compute."""
+
+    def prompt_tokens(self, message: str) -> TokenIds:
+        """Tokenise a user message inside the checkpoint's chat template.
+
+        Args:
+            message: Text without control tokens.
+
+        Returns:
+            The ids, assistant header included.
+        """
+        ...
+
+    def answer_log_probabilities(self, prompt: TokenIds, answers: Sequence[TokenIds]) -> list[list[float]]:
+        """Compute how likely answers are.
+
+        Args:
+            prompt: Ids before the answer.
+            answers: Ids of each, C answers.
+
+        Returns:
+            C lists: the natural-log probability of each token over the whole vocabulary.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One question, answered by both.
+
+    Attributes:
+        question: Its name.
+        engine_route: The leading candidate of the engine.
+        oracle_route: The leading candidate of the oracle.
+        difference: Largest distance of the two probabilities of a candidate, in [0, 1].
+        dropped_token_count: Tokens of the conversation that neither was shown.
+    """
+
+    question: str
+    engine_route: str
+    oracle_route: str
+    difference: float
+    dropped_token_count: int
+
+
+def check_prompt_tokens(bundle: PromptBundle, oracle: Oracle, questions: Sequence[Question]) -> Check:
+    """Compare the ids the service sends with those of the checkpoint's own tokenizer and chat template.
+
+    Args:
+        bundle: The engine's bundle.
+        oracle: The checkpoint.
+        questions: At least one.
+
+    Returns:
+        The check. Shortened conversations are left out: transformers does not shorten.
+    """
+    different, count = [], 0
+    for question in questions:
+        conversation = question.request.conversation
+        prompt = bundle.compiler.compile(question.policy_set).assemble(conversation)
+        if prompt.dropped_token_count:
+            continue
+        count += 1
+        if oracle.prompt_tokens(_user_message(bundle, question, conversation)) != prompt.ids:
+            different.append(question.name)
+    return Check.of(
+        PROMPT_TOKENS,
+        f"{len(different)} of {count} prompts differ" + (f", first: {different[0]}" if different else ""),
+        limit="0 prompts differ from the checkpoint's tokenizer and chat template",
+        passed=not different,
+        remedy="build the bundle from this checkpoint: its tokenizer or chat template is another one",
+        figures={"different": different, "compared": count},
+    )
+
+
+async def compare(
+    engine: ServedEngine, oracle: Oracle, questions: Sequence[Question], on_done: Callable[[int], None]
+) -> list[Comparison]:
+    """Put every question to both.
+
+    Args:
+        engine: The engine under test.
+        oracle: The checkpoint.
+        questions: What to ask.
+        on_done: Told how many are answered.
+
+    Returns:
+        One comparison for each, in order.
+
+    Raises:
+        ArchRouterError: When the engine does not answer.
+    """
+    # Every subtree is asked for: the service's shortcut is bounded by its epsilon and has tests of its own.
+    backend = LanguageModelBackend(engine.connection, engine.model, engine.bundle, epsilon=0.0)
+    await backend.warm_up(timeout_s=engine.call_timeout_s)
+    comparisons = []
+    for question in questions:
+        comparisons.append(await _compare(backend, engine, oracle, question))
+        on_done(len(comparisons))
+    return comparisons
+
+
+def check_agreement(comparisons: Sequence[Comparison], thresholds: Thresholds) -> tuple[Check, Check]:
+    """Judge the comparisons.
+
+    Args:
+        comparisons: At least one.
+        thresholds: What to reach.
+
+    Returns:
+        The checks of routes and of probabilities.
+    """
+    count = len(comparisons)
+    worst = sorted(comparisons, key=lambda one: -one.difference)[:_WORST_COUNT]
+    other = [one for one in comparisons if one.engine_route != one.oracle_route]
+    share = 1 - len(other) / count
+    largest = worst[0].difference
+    remedy = "compare checkpoint, precision and engine: other weights, or a precision that costs too much"
+    return (
+        Check.of(
+            ROUTE,
+            f"{count - len(other)} of {count} questions ({share:.1%})",
+            limit=f"at least {thresholds.min_route_agreement:.1%} choose the oracle's route",
+            passed=share >= thresholds.min_route_agreement,
+            remedy=remedy,
+            figures={"share": share, "questions": count, "different": [asdict(one) for one in other]},
+        ),
+        Check.of(
+            PROBABILITY,
+            f"{largest:.2g} at most, over {count} questions",
+            limit=f"at most {thresholds.max_probability_difference:g} from the oracle's, for every candidate",
+            passed=largest <= thresholds.max_probability_difference,
+            remedy=remedy,
+            figures={
+                "largest": largest,
+                "mean_of_largest": sum(one.difference for one in comparisons) / count,
+                "shortened_questions": sum(one.dropped_token_count > 0 for one in comparisons),
+                "worst": [asdict(one) for one in worst],
+            },
+        ),
+    )
+
+
+async def _compare(
+    backend: LanguageModelBackend, engine: ServedEngine, oracle: Oracle, question: Question
+) -> Comparison:
+    bundle, request = engine.bundle, question.request
+    scoring = await backend.score(request, timeout_s=engine.call_timeout_s)
+    prompt = bundle.compiler.compile(question.policy_set).assemble(request.conversation)
+    skeleton = bundle.prompt_format.skeleton
+    answers = candidate_sequences(question.policy_set, skeleton, bundle.tokenizer, bundle.end_id)
+    log_probs = await asyncio.to_thread(oracle.answer_log_probabilities, prompt.ids, answers)
+    expected = np.array(constrained_probabilities(answers, log_probs))
+    found = np.exp(scoring.posterior.log_probabilities)
+    names = [*(route.id for route in question.policy_set.routes), NO_MATCH_ID]
+    return Comparison(
+        question=question.name,
+        engine_route=names[int(found.argmax())],
+        oracle_route=names[int(expected.argmax())],
+        difference=float(np.abs(found - expected).max()),
+        dropped_token_count=prompt.dropped_token_count,
+    )
+
+
+def _user_message(bundle: PromptBundle, question: Question, conversation: Conversation) -> str:
+    """Write the prompt as the one user message the chat template is put around."""
+    written = bundle.prompt_format.segments(question.policy_set.routes, readable_messages(conversation))
+    text = "".join(segment.text for segment in written)
+    return text.removeprefix(bundle.prompt_format.chat_head).removesuffix(bundle.prompt_format.chat_tail)

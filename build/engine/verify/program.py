@@ -1,0 +1,126 @@
+"""What the command lines that talk to a served engine have in common."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from enum import IntEnum
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from engine.verify.endpoint import add_place_options
+
+
+class Exit(IntEnum):
+    """Exit status."""
+
+    PASSED = 0
+    MISSED = 1
+    USAGE = 2
+    COULD_NOT_RUN = 3
+
+
+EXIT_HELP = "exit status: 0 passed, 1 a threshold missed, 2 wrong command line or files, 3 could not run"
+
+
+def make_parser(program: str, description: str, examples: Sequence[str]) -> argparse.ArgumentParser:
+    """Make a parser for a program that asks a served engine.
+
+    Args:
+        program: Name of the module.
+        description: What it does.
+        examples: Arguments that make sense, without the program's name.
+
+    Returns:
+        The parser, with the options that name the engine, and ``--json``.
+    """
+    lines = "\n".join(f"  python -m {program} {example}" for example in examples)
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {program}",
+        description=description,
+        epilog=f"examples (with PYTHONPATH=build):\n{lines}\n\n{EXIT_HELP}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_place_options(parser)
+    parser.add_argument("--bundle", required=True, type=Path, metavar="DIR", help="the bundle it should belong to")
+    parser.add_argument(
+        "--call-timeout-s", type=in_range(0.001, 3600), default=60.0, help="longest wait for a call (%(default)s)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document instead of text")
+    return parser
+
+
+def in_range(low: float, high: float) -> Callable[[str], float]:
+    """Make a type of argument.
+
+    Args:
+        low: Smallest value.
+        high: Largest value.
+
+    Returns:
+        What turns the argument's text into a number, and refuses one outside.
+    """
+
+    def number(text: str) -> float:
+        value = float(text)
+        if not low <= value <= high:
+            msg = f"{text} is outside [{low:g}, {high:g}]"
+            raise argparse.ArgumentTypeError(msg)
+        return value
+
+    return number
+
+
+def at_least(low: int) -> Callable[[str], int]:
+    """Make a type of argument.
+
+    Args:
+        low: Smallest value.
+
+    Returns:
+        What turns the argument's text into a whole number, and refuses one below.
+    """
+
+    def number(text: str) -> int:
+        value = int(text)
+        if value < low:
+            msg = f"{text} is below {low}"
+            raise argparse.ArgumentTypeError(msg)
+        return value
+
+    return number
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Show on a terminal, on stderr, what is being done.
+
+    Yields:
+        A function to be told what it is, how much of it is done, and of how much; 0 where that is not known.
+    """
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    display = Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+    with display:
+        task = display.add_task("", total=None)
+
+        def tell(doing: str, done: int, total: int) -> None:
+            display.update(task, description=doing, completed=done, total=total or None)
+
+        yield tell
+
+
+def fail(program: str, message: object, status: Exit) -> int:
+    """Say on stderr why a program ends.
+
+    Args:
+        program: Its name.
+        message: Why, with the remedy.
+        status: The exit status.
+
+    Returns:
+        The same status.
+    """
+    print(f"{program}: {message}", file=sys.stderr)
+    return int(status)

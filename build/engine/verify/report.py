@@ -1,0 +1,92 @@
+"""The report of a verification, for machines and for people."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from engine.verify.results import Check, Thresholds, Verdict
+
+JSON_FILE, MARKDOWN_FILE = "verify.json", "verify.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was checked, against what, and how it ended.
+
+    Attributes:
+        endpoint: HOST:PORT of the Triton.
+        model: The engine's name there.
+        model_version: Of the bundle.
+        checkpoint: Name of the checkpoint the oracle ran.
+        questions_digest: Of the golden questions.
+        question_count: How many were asked.
+        left_out: Names of those whose policies this model cannot take.
+        thresholds: What was to be reached.
+        checks: One for each row.
+    """
+
+    endpoint: str
+    model: str
+    model_version: str
+    checkpoint: str
+    questions_digest: str
+    question_count: int
+    left_out: Sequence[str]
+    thresholds: Thresholds
+    checks: Sequence[Check]
+
+    @property
+    def passed(self) -> bool:
+        """Whether no check failed."""
+        return all(check.verdict is not Verdict.FAIL for check in self.checks)
+
+    def document(self) -> dict[str, object]:
+        """Return what JSON can hold."""
+        checks = [{**asdict(check), "verdict": check.verdict.value} for check in self.checks]
+        return {"format": 1, "passed": self.passed, **asdict(self), "checks": checks}
+
+    def markdown(self) -> str:
+        """Return a table, and the remedy of each failure."""
+        rows = [
+            f"| {check.name} | {check.verdict.value} | {_cell(check.measured)} | {_cell(check.limit)} |"
+            for check in self.checks
+        ]
+        remedies = [f"- {check.name}: {check.remedy}" for check in self.checks if check.remedy]
+        left_out = f", {len(self.left_out)} left out because this model cannot take their policies"
+        lines = [
+            f"# Verification of {self.model}: {'passed' if self.passed else 'FAILED'}",
+            "",
+            f"- endpoint: {self.endpoint}",
+            f"- model_version: {self.model_version}",
+            f"- checkpoint: {self.checkpoint}",
+            f"- questions: {self.question_count}{left_out if self.left_out else ''}, {self.questions_digest}",
+            "",
+            "| check | result | measured | limit |",
+            "| --- | --- | --- | --- |",
+            *rows,
+        ]
+        return "\n".join([*lines, *(["", "What to do:", "", *remedies] if remedies else [])]) + "\n"
+
+    def write(self, directory: Path) -> None:
+        """Write both forms; the JSON last, so that it is there only when all is.
+
+        Args:
+            directory: Made where it does not exist.
+
+        Raises:
+            OSError: When it cannot be written.
+        """
+        directory.mkdir(parents=True, exist_ok=True)
+        _replace(directory / MARKDOWN_FILE, self.markdown())
+        _replace(directory / JSON_FILE, json.dumps(self.document(), ensure_ascii=False, indent=1) + "\n")
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _replace(path: Path, text: str) -> None:
+    scratch = path.with_name(f".{path.name}.part")
+    scratch.write_text(text, encoding="utf-8")
+    scratch.replace(path)

@@ -1,0 +1,173 @@
+"""The engine under test, and the calls that the service never makes."""
+
+import asyncio
+import contextlib
+import itertools
+import textwrap
+import time
+from dataclasses import dataclass
+from functools import cached_property
+
+import grpc
+from tritonclient.utils import InferenceServerException
+
+from archrouter.adapters.bundle.loader import PromptBundle
+from archrouter.adapters.triton.connection import TritonConnection
+from archrouter.adapters.triton.errors import status_of
+from archrouter.adapters.triton.generation import generate
+from archrouter.adapters.triton.per_policy_set import WARM_UP
+from archrouter.domain.errors import ArchRouterError, BudgetExceededError
+from archrouter.domain.prompt import Prompt
+from archrouter.domain.tokens import TokenIds
+
+_NEVER_ENDS = -1
+"""As end token: generation runs to the length that was asked for, in both backends."""
+
+_MEASURED_TOKENS = 32
+_SHOWN_CHARACTERS = 200
+_READY_TIMEOUT_S, _READY_POLL_S = 5.0, 0.1
+
+_AWAY = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.DEADLINE_EXCEEDED})
+
+
+@dataclass(frozen=True)
+class ServedEngine:
+    """What is verified.
+
+    Attributes:
+        connection: To the Triton that serves it.
+        model: Its name there.
+        bundle: The bundle it should belong to.
+        max_seq_len: Tokens of prompt and answer together that it cannot exceed; it may be made for fewer.
+        vocab_size: Rows of logits of its checkpoint, padding included.
+        call_timeout_s: Longest wait for one call, in seconds.
+    """
+
+    connection: TritonConnection
+    model: str
+    bundle: PromptBundle
+    max_seq_len: int
+    vocab_size: int
+    call_timeout_s: float
+
+    @cached_property
+    def sample_prompt(self) -> Prompt:
+        """A small real prompt."""
+        return self.bundle.compiler.compile(WARM_UP.policy_set).assemble(WARM_UP.conversation)
+
+    def prompt_of_length(self, token_count: int) -> TokenIds:
+        """Make a prompt of a length by repeating the sample.
+
+        Args:
+            token_count: At least one.
+
+        Returns:
+            So many ids.
+        """
+        return tuple(itertools.islice(itertools.cycle(self.sample_prompt.ids), token_count))
+
+    async def run_on(
+        self, token_count: int, *, prompt: TokenIds = (), connection: TritonConnection | None = None
+    ) -> TokenIds:
+        """Let the model generate without an end.
+
+        Args:
+            token_count: Tokens to generate.
+            prompt: What to continue; the sample where it is empty.
+            connection: In place of the engine's own; must lead to the same model.
+
+        Returns:
+            The tokens.
+
+        Raises:
+            ArchRouterError: As for every call to Triton.
+        """
+        return await generate(
+            connection or self.connection,
+            self.model,
+            prompt or self.sample_prompt.ids,
+            end_id=_NEVER_ENDS,
+            pad_id=self.bundle.pad_id,
+            max_token_count=token_count,
+            timeout_s=self.call_timeout_s,
+        )
+
+    async def tokens_in(self, duration_s: float, *, fewest: int, most: int) -> int:
+        """Find out how many tokens the model generates in a time.
+
+        Args:
+            duration_s: The time.
+            fewest: Smallest result.
+            most: Largest result.
+
+        Returns:
+            About so many tokens.
+
+        Raises:
+            ArchRouterError: As for every call to Triton.
+        """
+        await self.run_on(_MEASURED_TOKENS)  # the prompt's tokens are in the cache from here on
+        started_s = time.perf_counter()
+        await self.run_on(_MEASURED_TOKENS)
+        per_token_s = (time.perf_counter() - started_s) / _MEASURED_TOKENS
+        return max(fewest, min(most, round(duration_s / per_token_s)))
+
+
+async def wait_until_ready(connection: TritonConnection, model: str, *, timeout_s: float) -> None:
+    """Give a connection and a model a moment: on a busy machine the first attempt to connect may fail.
+
+    Args:
+        connection: To the Triton that serves the model.
+        model: Its name there.
+        timeout_s: Longest wait; a few seconds of it are used at most. Afterwards the first call says what is wrong.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(min(timeout_s, _READY_TIMEOUT_S)):
+            while not await connection.is_model_ready(model, timeout_s=timeout_s):  # noqa: ASYNC110  # another process has no event
+                await asyncio.sleep(_READY_POLL_S)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a call has no answer.
+
+    Attributes:
+        status: Name of the gRPC status; empty where the answer itself was wrong.
+        text: What Triton said, or what is wrong with the answer.
+    """
+
+    status: str
+    text: str
+
+    def __str__(self) -> str:
+        """Write both on one line, shortened."""
+        return textwrap.shorten(f"{self.status} {self.text}", _SHOWN_CHARACTERS, placeholder=" …")
+
+
+def refusal_of(error: ArchRouterError) -> Refusal:
+    """Look behind a domain error.
+
+    Args:
+        error: As `TritonConnection` raises it.
+
+    Returns:
+        Triton's own words, where it said any.
+    """
+    if isinstance(error, BudgetExceededError):
+        return Refusal(grpc.StatusCode.DEADLINE_EXCEEDED.name, "no answer in time")
+    cause = error.__cause__
+    if isinstance(cause, InferenceServerException):
+        return Refusal(status_of(cause).name, cause.message() or "")
+    return Refusal("", str(error))
+
+
+def is_away(error: ArchRouterError) -> bool:
+    """Say whether nobody answered, so that nothing is known about the engine.
+
+    Args:
+        error: As `TritonConnection` raises it.
+
+    Returns:
+        Whether there is no server, no such model, or no answer in time.
+    """
+    return refusal_of(error).status in {status.name for status in _AWAY}
