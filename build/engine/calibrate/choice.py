@@ -1,0 +1,90 @@
+"""Cross-validation: what each map is worth on decisions it was not fitted on, and which one to take."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import GroupKFold
+
+from archrouter.domain.calibration import Calibration
+from engine.calibrate.decisions import LabelledDecision
+from engine.calibrate.figures import Choice, Measured, measure
+from engine.calibrate.fit import FITS
+
+MIN_DECISIONS = 200
+"""With fewer, chance moves every figure by more than a calibration would."""
+
+Progress = Callable[[str, int, int], None]
+
+
+def choose(decisions: Sequence[LabelledDecision], *, fold_count: int, on_progress: Progress) -> Choice:
+    """Cross-validate both maps and fit the better one on everything.
+
+    Args:
+        decisions: At least `MIN_DECISIONS`.
+        fold_count: Parts, >= 2; a conversation is in one of them, so that no map is tested on its neighbours.
+        on_progress: Told what is being done, how much of it is done, and of how much.
+
+    Returns:
+        The choice: the isotonic map only where its Brier score is lower than the temperature's by more than one
+        standard error of their paired differences, and its log loss is not higher by more than one.
+
+    Raises:
+        ValueError: When there are too few decisions, or fewer conversations than parts.
+    """
+    conversations = [decision.conversation_id for decision in decisions]
+    _check_enough(len(decisions), len(set(conversations)), fold_count)
+    folds = list(GroupKFold(fold_count).split(np.zeros(len(decisions)), groups=np.array(conversations)))
+    cross_validated = {kind: _cross_validated(decisions, kind, folds, on_progress) for kind in FITS}
+    kind, reason = _better(cross_validated["temperature"], cross_validated["isotonic"])
+    return Choice(
+        kind=kind,
+        calibration=FITS[kind](decisions),
+        uncalibrated=measure(decisions, [Calibration()] * len(decisions)),
+        cross_validated=cross_validated,
+        fold_count=fold_count,
+        conversation_count=len(set(conversations)),
+        reason=reason,
+    )
+
+
+def _check_enough(decision_count: int, conversation_count: int, fold_count: int) -> None:
+    if decision_count < MIN_DECISIONS:
+        msg = f"{decision_count} labelled decisions are too few; {MIN_DECISIONS} are needed"
+        raise ValueError(msg)
+    if conversation_count < fold_count:
+        msg = f"{conversation_count} conversations cannot be cut into {fold_count} parts; give a smaller --folds"
+        raise ValueError(msg)
+
+
+def _cross_validated(
+    decisions: Sequence[LabelledDecision],
+    kind: str,
+    folds: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]],
+    on_progress: Progress,
+) -> Measured:
+    """Measure each decision under the map that was fitted on the other parts."""
+    applied = [Calibration()] * len(decisions)
+    for number, (train, test) in enumerate(folds, start=1):
+        calibration = FITS[kind]([decisions[index] for index in train])
+        for index in test:
+            applied[index] = calibration
+        on_progress(f"fitting {kind}", number, len(folds))
+    return measure(decisions, applied)
+
+
+def _better(temperature: Measured, isotonic: Measured) -> tuple[str, str]:
+    brier_gain, brier_error = _gain(temperature.squared_errors, isotonic.squared_errors)
+    loss_gain, loss_error = _gain(temperature.log_losses, isotonic.log_losses)
+    kind = "isotonic" if brier_gain > brier_error and loss_gain > -loss_error else "temperature"
+    return kind, (
+        f"the isotonic map lowers the Brier score by {brier_gain:.4f} (standard error {brier_error:.4f}) "
+        f"and the log loss by {loss_gain:.4f} (standard error {loss_error:.4f})"
+    )
+
+
+def _gain(before: NDArray[np.float64], after: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the mean of paired differences and its standard error."""
+    differences = before - after
+    return float(differences.mean()), float(differences.std(ddof=1)) / math.sqrt(len(differences))
