@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from archrouter.adapters.bundle.engine_config import EngineConfig
 from archrouter.adapters.bundle.loader import PromptBundle, load_bundle
 from archrouter.adapters.bundle.manifest import (
     ENGINE_FOLDER,
@@ -24,7 +25,7 @@ from archrouter.adapters.bundle.manifest import (
 )
 from archrouter.adapters.bundle.writer import BundlePlan, atomic_directory, write_manifest, write_prompt_files
 from archrouter.domain.dialect import Dialect
-from engine.built import CONFIG_FILE, GPU_FILE, WEIGHTS_FILE, BuiltEngine, check_engine, read_engine
+from engine.built import CONFIG_FILE, GPU_FILE, WEIGHTS_FILE, check_engine, read_engine
 from engine.errors import BadInputError, StepFailedError
 from engine.geometry import CheckedCheckpoint, check_checkpoint
 from engine.model_config import MODEL, render_model_config
@@ -115,17 +116,17 @@ def _probed(folder: Path, checked: CheckedCheckpoint) -> PromptBundle:
     return probed
 
 
-def _engine(parts: Parts, settings: Settings, built: BuiltEngine) -> Engine:
+def _engine(parts: Parts, settings: Settings, built: EngineConfig) -> Engine:
     gpu = json.loads((parts.compiled / GPU_FILE).read_bytes())
     return Engine(
         tensorrt_llm_version=built.version,
         container_image=settings.toolkit(parts.version).image,
         compute_capability=gpu["compute_capability"],
         precision=parts.precision.value,
-        max_batch_size=built.max_batch_size,
-        max_num_tokens=built.max_num_tokens,
-        max_seq_len=built.max_seq_len,
-        vocab_size=built.vocab_size,
+        max_batch_size=built.build_config.max_batch_size,
+        max_num_tokens=built.build_config.max_num_tokens,
+        max_seq_len=built.build_config.max_seq_len,
+        vocab_size=built.pretrained_config.vocab_size,
     )
 
 

@@ -8,6 +8,7 @@ from engine.model_config import PARAMETER_ENGINE_DIRECTORY
 from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
+from archrouter.adapters.bundle.engine_config import LOGITS_DTYPE
 from archrouter.adapters.bundle.manifest import ENGINE_FOLDER, Engine
 from archrouter.adapters.triton.tensors import PARAMETER_MODEL_DIRECTORY, PARAMETER_MODEL_VERSION, TOKENS_PER_BLOCK
 from first_gpu_run.checks import Check, Finding
@@ -33,14 +34,20 @@ def _engine_config(host: Host) -> Finding:
         {
             **stated.model_dump(),
             "tensorrt_llm_version": built.version,
-            "max_batch_size": built.max_batch_size,
-            "max_num_tokens": built.max_num_tokens,
-            "max_seq_len": built.max_seq_len,
-            "vocab_size": built.vocab_size,
+            "max_batch_size": built.build_config.max_batch_size,
+            "max_num_tokens": built.build_config.max_num_tokens,
+            "max_seq_len": built.build_config.max_seq_len,
+            "vocab_size": built.pretrained_config.vocab_size,
         }
     )
-    can_serve = built.gathers_logits and built.has_paged_context and built.tokens_per_block == TOKENS_PER_BLOCK
-    return Finding(is_as_expected=found == stated and can_serve and built.logits_dtype == "float32", saw=str(built))
+    plugins = built.build_config.plugin_config
+    can_serve = (
+        built.build_config.gather_generation_logits
+        and plugins.use_paged_context_fmha
+        and plugins.tokens_per_block == TOKENS_PER_BLOCK
+        and built.pretrained_config.logits_dtype == LOGITS_DTYPE
+    )
+    return Finding(is_as_expected=found == stated and can_serve, saw=str(built))
 
 
 def _load(host: Host) -> Finding:

@@ -289,3 +289,16 @@ def test_every_fault_is_told_at_once(deployment: Deployment) -> None:
 
     with pytest.raises(BundleError, match=r"--gather_generation_logits.*--logits_dtype float32"):
         load_bundle(deployment.directory)
+
+
+def test_switches_written_as_words_are_read_as_switches(tmp_path: Path, checkpoint: Path) -> None:
+    """`trtllm-build` takes them as ``enable`` and ``disable`` on its command line."""
+    bundle = write_engine_bundle(tmp_path / "bundle", checkpoint)
+    change_engine(bundle, "build_config", "plugin_config", "use_paged_context_fmha", value="enable")
+
+    assert load_bundle(bundle).manifest.engine is not None
+
+    change_engine(bundle, "build_config", "plugin_config", "use_paged_context_fmha", value="disable")
+
+    with pytest.raises(BundleError, match="cannot reuse KV blocks"):
+        load_bundle(bundle)

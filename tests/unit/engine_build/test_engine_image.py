@@ -251,7 +251,7 @@ ENGINE_FAULTS = {
     "build_config.max_seq_len": (32_768, "max_seq_len is 32768, not 1024"),
     "build_config.plugin_config.tokens_per_block": (64, "tokens_per_block is 64, not 32"),
     "build_config.plugin_config.use_paged_context_fmha": (False, "use_paged_context_fmha is False, not True"),
-    "build_config": (None, "lacks or garbles 'build_config'"),
+    "build_config": (None, "build_config: Field required"),
 }
 
 

@@ -6,8 +6,9 @@ otherwise than the manifest says would fail single calls, or answer them wrongly
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from archrouter.adapters.bundle.manifest import ENGINE_FOLDER, BundleError, Engine, Manifest, check_files
 from archrouter.adapters.triton.tensors import TOKENS_PER_BLOCK
@@ -18,34 +19,50 @@ LOGITS_DTYPE = "float32"
 _BOUNDS = ("max_seq_len", "max_batch_size", "max_num_tokens")
 
 
+def _from_word(value: object) -> object:
+    """Read a switch that is written as on the command line of ``trtllm-build``."""
+    return {"enable": True, "disable": False}.get(value, value) if isinstance(value, str) else value
+
+
+Switch = Annotated[bool, BeforeValidator(_from_word)]
+
+
 class _Part(BaseModel):
     """A part of the file: what is checked of it. The file has many more keys."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
 
-class _PluginConfig(_Part):
-    use_paged_context_fmha: bool
+class PluginConfig(_Part):
+    """What the plugins were built for."""
+
+    use_paged_context_fmha: Switch
     tokens_per_block: int
 
 
-class _BuildConfig(_Part):
-    gather_generation_logits: bool
+class BuildConfig(_Part):
+    """The bounds and outputs it was built with."""
+
+    gather_generation_logits: Switch
     max_seq_len: int
     max_batch_size: int
     max_num_tokens: int
-    plugin_config: _PluginConfig
+    plugin_config: PluginConfig
 
 
-class _PretrainedConfig(_Part):
+class PretrainedConfig(_Part):
+    """What it was built from."""
+
     vocab_size: int
     logits_dtype: str
 
 
-class _EngineConfig(_Part):
+class EngineConfig(_Part):
+    """An engine's ``config.json``: layout of TensorRT-LLM 1.x, ``tensorrt_llm/builder.py``."""
+
     version: str
-    build_config: _BuildConfig
-    pretrained_config: _PretrainedConfig
+    build_config: BuildConfig
+    pretrained_config: PretrainedConfig
 
 
 def check_engine(directory: Path, manifest: Manifest, *, tokenizer_vocab_size: int) -> None:
@@ -63,7 +80,7 @@ def check_engine(directory: Path, manifest: Manifest, *, tokenizer_vocab_size: i
         msg = f"the manifest of {directory} says runtime tensorrt_llm, but describes no engine; build the bundle anew"
         raise BundleError(msg)
     check_files(directory, manifest, (ENGINE_CONFIG_FILE,))
-    config = _read(directory / ENGINE_CONFIG_FILE)
+    config = read_engine_config(directory / ENGINE_CONFIG_FILE)
     problems = [
         *_build_problems(config),
         *_manifest_problems(config, manifest.engine),
@@ -74,16 +91,30 @@ def check_engine(directory: Path, manifest: Manifest, *, tokenizer_vocab_size: i
         raise BundleError(msg)
 
 
-def _read(path: Path) -> _EngineConfig:
+def read_engine_config(path: Path) -> EngineConfig:
+    """Read an engine's own description.
+
+    Args:
+        path: ``config.json``, beside ``rank0.engine``.
+
+    Returns:
+        What is checked of it.
+
+    Raises:
+        BundleError: When it cannot be read, or a key is missing or malformed.
+    """
     try:
-        return _EngineConfig.model_validate_json(path.read_bytes())
+        return EngineConfig.model_validate_json(path.read_bytes())
+    except OSError as error:
+        msg = f"{path} cannot be read ({error.strerror}); trtllm-build writes it beside the engine"
+        raise BundleError(msg) from error
     except ValidationError as error:
         fields = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
         msg = f"{path} is not the description of a TensorRT-LLM engine: {fields}"
         raise BundleError(msg) from error
 
 
-def _build_problems(config: _EngineConfig) -> Iterator[str]:
+def _build_problems(config: EngineConfig) -> Iterator[str]:
     """Find options without which the service cannot use any engine."""
     build, dtype = config.build_config, config.pretrained_config.logits_dtype
     if not build.gather_generation_logits:
@@ -97,7 +128,7 @@ def _build_problems(config: _EngineConfig) -> Iterator[str]:
         yield f"its logits are {dtype}; rebuild it with trtllm-build --logits_dtype {LOGITS_DTYPE}"
 
 
-def _manifest_problems(config: _EngineConfig, engine: Engine) -> Iterator[str]:
+def _manifest_problems(config: EngineConfig, engine: Engine) -> Iterator[str]:
     """Find where the engine is another one than the manifest describes."""
     if config.version != engine.tensorrt_llm_version:
         yield (
@@ -115,7 +146,7 @@ def _manifest_problems(config: _EngineConfig, engine: Engine) -> Iterator[str]:
             yield f"its {name} is {built}, the manifest promises {promised}; rebuild it with trtllm-build --{name}"
 
 
-def _limit_problems(config: _EngineConfig, max_prompt_token_count: int, tokenizer_vocab_size: int) -> Iterator[str]:
+def _limit_problems(config: EngineConfig, max_prompt_token_count: int, tokenizer_vocab_size: int) -> Iterator[str]:
     """Find what the service would send and the engine could not take."""
     if max_prompt_token_count >= config.build_config.max_seq_len:
         yield (
