@@ -1,8 +1,8 @@
-"""The engine both ways run on: one Triton, `reference_lm` under a name for each KV cache, and direct calls to it."""
+"""The engine both ways run on: `reference_lm` in a Triton for each KV cache, and direct calls to it."""
 
 import tempfile
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +32,8 @@ _MAX_CONCURRENT_REQUESTS = 64
 
 SCORING_CACHE, GENERATION_CACHE, NO_CACHE = "scoring_cache", "generation_cache", "no_cache"
 """Models by the KV cache they keep. Each way of deciding that reuses prefixes has a cache of its own: with a shared one
-the second would find the whole prompt that the first has just read."""
+the second would find the whole prompt that the first has just read. Each has a Triton of its own as well: of several
+Python models in one server, a waiting one is now and then taken for dead while another computes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,16 +53,16 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A running Triton with a bundle's weights.
+    """A bundle's weights, served once for each KV cache.
 
     Attributes:
         bundle: Tokenizer and prompt of the weights.
-        connection: To the server.
+        connections: To the servers, by model.
         backends: The service's own scoring, warm, by model.
     """
 
     bundle: PromptBundle
-    connection: TritonConnection
+    connections: Mapping[str, TritonConnection]
     backends: Mapping[str, LanguageModelBackend]
 
     async def generate(self, model: str, prompt: Prompt, token_count: int) -> Answer:
@@ -77,7 +78,7 @@ class Engine:
         """
         inputs = self._inputs(prompt, (), token_count)
         outputs = (tensors.OUTPUT_IDS, tensors.SEQUENCE_LENGTH, tensors.KV_REUSED_BLOCKS)
-        return _answer(await self.connection.infer(model, inputs, outputs, timeout_s=CALL_TIMEOUT_S))
+        return _answer(await self.connections[model].infer(model, inputs, outputs, timeout_s=CALL_TIMEOUT_S))
 
     async def next_token_logits(self, model: str, prompt: Prompt, path: TokenIds) -> NDArray[np.float32]:
         """Ask for the raw logits after a prompt and a beginning of the answer.
@@ -95,7 +96,7 @@ class Engine:
             NamedArray(tensors.RETURN_GENERATION_LOGITS, np.array([[True]])),
         ]
         outputs = (tensors.OUTPUT_IDS, tensors.SEQUENCE_LENGTH, tensors.KV_REUSED_BLOCKS, tensors.GENERATION_LOGITS)
-        return _answer(await self.connection.infer(model, inputs, outputs, timeout_s=CALL_TIMEOUT_S)).row
+        return _answer(await self.connections[model].infer(model, inputs, outputs, timeout_s=CALL_TIMEOUT_S)).row
 
     def _inputs(self, prompt: Prompt, path: TokenIds, token_count: int) -> list[NamedArray]:
         """Write a request. The policies are pinned as scoring pins them, so that both keep the same prefix."""
@@ -120,7 +121,7 @@ class Engine:
 
 @asynccontextmanager
 async def running_engine(bundle: PromptBundle, *, policy_set_count: int) -> AsyncIterator[Engine]:
-    """Start Triton with the three models, and stop it afterwards.
+    """Start the three models, and stop them afterwards.
 
     Args:
         bundle: A bundle of the runtime ``cpu``.
@@ -139,19 +140,30 @@ async def running_engine(bundle: PromptBundle, *, policy_set_count: int) -> Asyn
         "prefix_cache_entries": str(policy_set_count + 1),
     }
     reuse = {SCORING_CACHE: "true", GENERATION_CACHE: "true", NO_CACHE: "false"}
-    models = tuple(EmbeddedModel(name, {**common, "enable_kv_cache_reuse": value}) for name, value in reuse.items())
+    async with AsyncExitStack() as stack:
+        connections = {
+            name: await stack.enter_async_context(
+                _served(EmbeddedModel(name, {**common, "enable_kv_cache_reuse": enabled}))
+            )
+            for name, enabled in reuse.items()
+        }
+        backends = {name: LanguageModelBackend(connections[name], name, bundle) for name in reuse}
+        for backend in backends.values():
+            await backend.warm_up(timeout_s=CALL_TIMEOUT_S)
+        yield Engine(bundle, connections, backends)
+
+
+@asynccontextmanager
+async def _served(model: EmbeddedModel) -> AsyncIterator[TritonConnection]:
+    """Serve one model in a Triton of its own."""
     with tempfile.TemporaryDirectory() as repository:
-        for model in models:
-            _copy_model(model.name, Path(repository))
-        triton = EmbeddedTriton(Path(repository), models, START_TIMEOUT_S)
+        _copy_model(model.name, Path(repository))
+        triton = EmbeddedTriton(Path(repository), (model,), START_TIMEOUT_S)
         try:
             await triton.start()
             connection = TritonConnection(triton.endpoint, max_concurrent_requests=_MAX_CONCURRENT_REQUESTS)
             try:
-                backends = {model: LanguageModelBackend(connection, model, bundle) for model in reuse}
-                for backend in backends.values():
-                    await backend.warm_up(timeout_s=CALL_TIMEOUT_S)
-                yield Engine(bundle, connection, backends)
+                yield connection
             finally:
                 await connection.close()
         finally:
