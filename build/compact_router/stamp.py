@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from compact_model.digest import PREFIX, file_digests, model_version
-from compact_model.parameters import read_parameters
+from compact_model.parameters import read_window_limits
 
 from compact_router.manifest import MODEL_DIRECTORY, VERSION, read_json, update_manifest
 
@@ -37,7 +37,7 @@ def stamp(model_directory: Path) -> str:
     values = {
         "model_version": version,
         "tokenizer_digest": PREFIX + digests["tokenizer.json"],
-        "max_prompt_token_count": str(read_parameters(directory / "router.json").window.max_token_count),
+        "max_prompt_token_count": str(read_window_limits(directory / "router.json").max_token_count),
         "calibration": json.dumps(calibration),
     }
     config = model_directory / "config.pbtxt"

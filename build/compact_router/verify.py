@@ -56,13 +56,15 @@ class Latency:
 class Client:
     """Calls the model over gRPC."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, model: str = "compact_router") -> None:
         """Connect.
 
         Args:
             endpoint: HOST:PORT of Triton's gRPC.
+            model: Its name there.
         """
         self._client = InferenceServerClient(endpoint)
+        self._model = model
 
     def score(self, conversation: bytes, candidates: Sequence[bytes]) -> Scores:
         """Make one call.
@@ -83,7 +85,7 @@ class Client:
             tensor = InferInput(name, array.shape, "BYTES")
             tensor.set_data_from_numpy(array)
             tensors.append(tensor)
-        result = self._client.infer("compact_router", tensors, client_timeout=CALL_TIMEOUT_S)
+        result = self._client.infer(self._model, tensors, client_timeout=CALL_TIMEOUT_S)
         counts = ("prompt_token_count", "dropped_message_count", "dropped_token_count")
         return Scores(result.as_numpy("scores"), *(int(result.as_numpy(name)[0]) for name in counts))
 

@@ -12,10 +12,10 @@ from compact_model.router import CompactRouter, Scores
 
 
 class TritonPythonModel:
-    """One instance: its own encoder and caches, one call at a time."""
+    """One instance: its own network and cache, one call at a time."""
 
     def initialize(self, args: Mapping[str, str]) -> None:
-        """Load the encoder, after checking that config.pbtxt describes the files that are there.
+        """Load the network, after checking that config.pbtxt describes the files that are there.
 
         Args:
             args: Triton's description of the model: its configuration as JSON, repository folder and version.
@@ -37,7 +37,6 @@ class TritonPythonModel:
             directory,
             intra_op_thread_count=int(parameters["intra_op_thread_count"]),
             candidate_cache_capacity=int(parameters["candidate_cache_capacity"]),
-            message_cache_capacity=int(parameters["message_cache_capacity"]),
         )
 
     def execute(self, requests: "list[pb_utils.InferenceRequest]") -> "list[pb_utils.InferenceResponse]":

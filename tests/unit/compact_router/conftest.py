@@ -25,9 +25,7 @@ def model_directory() -> Path:
 @pytest.fixture(scope="session")
 def router() -> CompactRouter:
     """Load the committed model once for all tests."""
-    return CompactRouter.load(
-        MODEL_DIRECTORY / "1", intra_op_thread_count=1, candidate_cache_capacity=64, message_cache_capacity=64
-    )
+    return CompactRouter.load(MODEL_DIRECTORY / "1", intra_op_thread_count=1, candidate_cache_capacity=64)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The build programs: the fit finds what made the data, the files are read as their README says, stamping is exact."""
+"""The build programs: what is fitted is found again, the files are read as their README says, stamping is exact."""
 
 import gzip
 import json
@@ -7,57 +7,47 @@ from pathlib import Path
 import numpy as np
 import pytest
 from compact_router.benchmark import LabelledTurn, benchmark_turns, read_conversations
-from compact_router.conditional_logit import Choice, fit_temperature, fit_weights
+from compact_router.calibrate import fit_temperature
+from compact_router.curve import CurveLog
 from compact_router.evaluate import Decision, evaluate, expected_calibration_error
+from compact_router.plan import Plan
 from compact_router.stamp import set_parameter
-
-CANDIDATE_WEIGHTS = np.array([3.0, -1.0])
-NO_MATCH_WEIGHTS = np.array([0.5])
-
-
-def drawn_choices(count: int) -> list[Choice]:
-    """Draw choices from the model that the fit assumes, with sets of different sizes."""
-    random_numbers = np.random.default_rng(7)
-    choices = []
-    for _ in range(count):
-        candidates = random_numbers.normal(size=(random_numbers.integers(1, 6), 2))
-        no_match = np.ones(1)
-        scores = np.append(candidates @ CANDIDATE_WEIGHTS, no_match @ NO_MATCH_WEIGHTS)
-        probabilities = np.exp(scores - np.logaddexp.reduce(scores))
-        choices.append(Choice(candidates, no_match, int(random_numbers.choice(len(scores), p=probabilities)), 1.0))
-    return choices
-
-
-def test_the_fit_finds_the_weights_that_made_the_data() -> None:
-    """With 4000 choices the standard errors are near 0.07, so 0.25 is more than three of them."""
-    candidate, no_match = fit_weights(drawn_choices(4000))
-
-    assert np.allclose(CANDIDATE_WEIGHTS, candidate, atol=0.25)
-    assert np.allclose(NO_MATCH_WEIGHTS, no_match, atol=0.25)
-
-
-def test_a_choice_of_twice_the_weight_counts_like_two() -> None:
-    """Weights are shares in the loss, which is how settings of different sizes are balanced."""
-    choices = drawn_choices(60)
-    doubled = [Choice(item.candidates, item.no_match, item.label, 2.0) for item in choices[:20]] + choices[20:]
-
-    once = np.concatenate(fit_weights(doubled))
-    twice = np.concatenate(fit_weights(choices[:20] + choices))
-
-    assert np.allclose(twice, once, atol=1e-6)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
 def test_the_temperature_found_undoes_a_scaling_of_the_logits(temperature: float) -> None:
-    """Logits that are t times too large need a temperature t times as high."""
-    choices = drawn_choices(500)
-    logits = [np.append(item.candidates @ CANDIDATE_WEIGHTS, item.no_match @ NO_MATCH_WEIGHTS) for item in choices]
-    labels, weights = [item.label for item in choices], [item.weight for item in choices]
-    expected = temperature * fit_temperature(logits, labels, weights)
+    """Labels drawn from softmax(scores) and logits t times too large need the temperature t."""
+    random_numbers = np.random.default_rng(7)
+    scores = [random_numbers.normal(scale=2.0, size=random_numbers.integers(2, 7)) for _ in range(3000)]
+    labels = [int(random_numbers.choice(len(each), p=np.exp(each - np.logaddexp.reduce(each)))) for each in scores]
 
-    found = fit_temperature([scores * temperature for scores in logits], labels, weights)
+    found = fit_temperature([each * temperature for each in scores], labels)
 
-    assert expected == pytest.approx(found, rel=1e-3)
+    assert pytest.approx(temperature, rel=0.06) == found
+
+
+def test_a_curve_goes_on_where_the_checkpoint_left_it(tmp_path: Path) -> None:
+    """Lines of steps that will be made again are dropped, so that none is there twice."""
+    path = tmp_path / "curve.jsonl"
+    before = CurveLog(path, 0)
+    for step in range(1, 61):
+        before.add(step, 1.0, 0.5)
+
+    after = CurveLog(path, 45)
+    after.add(60, 1.0, 0.5)
+
+    assert [20, 40, 60] == [json.loads(line)["step"] for line in path.read_text().splitlines()]
+    assert pytest.approx(1.0) == after.loss
+
+
+def test_the_rate_rises_to_its_peak_and_falls_towards_zero() -> None:
+    """A plan of 100 steps warms up for 5, and never stands still."""
+    plan = Plan(steps=100)
+    shares = [plan.rate_share(step) for step in range(100)]
+
+    assert [0.2, 0.4, 0.6, 0.8, 1.0] == pytest.approx(shares[:5])
+    assert shares[4:] == sorted(shares[4:], reverse=True)
+    assert shares[-1] > 0
 
 
 def write_benchmark(folder: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from compact_model.cache import Vector
-from compact_model.candidates import CandidateEncoder, candidate_name, candidate_texts
+from compact_model.candidates import CandidateEncoder, candidate_name, candidate_text
 from compact_model.inputs import Candidate, InvalidInputError
 
 
@@ -28,16 +28,16 @@ def test_a_candidates_name_is_each_of_its_words_once(candidate: Candidate, name:
 
 def test_a_candidate_without_a_description_is_its_name() -> None:
     """An empty description must not pull every such candidate towards the same vector."""
-    assert ("bank transfer",) == candidate_texts(Candidate("bank_transfer", "bank", "transfer", " "))
+    assert "bank transfer" == candidate_text(Candidate("bank_transfer", "bank", "transfer", " "))
 
 
 def test_candidates_are_encoded_once_and_forgotten_beyond_the_bound() -> None:
     """Two policy sets in turn cost nothing while they fit, and no memory beyond the bound when they do not."""
-    texts: list[str] = []
+    encoded: list[str] = []
 
-    def encode(text: str) -> Vector:
-        texts.append(text)
-        vector: Vector = np.eye(4, dtype=np.float32)[len(texts) % 4]
+    def encode(candidate: Candidate) -> Vector:
+        encoded.append(candidate.id)
+        vector: Vector = np.eye(4, dtype=np.float32)[len(encoded) % 4]
         return vector
 
     encoder = CandidateEncoder(encode, cache_capacity=2)
@@ -47,9 +47,17 @@ def test_candidates_are_encoded_once_and_forgotten_beyond_the_bound() -> None:
     again = encoder.encode(values[:2])
     encoder.encode(values)
 
-    assert ["a", "b", "c"] == texts
-    assert np.array_equal(first, again)
+    assert ["a", "b", "c"] == encoded
+    assert np.array_equal(first.vectors, again.vectors)
     assert 2 == len(encoder.cache)
+
+
+def test_a_route_without_an_action_stands_for_its_domain() -> None:
+    """The reader is told so, since such a route takes what no action of its domain takes."""
+    encoder = CandidateEncoder(lambda _: np.ones(4, dtype=np.float32), cache_capacity=2)
+    routes = [{"id": "a", "domain": "d", "action": action, "description": ""} for action in ("", "a")]
+
+    assert [1, 0] == encoder.encode([json.dumps(route).encode() for route in routes]).covers_domain.tolist()
 
 
 def test_no_candidate_is_refused() -> None:

@@ -1,15 +1,21 @@
 """What is read of a conversation, and the counts of what is not."""
 
 import pytest
-from compact_model.conversation import Tokens, Window, read_window, shorten
+from compact_model.conversation import SpecialTokens, Tokens, Window, read_window, shorten
 from compact_model.inputs import Message
 from compact_model.parameters import WindowLimits
 from hypothesis import given
 from hypothesis import strategies as st
 
 LIMITS = WindowLimits(
-    latest_token_limit=10, earlier_message_token_limit=4, history_token_limit=9, history_message_limit=3
+    latest_token_limit=10,
+    previous_message_token_limit=6,
+    older_message_token_limit=4,
+    earlier_token_limit=9,
+    earlier_message_limit=3,
+    candidate_token_limit=8,
 )
+SPECIAL = SpecialTokens(start=ord("<"), end=ord(">"), roles={"user": ord("U"), "assistant": ord("A")})
 ROLES = st.sampled_from(("user", "assistant"))
 MESSAGES = st.lists(st.builds(Message, ROLES, st.text("ab ", max_size=60)), max_size=8).filter(
     lambda messages: any(message.role == "user" for message in messages)
@@ -50,55 +56,32 @@ def test_the_oldest_messages_go_first_and_go_whole() -> None:
     """A message that does not fit any more is not read at all, and none older than it is."""
     window = read("aa", "bbbb", "cccc", "dd", "now")
 
-    assert ["dd", "cccc"] == [text(message.tokens) for message in window.history]
+    assert [("assistant", "dd"), ("user", "cccc")] == [(role, text(tokens)) for role, tokens in window.earlier]
     assert (9, 2, 6) == (window.token_count, window.dropped_message_count, window.dropped_token_count)
 
 
 def test_the_number_of_earlier_messages_is_bounded() -> None:
-    """Empty messages cost no tokens, but reading them costs time."""
+    """Empty messages cost no tokens of their own, but their marks do."""
     window = read("", "", "", "", "", "now")
 
-    assert 3 == len(window.history)
+    assert 3 == len(window.earlier)
     assert (3, 2, 0) == (window.token_count, window.dropped_message_count, window.dropped_token_count)
 
 
-def test_an_earlier_message_is_shortened_and_its_lost_tokens_are_counted() -> None:
-    """A shortened message is read, so it counts as tokens dropped and not as a message dropped."""
-    window = read("a123456z", "b", "now")
+def test_the_message_right_before_may_be_longer_than_older_ones() -> None:
+    """What is answered matters more than what was said before it; tokens left out are counted."""
+    window = read("a123z", "b12345z", "now")
 
-    assert "a16z" == text(window.history[1].tokens)
-    assert (8, 0, 4) == (window.token_count, window.dropped_message_count, window.dropped_token_count)
-
-
-def test_the_age_of_a_message_is_counted_in_user_turns() -> None:
-    """The assistant's answer is as old as the user message after it makes it."""
-    limits = WindowLimits(
-        latest_token_limit=10, earlier_message_token_limit=4, history_token_limit=40, history_message_limit=9
-    )
-
-    window = read("u", "a", "u", "a", "now", limits=limits)
-
-    assert [("assistant", 0), ("user", 0), ("assistant", 1), ("user", 1)] == [
-        (message.role, message.age) for message in window.history
-    ]
+    assert ["b1245z"] == [text(tokens) for _, tokens in window.earlier]
+    assert (9, 1, 6) == (window.token_count, window.dropped_message_count, window.dropped_token_count)
 
 
-def test_the_exchange_puts_the_assistants_message_before_the_latest_one() -> None:
-    """The two share the encoder's sequence, so the latest message is shortened further there."""
-    window = read("a", "bcdefghi", "0123456789")
+def test_the_sequence_starts_with_the_latest_message_and_marks_whose_the_others_are() -> None:
+    """Types tell the latest message, whose mean is the conversation's vector, from its context."""
+    ids, types = read("ask", "say", "now").sequence(SPECIAL)
 
-    assert "0123456789" == text(window.latest)
-    assert "bchi" + "012789" == text(window.exchange)
-
-
-def test_the_exchange_is_the_latest_message_when_the_user_spoke_before() -> None:
-    """Only the message right before can be what the user answers."""
-    messages = [Message("assistant", "a"), Message("user", "b"), Message("user", "c")]
-
-    window = read_window(messages, tokenize, LIMITS)
-
-    assert "c" == text(window.exchange)
-    assert ["b", "a"] == [text(message.tokens) for message in window.history]
+    assert "<now>Asay>Uask>" == text(ids)
+    assert (0,) * 5 + (1,) * 10 == types
 
 
 def test_messages_after_the_latest_user_message_are_not_read() -> None:
@@ -115,6 +98,6 @@ def test_read_and_dropped_tokens_are_the_whole_conversation(messages: list[Messa
     window = read_window(messages, tokenize, LIMITS)
 
     assert sum(len(message.content) for message in messages) == window.token_count + window.dropped_token_count
-    assert len(messages) == 1 + len(window.history) + window.dropped_message_count
+    assert len(messages) == 1 + len(window.earlier) + window.dropped_message_count
     assert window.token_count <= LIMITS.max_token_count
-    assert max(len(window.latest), len(window.exchange)) <= LIMITS.latest_token_limit
+    assert len(window.latest) <= LIMITS.latest_token_limit

@@ -1,8 +1,9 @@
-"""Routes to vectors: each on its own, so that neither order nor company changes its score."""
+"""Routes to vectors: each encoded on its own and kept, so that a policy set is encoded once."""
 
 import hashlib
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,27 +14,40 @@ from compact_model.inputs import CANDIDATES, Candidate, InvalidInputError, parse
 _SEPARATORS = re.compile(r"[\W_]+|(?<=[a-z0-9])(?=[A-Z])")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedCandidates:
+    """The candidates of a call.
+
+    Attributes:
+        vectors: float32 [N, 384], unit vectors in the order given.
+        covers_domain: int64 [N], 1 for a route that stands for its whole domain.
+    """
+
+    vectors: NDArray[np.float32]
+    covers_domain: NDArray[np.int64]
+
+
 class CandidateEncoder:
     """Encodes candidates and keeps the vectors of recent ones, by the SHA-256 digest of their bytes."""
 
-    def __init__(self, encode: Callable[[str], Vector], cache_capacity: int) -> None:
+    def __init__(self, encode: Callable[[Candidate], Vector], cache_capacity: int) -> None:
         """Start with an empty cache.
 
         Args:
-            encode: Text to unit vector.
+            encode: Candidate to unit vector.
             cache_capacity: Candidates to keep, >= 1: those of all policy sets in use, or each call encodes anew.
         """
         self._encode = encode
         self.cache = VectorCache(cache_capacity)
 
-    def encode(self, values: Sequence[bytes]) -> NDArray[np.float32]:
+    def encode(self, values: Sequence[bytes]) -> EncodedCandidates:
         """Encode the tensor ``candidates``.
 
         Args:
             values: UTF-8 JSON of N candidates.
 
         Returns:
-            float32 [N, 384], unit vectors in the order given.
+            Their vectors and kinds.
 
         Raises:
             InvalidInputError: When there is none, or one cannot be read.
@@ -41,15 +55,14 @@ class CandidateEncoder:
         if not values:
             problem = "it is empty; at least one candidate is needed"
             raise InvalidInputError(CANDIDATES, problem)
-        return np.stack([self._vector(value, index) for index, value in enumerate(values)])
+        candidates = [parse_candidate(value, index) for index, value in enumerate(values)]
+        return EncodedCandidates(
+            np.stack([self._vector(*pair) for pair in zip(values, candidates, strict=True)]),
+            np.array([not candidate.action for candidate in candidates], dtype=np.int64),
+        )
 
-    def _vector(self, value: bytes, index: int) -> Vector:
-        digest = hashlib.sha256(value).digest()
-        return self.cache.get(digest, lambda: self._compute(parse_candidate(value, index)))
-
-    def _compute(self, candidate: Candidate) -> Vector:
-        mean = np.mean([self._encode(text) for text in candidate_texts(candidate)], axis=0, dtype=np.float64)
-        return np.asarray(mean / np.linalg.norm(mean), dtype=np.float32)
+    def _vector(self, value: bytes, candidate: Candidate) -> Vector:
+        return self.cache.get(hashlib.sha256(value).digest(), lambda: self._encode(candidate))
 
 
 def candidate_name(candidate: Candidate) -> str:
@@ -68,16 +81,14 @@ def candidate_name(candidate: Candidate) -> str:
     return " ".join(words.values()) or candidate.id
 
 
-def candidate_texts(candidate: Candidate) -> tuple[str, ...]:
-    """Say what a candidate is in the three ways whose mean vector stands for it.
+def candidate_text(candidate: Candidate) -> str:
+    """Say what a candidate is in the text that its vector stands for.
 
     Args:
         candidate: The route.
 
     Returns:
-        Name with description, description, name; only the name where there is no description.
+        Name and description; only the name where there is no description.
     """
     name = candidate_name(candidate)
-    if not candidate.description.strip():
-        return (name,)
-    return (f"{name}: {candidate.description}", candidate.description, name)
+    return f"{name}: {candidate.description}" if candidate.description.strip() else name

@@ -1,32 +1,35 @@
-"""Which tokens of a conversation are read, and what is left out.
+"""Which tokens of a conversation are read, and in which sequence.
 
-Three views are made. The *latest* view is the latest user message alone. The *exchange* is the assistant message
-right before it and the message itself in one sequence: an elliptical answer ("the second one") only means something
-beside its question. The *history* is every earlier message on its own, weighted by its age.
+One sequence holds all of it: the latest user message first, then the messages before it, newest first, each after a
+word that says whose it is. An elliptical answer ("the second one") only means something beside its question.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from compact_model.inputs import ASSISTANT, USER, Message
+from compact_model.inputs import USER, Message
 from compact_model.parameters import WindowLimits
 
 Tokens = tuple[int, ...]
 
+LATEST_TYPE = 0
+EARLIER_TYPE = 1
+"""Token types by which the encoder tells the latest message from those before it."""
+
 
 @dataclass(frozen=True, slots=True)
-class EarlierMessage:
-    """A message before the latest user message.
+class SpecialTokens:
+    """Ids of the tokens that mark a sequence's parts.
 
     Attributes:
-        role: ``user`` or ``assistant``.
-        tokens: Its tokens that are read.
-        age: User messages between it and the latest one, >= 0.
+        start: ``[CLS]``.
+        end: ``[SEP]``.
+        roles: Id of a word for each role.
     """
 
-    role: str
-    tokens: Tokens
-    age: int
+    start: int
+    end: int
+    roles: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +38,32 @@ class Window:
 
     Attributes:
         latest: Tokens of the latest user message.
-        exchange: Tokens of the assistant message right before it and of the message; ``latest`` where there is none.
-        history: Earlier messages, newest first.
-        token_count: Tokens read, each message's counted once, special tokens not counted.
+        earlier: Role and tokens of the messages before it that are read, newest first.
+        token_count: Tokens read, special tokens and roles not counted.
         dropped_message_count: Messages of which no token is read.
         dropped_token_count: Tokens not read, of dropped and of shortened messages.
     """
 
     latest: Tokens
-    exchange: Tokens
-    history: tuple[EarlierMessage, ...]
+    earlier: tuple[tuple[str, Tokens], ...]
     token_count: int
     dropped_message_count: int
     dropped_token_count: int
+
+    def sequence(self, special: SpecialTokens) -> tuple[Tokens, Tokens]:
+        """Write the window as one sequence.
+
+        Args:
+            special: The marking tokens.
+
+        Returns:
+            Token ids and token types, of one length.
+        """
+        ids = [special.start, *self.latest, special.end]
+        latest_count = len(ids)
+        for role, tokens in self.earlier:
+            ids += [special.roles[role], *tokens, special.end]
+        return tuple(ids), (LATEST_TYPE,) * latest_count + (EARLIER_TYPE,) * (len(ids) - latest_count)
 
 
 def shorten(tokens: Tokens, limit: int) -> Tokens:
@@ -75,39 +91,32 @@ def read_window(messages: Sequence[Message], tokenize: Callable[[str], Tokens], 
         limits: How much is read.
 
     Returns:
-        The views and the counts; ``token_count + dropped_token_count`` is the whole conversation.
+        The window; ``token_count + dropped_token_count`` is the whole conversation.
     """
     tokenized = [tokenize(message.content) for message in messages]
     position = max(index for index, message in enumerate(messages) if message.role == USER)
     latest = shorten(tokenized[position], limits.latest_token_limit)
-    history = _history(messages[:position], tokenized[:position], limits)
-    exchange = latest
-    if history and history[0].role == ASSISTANT:
-        room = limits.latest_token_limit - len(history[0].tokens)
-        exchange = history[0].tokens + shorten(tokenized[position], room)
-    token_count = len(latest) + sum(len(message.tokens) for message in history)
+    earlier = _earlier(messages[:position], tokenized[:position], limits)
+    token_count = len(latest) + sum(len(tokens) for _, tokens in earlier)
     return Window(
         latest=latest,
-        exchange=exchange,
-        history=history,
+        earlier=earlier,
         token_count=token_count,
-        dropped_message_count=len(messages) - 1 - len(history),
+        dropped_message_count=len(messages) - 1 - len(earlier),
         dropped_token_count=sum(map(len, tokenized)) - token_count,
     )
 
 
-def _history(
+def _earlier(
     messages: Sequence[Message], tokenized: Sequence[Tokens], limits: WindowLimits
-) -> tuple[EarlierMessage, ...]:
+) -> tuple[tuple[str, Tokens], ...]:
     """Read earlier messages newest first, each shortened, until the next one does not fit any more."""
-    history: list[EarlierMessage] = []
-    room = limits.history_token_limit
-    age = 0
+    earlier: list[tuple[str, Tokens]] = []
+    room = limits.earlier_token_limit
     for message, tokens in zip(reversed(messages), reversed(tokenized), strict=True):
-        kept = shorten(tokens, limits.earlier_message_token_limit)
-        if len(kept) > room or len(history) == limits.history_message_limit:
+        kept = shorten(tokens, limits.older_message_token_limit if earlier else limits.previous_message_token_limit)
+        if len(kept) > room or len(earlier) == limits.earlier_message_limit:
             break
-        history.append(EarlierMessage(message.role, kept, age))
+        earlier.append((message.role, kept))
         room -= len(kept)
-        age += message.role == USER
-    return tuple(history)
+    return tuple(earlier)

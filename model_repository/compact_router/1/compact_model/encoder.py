@@ -1,16 +1,15 @@
-"""Text to unit vector: a WordPiece tokenizer and the sentence encoder of encoder.onnx."""
+"""Tokens to vectors: a WordPiece tokenizer and the sentence encoder of encoder.onnx."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from compact_model.cache import Vector
-
-SPECIAL_TOKEN_COUNT = 2
-"""``[CLS]`` before and ``[SEP]`` after every sequence."""
+from compact_model.conversation import SpecialTokens, Tokens
+from compact_model.inputs import ASSISTANT, USER
 
 
 class Encoder:
@@ -27,21 +26,11 @@ class Encoder:
             directory: Where both lie.
             intra_op_thread_count: Threads of ONNX Runtime, >= 1.
         """
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = intra_op_thread_count
-        options.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(
-            str(directory / "encoder.onnx"), options, providers=["CPUExecutionProvider"]
-        )
-        self._tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
-        self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
-        # A literal "[SEP]" in a message is text, not the end of the sequence.
-        self._tokenizer.encode_special_tokens = True
-        self._start = self._special_token("[CLS]")
-        self._end = self._special_token("[SEP]")
+        self._session = load_session(directory / "encoder.onnx", intra_op_thread_count=intra_op_thread_count)
+        self._tokenizer = load_tokenizer(directory)
+        self.special_tokens = special_tokens(self._tokenizer)
 
-    def tokenize(self, text: str) -> tuple[int, ...]:
+    def tokenize(self, text: str) -> Tokens:
         """Split a text.
 
         Args:
@@ -52,23 +41,73 @@ class Encoder:
         """
         return tuple(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
-    def encode(self, tokens: Sequence[int]) -> Vector:
+    def encode(self, ids: Tokens, types: Tokens) -> tuple[Vector, NDArray[np.float32]]:
         """Encode a sequence.
 
         Args:
-            tokens: Ids without special tokens; empty is allowed.
+            ids: Token ids with special tokens.
+            types: Token types, as many.
 
         Returns:
-            float32 [384] of length 1; the same bits for the same tokens.
+            float32 [384] of length 1 and the token states, float32 [tokens, 384]; the same bits for the same tokens.
         """
-        ids = np.array([[self._start, *tokens, self._end]], dtype=np.int64)
-        inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
-        vector: Vector = self._session.run(["sentence_embedding"], inputs)[0][0]
-        return vector
+        inputs = {"input_ids": np.array([ids], dtype=np.int64), "token_type_ids": np.array([types], dtype=np.int64)}
+        vectors, states = self._session.run(["vector", "states"], inputs)
+        return vectors[0], states[0]
 
-    def _special_token(self, token: str) -> int:
-        identifier = self._tokenizer.token_to_id(token)
-        if identifier is None:
+
+def load_session(path: Path, *, intra_op_thread_count: int) -> onnxruntime.InferenceSession:
+    """Open an ONNX file for the CPU.
+
+    Args:
+        path: The file.
+        intra_op_thread_count: Threads, >= 1.
+
+    Returns:
+        The session; its threads sleep between calls instead of spinning, since the service shares the cores.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = intra_op_thread_count
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def load_tokenizer(directory: Path) -> Tokenizer:
+    """Load ``tokenizer.json``.
+
+    Args:
+        directory: Where it lies.
+
+    Returns:
+        A tokenizer to which a literal "[SEP]" in a message is text, not the end of the sequence.
+    """
+    tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    tokenizer.encode_special_tokens = True
+    return tokenizer
+
+
+def special_tokens(tokenizer: Tokenizer) -> SpecialTokens:
+    """Look up the tokens that mark a sequence's parts.
+
+    Args:
+        tokenizer: Of this encoder.
+
+    Returns:
+        Their ids.
+
+    Raises:
+        ValueError: When one is missing.
+    """
+
+    def identifier(token: str) -> int:
+        found = tokenizer.token_to_id(token)
+        if found is None:
             msg = f"tokenizer.json has no token {token}; it does not belong to this encoder"
             raise ValueError(msg)
-        return int(identifier)
+        return int(found)
+
+    roles = {role: identifier(role) for role in (USER, ASSISTANT)}
+    return SpecialTokens(identifier("[CLS]"), identifier("[SEP]"), roles)

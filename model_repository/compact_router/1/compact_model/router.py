@@ -1,7 +1,5 @@
 """A call from its tensors' bytes to scores and counts."""
 
-import hashlib
-from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,21 +7,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from compact_model.cache import Vector, VectorCache
-from compact_model.candidates import CandidateEncoder
-from compact_model.conversation import EarlierMessage, Tokens, Window, read_window, shorten
+from compact_model.candidates import CandidateEncoder, candidate_text
+from compact_model.conversation import LATEST_TYPE, read_window, shorten
 from compact_model.encoder import Encoder
-from compact_model.inputs import USER, parse_conversation
-from compact_model.parameters import CueSentences, RouterParameters, read_parameters
-from compact_model.scoring import (
-    Context,
-    CueVectors,
-    Features,
-    Reading,
-    candidate_features,
-    logits,
-    no_match_features,
-)
+from compact_model.inputs import Candidate, parse_conversation
+from compact_model.parameters import WindowLimits, read_window_limits
+from compact_model.reader import Reader
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,52 +36,38 @@ class CompactRouter:
     """Scores candidates for a conversation. One instance serves one thread."""
 
     def __init__(
-        self,
-        encoder: Encoder,
-        parameters: RouterParameters,
-        *,
-        candidate_cache_capacity: int,
-        message_cache_capacity: int,
+        self, encoder: Encoder, reader: Reader, limits: WindowLimits, *, candidate_cache_capacity: int
     ) -> None:
-        """Encode the cue sentences.
+        """Join the parts.
 
         Args:
-            encoder: Text to vectors.
-            parameters: router.json.
+            encoder: Tokens to vectors.
+            reader: Vectors to scores.
+            limits: How much is read.
             candidate_cache_capacity: Candidates whose vectors are kept, >= 1.
-            message_cache_capacity: Messages whose vectors are kept, >= 1; a conversation comes back with each turn.
         """
         self._encoder = encoder
-        self._parameters = parameters
-        self._messages = VectorCache(message_cache_capacity)
-        self._candidates = CandidateEncoder(self._encode_text, candidate_cache_capacity)
-        self._cues = self._encode_cues(parameters.cues)
+        self._reader = reader
+        self._limits = limits
+        self._candidates = CandidateEncoder(self._encode_candidate, candidate_cache_capacity)
 
     @classmethod
-    def load(
-        cls,
-        directory: Path,
-        *,
-        intra_op_thread_count: int,
-        candidate_cache_capacity: int,
-        message_cache_capacity: int,
-    ) -> "CompactRouter":
+    def load(cls, directory: Path, *, intra_op_thread_count: int, candidate_cache_capacity: int) -> "CompactRouter":
         """Load the model from its version folder.
 
         Args:
-            directory: Holds encoder.onnx, tokenizer.json and router.json.
+            directory: Holds encoder.onnx, reader.onnx, tokenizer.json and router.json.
             intra_op_thread_count: Threads of ONNX Runtime, >= 1.
             candidate_cache_capacity: Candidates whose vectors are kept, >= 1.
-            message_cache_capacity: Messages whose vectors are kept, >= 1.
 
         Returns:
-            A router whose encoder has run, so that its first call is as fast as any with candidates new to it.
+            A router.
         """
         return cls(
             Encoder(directory, intra_op_thread_count=intra_op_thread_count),
-            read_parameters(directory / "router.json"),
+            Reader(directory, intra_op_thread_count=intra_op_thread_count),
+            read_window_limits(directory / "router.json"),
             candidate_cache_capacity=candidate_cache_capacity,
-            message_cache_capacity=message_cache_capacity,
         )
 
     def score(self, conversation: bytes, candidates: Sequence[bytes]) -> Scores:
@@ -108,75 +83,19 @@ class CompactRouter:
         Raises:
             InvalidInputError: When either cannot be read.
         """
-        window = self.read(conversation)
-        candidate_rows, no_match_row = self.features(window, candidates)
+        window = read_window(parse_conversation(conversation), self._encoder.tokenize, self._limits)
+        encoded = self._candidates.encode(candidates)
+        vector, states = self._encoder.encode(*window.sequence(self._encoder.special_tokens))
         return Scores(
-            logits=logits(candidate_rows, no_match_row, self._parameters.weights),
+            logits=self._reader.score(vector, states, encoded),
             prompt_token_count=window.token_count,
             dropped_message_count=window.dropped_message_count,
             dropped_token_count=window.dropped_token_count,
         )
 
-    def read(self, conversation: bytes) -> Window:
-        """Choose what is read of a conversation.
-
-        Args:
-            conversation: UTF-8 JSON of the messages.
-
-        Returns:
-            The tokens of each view.
-
-        Raises:
-            InvalidInputError: When it cannot be read.
-        """
-        return read_window(parse_conversation(conversation), self._encoder.tokenize, self._parameters.window)
-
-    def features(self, window: Window, candidates: Sequence[bytes]) -> tuple[Features, Features]:
-        """Compute what the fitted weights are applied to.
-
-        Args:
-            window: What is read of the conversation.
-            candidates: UTF-8 JSON of each of N >= 1 candidates.
-
-        Returns:
-            float64 [N, 7] for the candidates and float64 [9] for no match.
-
-        Raises:
-            InvalidInputError: When a candidate cannot be read, or there is none.
-        """
-        rows = self._candidates.encode(candidates)
-        reading = self._encode_window(window)
-        return candidate_features(reading, rows), no_match_features(reading, self._cues, len(rows))
-
-    def _encode_window(self, window: Window) -> Reading:
-        shortness = float(np.exp(-len(window.latest) / self._parameters.context.short_turn_token_scale))
-        context = None
-        if window.history:
-            context = Context(self._encode_message(window.exchange), self._encode_history(window.history))
-        return Reading(self._encode_message(window.latest), shortness, context)
-
-    def _encode_history(self, history: Sequence[EarlierMessage]) -> Vector:
-        shape = self._parameters.context
-        weighted = [
-            shape.history_decay**message.age
-            * (1.0 if message.role == USER else shape.assistant_share)
-            * self._encode_message(message.tokens).astype(np.float64)
-            for message in history
-        ]
-        total = np.sum(weighted, axis=0)
-        return np.asarray(total / np.linalg.norm(total), dtype=np.float32)
-
-    def _encode_message(self, tokens: Tokens) -> Vector:
-        digest = hashlib.sha256(array("q", tokens).tobytes()).digest()
-        return self._messages.get(digest, lambda: self._encoder.encode(tokens))
-
-    def _encode_text(self, text: str) -> Vector:
-        limits = self._parameters.window
-        return self._encoder.encode(shorten(self._encoder.tokenize(text), limits.latest_token_limit))
-
-    def _encode_cues(self, cues: CueSentences) -> CueVectors:
-        return CueVectors(
-            courtesy=np.stack([self._encode_text(text) for text in cues.courtesy]),
-            continuing=np.stack([self._encode_text(text) for text in cues.continuing]),
-            topics=np.stack([self._encode_text(text) for text in cues.topics]),
-        )
+    def _encode_candidate(self, candidate: Candidate) -> NDArray[np.float32]:
+        special = self._encoder.special_tokens
+        tokens = shorten(self._encoder.tokenize(candidate_text(candidate)), self._limits.candidate_token_limit)
+        ids = (special.start, *tokens, special.end)
+        vector, _ = self._encoder.encode(ids, (LATEST_TYPE,) * len(ids))
+        return vector

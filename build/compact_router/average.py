@@ -1,0 +1,40 @@
+"""Average the weights of checkpoints of one training: the mean holds on new domains what the last one has unlearned."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from compact_router.learner import CheckpointDocument
+
+
+def main() -> None:
+    """Read the command line and do what it says."""
+    parser = argparse.ArgumentParser(prog="python -m compact_router.average", description=__doc__)
+    parser.add_argument("output", type=Path, help="checkpoint to write")
+    parser.add_argument("checkpoints", type=Path, nargs="+", help="checkpoints of compact_router.train")
+    arguments = parser.parse_args()
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(average([torch.load(path, weights_only=True) for path in arguments.checkpoints]), arguments.output)
+
+
+def average(documents: Sequence[CheckpointDocument]) -> CheckpointDocument:
+    """Average networks that started from the same weights.
+
+    Args:
+        documents: At least one checkpoint.
+
+    Returns:
+        A checkpoint of the mean network, without the state of an optimiser.
+    """
+    networks = [document["router"] for document in documents]
+    mean = {
+        name: torch.stack([network[name].double() for network in networks]).mean(dim=0).to(weight.dtype)
+        for name, weight in networks[0].items()
+    }
+    return {"router": mean}
+
+
+if __name__ == "__main__":
+    main()

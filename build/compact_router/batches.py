@@ -1,0 +1,238 @@
+"""Views as tensors: one pool of candidates shared by the conversations of a batch, both encoded in length order."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from compact_model.candidates import candidate_text
+from compact_model.conversation import LATEST_TYPE, SpecialTokens, Tokens, read_window, shorten
+from compact_model.inputs import Candidate
+from compact_model.parameters import WindowLimits
+from torch import Tensor
+from torch.nn import functional
+
+from compact_router.network import FROZEN_LAYERS, Encoder, Router
+from compact_router.rivals import Rivals
+from compact_router.turns import Turn
+from compact_router.views import View
+
+CHUNK_TOKENS = 768
+"""Padded tokens encoded at once: sequences of like length share a chunk, so that little is padding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Views ready for the network.
+
+    Attributes:
+        conversations: Ids and types of each conversation.
+        candidates: The same of each distinct candidate.
+        pool_index: int64 [B, C], each conversation's candidates in ``candidates``; 0 for padding.
+        covers_domain: int64 [B, C].
+        candidate_mask: bool [B, C].
+        labels: int64 [B]; C for no match, C being the padded count.
+        turns: The turns of the rows.
+        kinds: The kind of view of each row.
+    """
+
+    conversations: tuple[tuple[Tokens, Tokens], ...]
+    candidates: tuple[tuple[Tokens, Tokens], ...]
+    pool_index: Tensor
+    covers_domain: Tensor
+    candidate_mask: Tensor
+    labels: Tensor
+    turns: tuple[Turn, ...]
+    kinds: tuple[str, ...]
+
+
+class BatchMaker:
+    """Makes batches and remembers the tokens of texts."""
+
+    def __init__(self, tokenize: Callable[[str], Tokens], special: SpecialTokens, limits: WindowLimits) -> None:
+        """Start.
+
+        Args:
+            tokenize: Text to token ids without special tokens.
+            special: The marking tokens.
+            limits: How much is read.
+        """
+        self._special, self._limits = special, limits
+        self._known: dict[str, Tokens] = {}
+        self._tokenize_anew = tokenize
+
+    def tokenize(self, text: str) -> Tokens:
+        """Split a text, once."""
+        tokens = self._known.get(text)
+        if tokens is None:
+            tokens = self._known[text] = self._tokenize_anew(text)
+        return tokens
+
+    def candidate_tokens(self, candidate: Candidate) -> tuple[Tokens, Tokens]:
+        """Give the sequence of a candidate with its special tokens."""
+        tokens = shorten(self.tokenize(candidate_text(candidate)), self._limits.candidate_token_limit)
+        ids = (self._special.start, *tokens, self._special.end)
+        return ids, (LATEST_TYPE,) * len(ids)
+
+    def make(self, views: Sequence[View]) -> Batch:
+        """Put views together.
+
+        Args:
+            views: At least one.
+
+        Returns:
+            The batch, one row for each turn.
+        """
+        pool: dict[tuple[Tokens, Tokens], int] = {}
+        rows = []
+        for view in views:
+            members = [pool.setdefault(self.candidate_tokens(candidate), len(pool)) for candidate in view.candidates]
+            covers = [int(not candidate.action) for candidate in view.candidates]
+            rows += [(turn, view.kind, members, covers) for turn in view.turns]
+        width = max(len(members) for _, _, members, _ in rows)
+        index = torch.zeros(len(rows), width, dtype=torch.long)
+        covers_domain = torch.zeros_like(index)
+        mask = torch.zeros(len(rows), width, dtype=torch.bool)
+        for row, (_, _, members, covers) in enumerate(rows):
+            index[row, : len(members)] = torch.tensor(members)
+            covers_domain[row, : len(members)] = torch.tensor(covers)
+            mask[row, : len(members)] = True
+        labels = [width if turn.label == len(members) else turn.label for turn, _, members, _ in rows]
+        return Batch(
+            conversations=tuple(
+                read_window(turn.messages, self.tokenize, self._limits).sequence(self._special) for turn, *_ in rows
+            ),
+            candidates=tuple(pool),
+            pool_index=index,
+            covers_domain=covers_domain,
+            candidate_mask=mask,
+            labels=torch.tensor(labels),
+            turns=tuple(turn for turn, *_ in rows),
+            kinds=tuple(kind for _, kind, *_ in rows),
+        )
+
+
+class LowerStates:
+    """Remembers what the frozen layers make of a sequence: most texts come back many times in training."""
+
+    def __init__(self, encoder: Encoder, capacity: int) -> None:
+        """Start empty.
+
+        Args:
+            encoder: Whose frozen layers are run.
+            capacity: Sequences kept, >= 0; one of 40 tokens takes 30 KiB.
+        """
+        self._encoder, self._capacity = encoder, capacity
+        self._known: dict[tuple[Tokens, Tokens], Tensor] = {}
+
+    def get(self, sequences: Sequence[tuple[Tokens, Tokens]]) -> list[Tensor]:
+        """Run the frozen layers, or remember.
+
+        Args:
+            sequences: Ids and types of each.
+
+        Returns:
+            bfloat16 [tokens, 384] of each.
+        """
+        found = {each: self._known[each] for each in sequences if each in self._known}
+        missing = sorted({each for each in sequences if each not in found}, key=lambda each: len(each[0]))
+        for chunk in _chunks(missing):
+            ids, types, mask = _padded(chunk)
+            with torch.no_grad():
+                states = self._encoder.lower(ids, types, mask, FROZEN_LAYERS).to(torch.bfloat16)
+            for row, each in enumerate(chunk):
+                found[each] = states[row, : len(each[0])].clone()
+                if len(self._known) < self._capacity:
+                    self._known[each] = found[each]
+        return [found[each] for each in sequences]
+
+
+def encode(
+    encoder: Encoder, lower: LowerStates, sequences: Sequence[tuple[Tokens, Tokens]]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Encode sequences of any lengths.
+
+    Args:
+        encoder: The network's.
+        lower: Its frozen layers.
+        sequences: Ids and types of each.
+
+    Returns:
+        Vectors [N, 384], states [N, longest, 384] and their mask bool [N, longest].
+    """
+    order = sorted(range(len(sequences)), key=lambda each: len(sequences[each][0]))
+    longest = len(sequences[order[-1]][0])
+    vectors, states, masks = [], [], []
+    for chunk in _chunks([sequences[each] for each in order]):
+        _, types, mask = _padded(chunk)
+        width = mask.shape[1]
+        below = torch.stack([functional.pad(each, (0, 0, 0, width - len(each))) for each in lower.get(chunk)])
+        vector, state = encoder.upper(below.float(), types, mask, FROZEN_LAYERS)
+        vectors.append(vector.float())
+        states.append(functional.pad(state, (0, 0, 0, longest - width)))
+        masks.append(functional.pad(mask.bool(), (0, longest - width)))
+    back = torch.argsort(torch.tensor(order))
+    return torch.cat(vectors)[back], torch.cat(states)[back], torch.cat(masks)[back]
+
+
+def _chunks(ordered: Sequence[tuple[Tokens, Tokens]]) -> Iterator[list[tuple[Tokens, Tokens]]]:
+    """Cut sequences, shortest first, so that no chunk has more padded tokens than `CHUNK_TOKENS`."""
+    chunk: list[tuple[Tokens, Tokens]] = []
+    for each in ordered:
+        if chunk and (len(chunk) + 1) * len(each[0]) > CHUNK_TOKENS:
+            yield chunk
+            chunk = []
+        chunk.append(each)
+    if chunk:
+        yield chunk
+
+
+def _padded(chunk: Sequence[tuple[Tokens, Tokens]]) -> tuple[Tensor, Tensor, Tensor]:
+    """Write ids, types and mask, int64 [sequences, longest]."""
+    width = max(len(ids) for ids, _ in chunk)
+    ids = torch.zeros(len(chunk), width, dtype=torch.long)
+    types, mask = torch.zeros_like(ids), torch.zeros_like(ids)
+    for row, (tokens, kinds) in enumerate(chunk):
+        ids[row, : len(tokens)] = torch.tensor(tokens)
+        types[row, : len(tokens)] = torch.tensor(kinds)
+        mask[row, : len(tokens)] = 1
+    return ids, types, mask
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What the network says of a batch.
+
+    Attributes:
+        logits: float32 [B, C + 1]; no match is the last.
+        cosines: float32 [B, C].
+        rivals: The same as ``logits`` from other heads, by name.
+    """
+
+    logits: Tensor
+    cosines: Tensor
+    rivals: dict[str, Tensor]
+
+
+def score(router: Router, lower: LowerStates, batch: Batch, rivals: Rivals | None = None) -> Scored:
+    """Run the network.
+
+    Args:
+        router: In training or evaluation mode.
+        lower: Its encoder's frozen layers.
+        batch: The rows.
+        rivals: Other heads to run on the same states.
+
+    Returns:
+        Scores of each head.
+    """
+    vectors, states, state_mask = encode(router.encoder, lower, batch.conversations)
+    pool, pool_states, pool_mask = encode(router.encoder, lower, batch.candidates)
+    candidates = pool[batch.pool_index]
+    logits = router.reader(vectors, states, state_mask, candidates, batch.covers_domain, batch.candidate_mask)
+    others = (
+        rivals(vectors, states, state_mask, pool, pool_states, pool_mask, batch.pool_index, batch.candidate_mask)
+        if rivals is not None
+        else {}
+    )
+    cosines = (candidates @ vectors.unsqueeze(-1)).squeeze(-1)
+    return Scored(logits.float(), cosines.float(), {name: each.float() for name, each in others.items()})

@@ -1,0 +1,92 @@
+"""Fit the temperature on turns of domains held out of training, and write router.json.
+
+Each fold's network is measured on domains it has not seen; their logits together stand for policies that the final
+network has not seen.
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compact_router.evaluate import expected_calibration_error
+from compact_router.manifest import MODEL_DIRECTORY, VERSION, render_json
+from compact_router.plan import LIMITS
+
+TEMPERATURE_RANGE = (0.2, 5.0)
+TOLERANCE = 1e-5
+DECIMALS = 4
+HELD_OUT_FILE = "held_out.npz"
+
+Array = NDArray[np.float64]
+
+
+def main() -> None:
+    """Read the command line and do what it says."""
+    parser = argparse.ArgumentParser(prog="python -m compact_router.calibrate", description=__doc__)
+    parser.add_argument("folds", type=Path, nargs="+", help="output folders of compact_router.train --fold")
+    parser.add_argument("--model-directory", type=Path, default=MODEL_DIRECTORY, help="default: the one in this tree")
+    arguments = parser.parse_args()
+    folds = [np.load(folder / HELD_OUT_FILE) for folder in arguments.folds]
+    logits = [row.astype(np.float64) for fold in folds for row in fold["logits"]]
+    labels = [int(label) for fold in folds for label in fold["labels"]]
+    temperature = round(fit_temperature(logits, labels), DECIMALS)
+    document = {
+        "window": asdict(LIMITS),
+        "calibration": {"kind": "temperature", "temperature": temperature, "sample_count": len(labels)},
+    }
+    path: Path = arguments.model_directory / VERSION / "router.json"
+    path.write_text(render_json(document), encoding="utf-8")
+    print(f"temperature {temperature} on {len(labels)} turns; ECE {error(logits, labels, 1.0):.4f} before, ", end="")
+    print(f"{error(logits, labels, temperature):.4f} after")
+    print("now stamp the folder: python -m compact_router.stamp")
+
+
+def fit_temperature(logits: Sequence[Array], labels: Sequence[int]) -> float:
+    """Fit the temperature that makes softmax(logits / temperature) most likely.
+
+    Args:
+        logits: float64 [N + 1] of each turn; sizes may differ.
+        labels: Index of the right one in each.
+
+    Returns:
+        Within ``TEMPERATURE_RANGE``. The loss is convex in its inverse, which is searched by golden sections.
+    """
+    low, high = 1 / TEMPERATURE_RANGE[1], 1 / TEMPERATURE_RANGE[0]
+    ratio = (5**0.5 - 1) / 2
+
+    def loss(inverse: float) -> float:
+        pairs = zip(logits, labels, strict=True)
+        return sum(float(np.logaddexp.reduce(scores * inverse) - scores[label] * inverse) for scores, label in pairs)
+
+    while high - low > TOLERANCE:
+        left, right = high - ratio * (high - low), low + ratio * (high - low)
+        if loss(left) < loss(right):
+            high = right
+        else:
+            low = left
+    return 2 / (low + high)
+
+
+def error(logits: Sequence[Array], labels: Sequence[int], temperature: float) -> float:
+    """Give the expected calibration error under a temperature.
+
+    Args:
+        logits: float64 [N + 1] of each turn.
+        labels: Index of the right one in each.
+        temperature: > 0.
+
+    Returns:
+        In [0, 1].
+    """
+    scaled = [scores / temperature for scores in logits]
+    confidences = [float(np.exp(scores.max() - np.logaddexp.reduce(scores))) for scores in scaled]
+    right = [int(scores.argmax()) == label for scores, label in zip(scaled, labels, strict=True)]
+    return expected_calibration_error(np.array(confidences), np.array(right))
+
+
+if __name__ == "__main__":
+    main()

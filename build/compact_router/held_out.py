@@ -1,0 +1,123 @@
+"""Measures a trained network on domains that it was not trained on, beside the sentence encoder it started from."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from data.augment.drawing import seeded
+from numpy.typing import NDArray
+from rich.progress import track
+from torch import Tensor
+
+from compact_router.batches import Batch, BatchMaker, Scored, score
+from compact_router.benchmark import LabelledTurn
+from compact_router.evaluate import Decision, Evaluation, evaluate
+from compact_router.learner import Learner
+from compact_router.views import View, ViewSampler
+
+VIEW_COUNT = 130
+TURNS_PER_VIEW = 10
+VIEWS_PER_BATCH = 4
+
+READER = "joint reader"
+MEASURED, LOGITS = "held_out.json", "held_out.npz"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """What a head makes of the held-out turns.
+
+    Attributes:
+        evaluation: The figures, by kind of policy set.
+        by_source: Turn accuracy by source.
+        logits: float32 [K, most candidates + 1], padded with -1e4 on the left of no match.
+        labels: int64 [K].
+    """
+
+    evaluation: Evaluation
+    by_source: dict[str, float]
+    logits: NDArray[np.float32]
+    labels: NDArray[np.int64]
+
+
+def measured_views(sampler: ViewSampler, fold: int, count: int = VIEW_COUNT) -> list[View]:
+    """Draw the policy sets and turns to measure on; the same ones for the same fold.
+
+    Args:
+        sampler: Of the held-out domains.
+        fold: Their number.
+        count: Policy sets.
+
+    Returns:
+        The views.
+    """
+    return [sampler.draw(TURNS_PER_VIEW, seeded("measure", fold, number)) for number in range(count)]
+
+
+def measure(learner: Learner, maker: BatchMaker, views: Sequence[View]) -> dict[str, Measured]:
+    """Measure every head.
+
+    Args:
+        learner: Trained.
+        maker: Of the batches.
+        views: The policy sets and turns.
+
+    Returns:
+        By name of the head.
+    """
+    learner.router.eval()
+    parts: dict[str, list[tuple[Batch, Tensor]]] = {}
+    for start in track(range(0, len(views), VIEWS_PER_BATCH), description="measuring"):
+        batch = maker.make(views[start : start + VIEWS_PER_BATCH])
+        with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+            scored: Scored = score(learner.router, learner.lower, batch, learner.rivals)
+        for name, logits in {READER: scored.logits, **scored.rivals}.items():
+            parts.setdefault(name, []).append((batch, logits))
+    return {name: _measured(each) for name, each in parts.items()}
+
+
+def _measured(parts: Sequence[tuple[Batch, Tensor]]) -> Measured:
+    decisions, sources, rows = [], [], []
+    for batch, logits in parts:
+        for row, turn in enumerate(batch.turns):
+            count = int(batch.candidate_mask[row].sum())
+            scores = torch.cat([logits[row, :count], logits[row, -1:]]).numpy().astype(np.float64)
+            probabilities = np.exp(scores - np.logaddexp.reduce(scores))
+            chosen = int(probabilities.argmax())
+            shown = LabelledTurn(batch.kinds[row], turn.conversation_id, b"", (b"",) * count, turn.label)
+            decisions.append(Decision(shown, chosen, float(probabilities[chosen]), float(probabilities[turn.label])))
+            sources.append(turn.source)
+            rows.append((scores, turn.label))
+    width = max(len(scores) for scores, _ in rows)
+    padded = np.stack(
+        [np.concatenate([scores[:-1], np.full(width - len(scores), -1e4), scores[-1:]]) for scores, _ in rows]
+    )
+    pairs = list(zip(decisions, sources, strict=True))
+    labels = [width - 1 if label == len(scores) - 1 else label for scores, label in rows]
+    return Measured(
+        evaluation=evaluate(decisions, temperature=1.0),
+        by_source={
+            name: float(np.mean([each.is_right for each, source in pairs if source == name]))
+            for name in sorted(set(sources))
+        },
+        logits=padded.astype(np.float32),
+        labels=np.array(labels),
+    )
+
+
+def save_measured(folder: Path, results: Mapping[str, Measured]) -> None:
+    """Write the figures, and the reader's logits for calibration.
+
+    Args:
+        folder: Where ``held_out.json`` and ``held_out.npz`` are written.
+        results: By name of the head.
+    """
+    document = {
+        name: {**asdict(result.evaluation), "turn_accuracy_by_source": result.by_source}
+        for name, result in results.items()
+    }
+    (folder / MEASURED).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    np.savez_compressed(folder / LOGITS, logits=results[READER].logits, labels=results[READER].labels)

@@ -1,0 +1,149 @@
+"""One step of training, and the checkpoint between them."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from compact_router.batches import Batch, LowerStates, score
+from compact_router.network import MASKED, READER_LAYERS, Router
+from compact_router.parallel import Workers
+from compact_router.plan import Plan
+from compact_router.pretrained import pretrained_directory
+from compact_router.rivals import Rivals
+
+CheckpointDocument = dict[str, Any]  # Any: weights, and whatever an optimiser keeps
+"""What ``torch.load`` gives of a checkpoint."""
+
+LOWER_STATE_CAPACITY = 60_000
+"""Sequences whose lower states are kept, about 2 GB at 40 tokens each."""
+
+COSINE_SCALE = 20.0
+
+
+class Learner:
+    """The network and its optimiser."""
+
+    def __init__(self, plan: Plan, workers: Workers, *, with_rivals: bool) -> None:
+        """Start from the sentence encoder.
+
+        Args:
+            plan: How to train.
+            workers: Who else takes part.
+            with_rivals: Whether other heads are trained beside the reader, to be compared with it.
+        """
+        torch.manual_seed(plan.seed)
+        self._plan, self._workers = plan, workers
+        self.router = Router(pretrained_directory(), READER_LAYERS)
+        self.rivals = Rivals() if with_rivals else None
+        self.lower = LowerStates(self.router.encoder, LOWER_STATE_CAPACITY)
+        encoder = [each for each in self.router.encoder.parameters() if each.requires_grad]
+        heads = [*self.router.reader.parameters(), *(self.rivals.parameters() if self.rivals is not None else ())]
+        self._trained = [*encoder, *heads]
+        self._optimiser = torch.optim.AdamW(
+            [{"params": encoder, "lr": plan.encoder_rate}, {"params": heads, "lr": plan.reader_rate}],
+            weight_decay=plan.weight_decay,
+            betas=(0.9, 0.98),
+        )
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimiser, plan.rate_share)
+        self.step_count = 0
+
+    def start_from(self, path: Path) -> None:
+        """Take the weights of an earlier training, whatever its plan was.
+
+        Args:
+            path: Written by ``save``.
+        """
+        self.router.load_state_dict(torch.load(path, weights_only=True)["router"])
+
+    def step(self, batch: Batch) -> tuple[float, float]:
+        """Learn from a batch.
+
+        Args:
+            batch: This process's part of the step.
+
+        Returns:
+            Loss and share of right answers on it, both before the step.
+        """
+        torch.manual_seed(self._plan.seed + self.step_count * self._workers.count + self._workers.rank)  # for dropout
+        self.router.train()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            scored = score(self.router, self.lower, batch, self.rivals)
+        loss = functional.cross_entropy(scored.logits, batch.labels)
+        total = loss + self._plan.cosine_weight * _cosine_loss(scored.cosines, batch)
+        for logits in scored.rivals.values():
+            total = total + self._plan.rival_weight * functional.cross_entropy(logits, batch.labels)
+        self._optimiser.zero_grad(set_to_none=False)
+        total.backward()
+        self._workers.average([each.grad for each in self._trained if each.grad is not None])
+        nn.utils.clip_grad_norm_(self._trained, self._plan.gradient_norm)
+        self._optimiser.step()
+        self._schedule.step()
+        self.step_count += 1
+        right = (scored.logits.argmax(dim=1) == batch.labels).float().mean()
+        return loss.item(), right.item()
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint, whole or not at all.
+
+        Args:
+            path: The file.
+        """
+        document = {
+            "plan": asdict(self._plan),
+            "step_count": self.step_count,
+            "router": self.router.state_dict(),
+            "rivals": self.rivals.state_dict() if self.rivals is not None else None,
+            "optimiser": self._optimiser.state_dict(),
+            "schedule": self._schedule.state_dict(),
+        }
+        unfinished = path.with_suffix(".new")
+        torch.save(document, unfinished)
+        unfinished.replace(path)
+
+    def resume(self, path: Path) -> None:
+        """Go on from a checkpoint.
+
+        Args:
+            path: Written by ``save`` under the same plan.
+
+        Raises:
+            ValueError: When the plan is another one.
+        """
+        saved = torch.load(path, weights_only=True)
+        if saved["plan"] != asdict(self._plan):
+            msg = f"{path}: was made under another plan, {saved['plan']}; give the same options, or another folder"
+            raise ValueError(msg)
+        self.router.load_state_dict(saved["router"])
+        if self.rivals is not None:
+            self.rivals.load_state_dict(saved["rivals"])
+        self._optimiser.load_state_dict(saved["optimiser"])
+        self._schedule.load_state_dict(saved["schedule"])
+        self.step_count = saved["step_count"]
+
+
+def load_router(path: Path) -> Router:
+    """Load the network of a checkpoint.
+
+    Args:
+        path: Written by `Learner.save`.
+
+    Returns:
+        The network in evaluation mode.
+    """
+    router = Router(pretrained_directory(), READER_LAYERS)
+    router.load_state_dict(torch.load(path, weights_only=True)["router"])
+    router.eval()
+    return router
+
+
+def _cosine_loss(cosines: Tensor, batch: Batch) -> Tensor:
+    """Give the loss of choosing a candidate by cosine alone, over the turns that have one."""
+    known = batch.labels < cosines.shape[1]
+    if not known.any():
+        return cosines.new_zeros(())
+    logits = (COSINE_SCALE * cosines).masked_fill(~batch.candidate_mask, MASKED)
+    return functional.cross_entropy(logits[known], batch.labels[known])

@@ -1,0 +1,111 @@
+"""All that is learned from, put together."""
+
+import argparse
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from data.augment.drawing import seeded
+from data.augment.phrases import load_wordings
+from data.augment.settings import read_settings
+from data.seed_corpus import SOURCES, TRAIN_SPLIT, read_splits
+
+from compact_router.neighbours import Neighbours
+from compact_router.own_corpus import read_own_corpus
+from compact_router.public_sources import read_public_sources
+from compact_router.taxonomy import Taxonomy, Unit, units_of
+from compact_router.views import ViewSampler
+from compact_router.wordings import Writer
+
+WORDINGS = Path(__file__).parent / "wordings"
+AUGMENT_SETTINGS = Path(__file__).parents[1] / "data" / "augment" / "default.toml"
+
+VIEW_WEIGHTS = {"own": 0.46, "clinc": 0.2, "sgd": 0.16, "banking77": 0.08, "hwu64": 0.1}
+"""Share of the policy sets by the source of their first domain, so that SGD's many turns do not drown the rest."""
+
+FOLD_COUNT = 4
+_FOLD_OF_PUBLIC_DOMAIN = {
+    0: "clinc:banking banking77:card_issuing banking77:card_security banking77:topup banking77:account sgd:bank",
+    1: (
+        "clinc:dining hwu64:cooking hwu64:takeaway hwu64:recommendation sgd:restaurant sgd:lodging sgd:event "
+        "sgd:cinema sgd:sightseeing"
+    ),
+    2: "clinc:auto hwu64:transport sgd:bus sgd:ride sgd:dentist sgd:doctor",
+    3: "clinc:work clinc:assistant hwu64:calendar hwu64:email hwu64:news hwu64:social sgd:calendar",
+}
+"""Domains of one theme are in one fold, whatever their source; the own corpus is divided by policy set."""
+
+
+def add_material_options(parser: argparse.ArgumentParser) -> None:
+    """Let a program be told where the material is.
+
+    Args:
+        parser: Gets ``--sources``, ``--corpus`` and ``--settings``.
+    """
+    parser.add_argument("--sources", type=Path, help="folder of the public training sources (default: do without)")
+    parser.add_argument("--corpus", type=Path, default=SOURCES, help="sources of the own corpus (default: this tree's)")
+    parser.add_argument("--settings", type=Path, default=AUGMENT_SETTINGS, help="phase 2's (default: this tree's)")
+
+
+def read_material(
+    train_sources: Path | None, corpus: Path = SOURCES, settings: Path = AUGMENT_SETTINGS
+) -> tuple[Taxonomy, ...]:
+    """Read the sources and the own corpus' train split.
+
+    Args:
+        train_sources: Folder of the public training sources; None leaves them out.
+        corpus: Sources of the own corpus.
+        settings: Configuration of phase 2, for what is known of the corpus' overlaps.
+
+    Returns:
+        All taxonomies.
+    """
+    train = next(split for split in read_splits(corpus) if split.name == TRAIN_SPLIT)
+    own = read_own_corpus(corpus, train, read_settings(settings).overlap)
+    public = read_public_sources(train_sources, WORDINGS) if train_sources is not None else ()
+    return (*public, *own)
+
+
+def fold_of(taxonomies: Sequence[Taxonomy]) -> dict[Unit, int]:
+    """Divide the domains for cross-validation.
+
+    Args:
+        taxonomies: All of the material.
+
+    Returns:
+        Each domain's fold, 0 to `FOLD_COUNT` - 1.
+    """
+    public = {Unit(*name.split(":")): fold for fold, names in _FOLD_OF_PUBLIC_DOMAIN.items() for name in names.split()}
+    own = [taxonomy.name for taxonomy in taxonomies if taxonomy.source == "own"]
+    return {
+        unit: public[unit] if unit in public else own.index(unit.taxonomy) % FOLD_COUNT
+        for unit, _ in units_of(taxonomies)
+    }
+
+
+def make_samplers(
+    taxonomies: Sequence[Taxonomy], neighbours: Neighbours, held_out: Collection[Unit]
+) -> tuple[ViewSampler, ViewSampler | None]:
+    """Make the samplers of training and, where domains are held out, of measuring.
+
+    Args:
+        taxonomies: All of the material.
+        neighbours: Which of it overlaps.
+        held_out: Domains that are not trained on.
+
+    Returns:
+        The two samplers. They share no domain, and no turn that fits no route.
+    """
+    writer = Writer(load_wordings())
+    units = [unit for unit, _ in units_of(taxonomies)]
+    if not held_out:
+        return ViewSampler(taxonomies, units, neighbours, writer, VIEW_WEIGHTS), None
+    kept = [unit for unit in units if unit not in held_out]
+    return (
+        ViewSampler(taxonomies, kept, neighbours, writer, VIEW_WEIGHTS, uses_other=lambda name: not _is_held_out(name)),
+        ViewSampler(taxonomies, list(held_out), neighbours, writer, VIEW_WEIGHTS, uses_other=_is_held_out),
+    )
+
+
+def _is_held_out(conversation_id: str) -> bool:
+    """Hold out a quarter of the conversations whose turns fit no route, as a quarter of the domains is."""
+    return seeded("held out", conversation_id).random() < 1 / FOLD_COUNT

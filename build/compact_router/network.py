@@ -1,0 +1,274 @@
+"""The network: a sentence encoder, and a small reader in which routes look at the conversation and at each other.
+
+The encoder reads the conversation once and each candidate once; candidates' vectors can be kept. The reader gives every
+candidate, and no match, a correction of its cosine. Nothing in it depends on the order of candidates.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import BertModel
+
+WIDTH = 384
+HEADS = 6
+FEED_FORWARD_WIDTH = 768
+READER_LAYERS = 2
+FROZEN_LAYERS = 3
+"""Of the encoder's six. They cost nothing in training, since their states are kept, and keep what they know."""
+
+MASKED = -1e4
+"""Added to the logit of what is not there."""
+
+START_SCALE = 16.0
+START_NO_MATCH = 5.0
+"""Logit scale of the cosine, and no match's logit, before training."""
+
+
+class Encoder(nn.Module):  # type: ignore[misc, unused-ignore]  # torch may be absent where types are checked
+    """Token states of a sequence, and their mean over the tokens of type 0 scaled to length 1."""
+
+    def __init__(self, directory: Path, *, attention: str = "eager") -> None:
+        """Load the weights to start from.
+
+        Args:
+            directory: config.json and model.safetensors of the sentence encoder.
+            attention: Implementation; for short sequences on a CPU ``eager`` is the quickest, and it can be exported.
+        """
+        super().__init__()
+        self.transformer = BertModel.from_pretrained(
+            directory,
+            attn_implementation=attention,
+            add_pooling_layer=False,
+            local_files_only=True,
+            attention_probs_dropout_prob=0.0,
+            hidden_dropout_prob=0.0,
+        )
+
+    def forward(self, input_ids: Tensor, token_type_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode a batch.
+
+        Args:
+            input_ids: int64 [batch, sequence].
+            token_type_ids: int64 [batch, sequence]; 0 for the text itself, 1 for context.
+            attention_mask: int64 [batch, sequence], 1 for a token and 0 for padding.
+
+        Returns:
+            Unit vectors [batch, 384] and states [batch, sequence, 384].
+        """
+        states = self.transformer(
+            input_ids=input_ids, token_type_ids=token_type_ids, attention_mask=attention_mask
+        ).last_hidden_state
+        return mean_vector(states, token_type_ids, attention_mask), states
+
+    def lower(self, input_ids: Tensor, token_type_ids: Tensor, attention_mask: Tensor, layer_count: int) -> Tensor:
+        """Run the embeddings and the lowest layers, which training leaves as they are.
+
+        Args:
+            input_ids: int64 [batch, sequence].
+            token_type_ids: int64 [batch, sequence].
+            attention_mask: int64 [batch, sequence].
+            layer_count: Layers to run.
+
+        Returns:
+            States [batch, sequence, 384].
+        """
+        states = self.transformer.embeddings(input_ids=input_ids, token_type_ids=token_type_ids)
+        return self._run(self.transformer.encoder.layer[:layer_count], states, attention_mask)
+
+    def upper(
+        self, states: Tensor, token_type_ids: Tensor, attention_mask: Tensor, layer_count: int
+    ) -> tuple[Tensor, Tensor]:
+        """Run the other layers.
+
+        Args:
+            states: From ``lower`` with the same ``layer_count``.
+            token_type_ids: int64 [batch, sequence].
+            attention_mask: int64 [batch, sequence].
+            layer_count: Layers that ``lower`` has run.
+
+        Returns:
+            As ``forward``.
+        """
+        states = self._run(self.transformer.encoder.layer[layer_count:], states, attention_mask)
+        return mean_vector(states, token_type_ids, attention_mask), states
+
+    def _run(self, layers: nn.ModuleList, states: Tensor, attention_mask: Tensor) -> Tensor:
+        hidden = (1.0 - attention_mask[:, None, None, :].to(states.dtype)) * MASKED
+        for layer in layers:
+            states = layer(states, hidden)
+        return states
+
+
+def mean_vector(states: Tensor, token_type_ids: Tensor, attention_mask: Tensor) -> Tensor:
+    """Average the states of the tokens of type 0.
+
+    Args:
+        states: [batch, sequence, 384].
+        token_type_ids: int64 [batch, sequence].
+        attention_mask: int64 [batch, sequence].
+
+    Returns:
+        Unit vectors [batch, 384].
+    """
+    weight = (attention_mask * (1 - token_type_ids)).unsqueeze(-1).to(states.dtype)
+    mean = (states * weight).sum(dim=1) / weight.sum(dim=1)
+    return functional.normalize(mean, p=2.0, dim=1)
+
+
+class Attention(nn.Module):  # type: ignore[misc, unused-ignore]  # see above
+    """Multi-head attention of queries to keys."""
+
+    def __init__(self) -> None:
+        """Make the projections."""
+        super().__init__()
+        self.query, self.key, self.value, self.output = (nn.Linear(WIDTH, WIDTH) for _ in range(4))
+
+    def forward(self, queries: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
+        """Attend.
+
+        Args:
+            queries: [batch, N, 384].
+            keys: [batch, M, 384].
+            mask: bool [batch, M], true where there is a key.
+
+        Returns:
+            [batch, N, 384].
+        """
+        shape = (queries.shape[0], -1, HEADS, WIDTH // HEADS)
+        query = self.query(queries).reshape(shape).transpose(1, 2)
+        key = self.key(keys).reshape(shape).transpose(1, 2)
+        value = self.value(keys).reshape(shape).transpose(1, 2)
+        scores = query @ key.transpose(2, 3) * (WIDTH // HEADS) ** -0.5
+        scores = scores.masked_fill(~mask[:, None, None, :], MASKED)
+        read = (scores.softmax(dim=-1) @ value).transpose(1, 2).reshape(queries.shape)
+        return self.output(read)
+
+
+class ReaderLayer(nn.Module):  # type: ignore[misc, unused-ignore]  # see above
+    """Routes look at the conversation, then at each other, then think."""
+
+    def __init__(self, dropout: float) -> None:
+        """Make the parts.
+
+        Args:
+            dropout: Share of activations dropped in training.
+        """
+        super().__init__()
+        self.across, self.among = Attention(), Attention()
+        self.norms = nn.ModuleList(nn.LayerNorm(WIDTH) for _ in range(3))
+        self.widen, self.narrow = nn.Linear(WIDTH, FEED_FORWARD_WIDTH), nn.Linear(FEED_FORWARD_WIDTH, WIDTH)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, routes: Tensor, route_mask: Tensor, states: Tensor, state_mask: Tensor) -> Tensor:
+        """Read.
+
+        Args:
+            routes: [batch, N, 384].
+            route_mask: bool [batch, N].
+            states: [batch, T, 384].
+            state_mask: bool [batch, T].
+
+        Returns:
+            [batch, N, 384].
+        """
+        routes = routes + self.dropout(self.across(self.norms[0](routes), states, state_mask))
+        beside = self.norms[1](routes)
+        routes = routes + self.dropout(self.among(beside, beside, route_mask))
+        return routes + self.dropout(self.narrow(functional.gelu(self.widen(self.norms[2](routes)))))
+
+
+class Reader(nn.Module):  # type: ignore[misc, unused-ignore]  # see above
+    """Scores of candidates and of no match."""
+
+    def __init__(self, layer_count: int = READER_LAYERS, dropout: float = 0.1) -> None:
+        """Make the parts; before training the scores are the scaled cosines.
+
+        Args:
+            layer_count: 0 leaves the cosines and a learned no match.
+            dropout: Share of activations dropped in training.
+        """
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(START_SCALE))
+        self.no_match = nn.Linear(WIDTH, 1)
+        nn.init.zeros_(self.no_match.weight)
+        nn.init.constant_(self.no_match.bias, START_NO_MATCH)
+        self.layers = nn.ModuleList(ReaderLayer(dropout) for _ in range(layer_count))
+        if layer_count:
+            self.route_in, self.product_in = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, WIDTH)
+            self.kinds = nn.Embedding(3, WIDTH)
+            self.norm_in, self.norm_out = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
+            self.out = nn.Linear(WIDTH, 2)
+            nn.init.normal_(self.out.weight, std=0.01)
+            nn.init.zeros_(self.out.bias)
+
+    def forward(
+        self,
+        vector: Tensor,
+        states: Tensor,
+        state_mask: Tensor,
+        candidates: Tensor,
+        covers_domain: Tensor,
+        candidate_mask: Tensor,
+    ) -> Tensor:
+        """Score.
+
+        Args:
+            vector: [batch, 384], unit vectors of the conversations.
+            states: [batch, T, 384].
+            state_mask: bool [batch, T].
+            candidates: [batch, C, 384], unit vectors.
+            covers_domain: int64 [batch, C], 1 for a route that stands for its domain.
+            candidate_mask: bool [batch, C], false for padding.
+
+        Returns:
+            [batch, C + 1]; no match is the last. Padding has -1e4.
+        """
+        scores = self.scale * (candidates @ vector.unsqueeze(-1)).squeeze(-1)
+        no_match = self.no_match(vector)
+        if len(self.layers):
+            corrections = self._read(vector, states, state_mask, candidates, covers_domain, candidate_mask)
+            scores = scores + corrections[:, :-1, 0]
+            no_match = no_match + corrections[:, -1:, 1]
+        return torch.cat([scores.masked_fill(~candidate_mask, MASKED), no_match], dim=1)
+
+    def _read(
+        self,
+        vector: Tensor,
+        states: Tensor,
+        state_mask: Tensor,
+        candidates: Tensor,
+        covers_domain: Tensor,
+        candidate_mask: Tensor,
+    ) -> Tensor:
+        width = WIDTH**0.5
+        routes = self.route_in(candidates * width) + self.product_in(candidates * vector.unsqueeze(1) * WIDTH)
+        routes = routes + self.kinds(covers_domain)
+        no_match = (self.kinds.weight[2] + self.route_in(vector * width)).unsqueeze(1)
+        routes = self.norm_in(torch.cat([routes, no_match], dim=1))
+        mask = torch.cat([candidate_mask, torch.ones_like(candidate_mask[:, :1])], dim=1)
+        for layer in self.layers:
+            routes = layer(routes, mask, states, state_mask)
+        return self.out(self.norm_out(routes))
+
+
+class Router(nn.Module):  # type: ignore[misc, unused-ignore]  # see above
+    """Both parts, as they are trained together."""
+
+    def __init__(self, directory: Path, layer_count: int = READER_LAYERS) -> None:
+        """Start from the sentence encoder, whose word embeddings and lowest layers stay as they are.
+
+        Args:
+            directory: Its weights.
+            layer_count: Of the reader.
+        """
+        super().__init__()
+        self.encoder = Encoder(directory)
+        self.reader = Reader(layer_count)
+        for part in (self.encoder.transformer.embeddings, *self.encoder.transformer.encoder.layer[:FROZEN_LAYERS]):
+            part.requires_grad_(requires_grad=False)
+
+
+State = Mapping[str, Tensor]

@@ -1,0 +1,121 @@
+"""Train the network on policy sets drawn from the material; run again to go on after an interruption.
+
+With --fold the domains of that fold are held out, and the network is measured on them when it is trained: choices are
+made by these figures. With --rivals simpler heads are trained on the same encoder and measured beside it.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import fields
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from data.augment.drawing import seeded
+from data.augment.settings import read_settings
+from rich.progress import Progress
+from transformers.utils import logging
+
+from compact_router.batches import Batch, BatchMaker
+from compact_router.curve import CurveLog
+from compact_router.held_out import VIEW_COUNT, measure, measured_views, save_measured
+from compact_router.learner import Learner
+from compact_router.material import FOLD_COUNT, add_material_options, fold_of, make_samplers, read_material
+from compact_router.neighbours import Neighbours
+from compact_router.parallel import Workers, run
+from compact_router.plan import LIMITS, Plan
+from compact_router.pretrained import embed, pretrained_tokenizer
+from compact_router.views import ViewSampler
+
+CHECKPOINT, CURVE = "checkpoint.pt", "curve.jsonl"
+STEPS_PER_CHECKPOINT = 100
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Read the command line and do what it says.
+
+    Args:
+        arguments: Those of the process by default.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m compact_router.train",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="example: python -m compact_router.train out/router --sources TRAIN_SOURCES --workers 2",
+    )
+    parser.add_argument("output", type=Path, help="folder of the checkpoint and the curve; made when it is not there")
+    add_material_options(parser)
+    parser.add_argument("--fold", type=int, choices=range(FOLD_COUNT), help="hold this fold's domains out")
+    parser.add_argument("--start", type=Path, help="checkpoint to take the weights of (default: the sentence encoder)")
+    parser.add_argument(
+        "--measured-views", type=int, default=VIEW_COUNT, help="policy sets to measure on (default: %(default)s)"
+    )
+    parser.add_argument("--rivals", action="store_true", help="train simpler heads beside the reader")
+    parser.add_argument("--workers", type=int, default=2, help="processes of one thread (default: %(default)s)")
+    for field in fields(Plan):
+        option = f"--{field.name.replace('_', '-')}"
+        parser.add_argument(option, type=type(field.default), default=field.default, help="(default: %(default)s)")
+    given = parser.parse_args(arguments)
+    if given.output.exists() and not given.output.is_dir():
+        parser.error(f"{given.output} is a file; name a folder")
+    given.output.mkdir(parents=True, exist_ok=True)
+    run(given.workers, given.output, partial(train, given))
+
+
+def train(given: argparse.Namespace, workers: Workers) -> None:
+    """Train in one of the processes.
+
+    Args:
+        given: The command line.
+        workers: Which of the processes this is.
+    """
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    plan = Plan(**{field.name: getattr(given, field.name) for field in fields(Plan)})
+    material = read_material(given.sources, given.corpus, given.settings)
+    neighbours = Neighbours(material, read_settings(given.settings).overlap, embed)
+    held_out = [unit for unit, fold in fold_of(material).items() if fold == given.fold]
+    sampler, measured = make_samplers(material, neighbours, held_out)
+    maker = BatchMaker(*pretrained_tokenizer(), LIMITS)
+    learner = Learner(plan, workers, with_rivals=given.rivals)
+    checkpoint: Path = given.output / CHECKPOINT
+    if checkpoint.exists():
+        learner.resume(checkpoint)
+    elif given.start is not None:
+        learner.start_from(given.start)
+    log = CurveLog(given.output / CURVE, learner.step_count)
+    with Progress(disable=not workers.is_first) as progress:
+        task = progress.add_task("training", total=plan.steps, completed=learner.step_count)
+        while learner.step_count < plan.steps:
+            loss, accuracy = learner.step(draw_batch(sampler, maker, plan, learner.step_count, workers))
+            if workers.is_first:
+                log.add(learner.step_count, loss, accuracy)
+                if learner.step_count % STEPS_PER_CHECKPOINT == 0 or learner.step_count == plan.steps:
+                    learner.save(checkpoint)
+            progress.update(task, completed=learner.step_count, description=f"loss {log.loss:.3f}")
+    if workers.is_first and measured is not None:
+        results = measure(learner, maker, measured_views(measured, given.fold, given.measured_views))
+        save_measured(given.output, results)
+        print(json.dumps({name: result.evaluation.micro.turn_accuracy for name, result in results.items()}))
+
+
+def draw_batch(sampler: ViewSampler, maker: BatchMaker, plan: Plan, step: int, workers: Workers) -> Batch:
+    """Draw this process's part of a step.
+
+    Args:
+        sampler: Of the policy sets.
+        maker: Of the batch.
+        plan: How many are drawn.
+        step: From 0.
+        workers: Which of the processes this is.
+
+    Returns:
+        The batch; it depends on nothing but the seed, the step and the process.
+    """
+    numbers = np.array_split(np.arange(plan.views), workers.count)[workers.rank]
+    return maker.make([sampler.draw(plan.turns, seeded(plan.seed, step, number)) for number in numbers])
+
+
+if __name__ == "__main__":
+    main()

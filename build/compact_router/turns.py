@@ -1,0 +1,228 @@
+"""Candidates of a policy set before they are written, and the conversations that are right for them."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from compact_model.inputs import Message
+from data.augment.drawing import pick
+from data.augment.pool import may_fit
+from data.records import make_route
+
+from compact_router.neighbours import Neighbours
+from compact_router.noise import noisy
+from compact_router.taxonomy import OTHER, Action, Domain, Example, Taxonomy, Unit
+
+KNOWN_SHARE = 0.7
+"""Turns drawn by a candidate of the set; the others fit no candidate as a rule."""
+
+SOCIAL, LEFT_OVER, LEFT_OUT, FOREIGN = "social", "left over", "left out", "foreign"
+UNKNOWN_SHARES = {SOCIAL: 0.2, LEFT_OVER: 0.2, LEFT_OUT: 0.36, FOREIGN: 0.24}
+"""Turns drawn without a candidate: thanks and greetings, turns that fit no route of their taxonomy, turns of actions
+and domains of the set's taxonomies that the set leaves out, and turns of other taxonomies."""
+
+MISSING_ACTION_WEIGHT = 0.6
+"""How often a domain's own route is drawn for each action it stands in for; an action's route is drawn once."""
+
+TRIES = 30
+
+_UNKNOWN = "?"
+"""Stands for the action of turns of which only the domain is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A conversation and its right answer in a policy set.
+
+    Attributes:
+        conversation_id: Where it is from.
+        messages: Oldest first, the last one the user's.
+        label: Index of the right candidate; the number of candidates for no match.
+        source: Of the taxonomy that the conversation is from.
+    """
+
+    conversation_id: str
+    messages: tuple[Message, ...]
+    label: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A candidate before it is written.
+
+    Attributes:
+        unit: Its domain.
+        domain: The same with its actions.
+        action: None for the domain's own route.
+        is_whole: Whether the domain's own route stands for all of its requests.
+    """
+
+    unit: Unit
+    domain: Domain
+    action: Action | None
+    is_whole: bool
+
+    @property
+    def gist(self) -> str:
+        """All that it covers, to compare words."""
+        if self.action is not None:
+            return f"{self.domain.name} {self.action.name} {self.action.descriptions[0]}"
+        actions = (action.descriptions[0] for action in self.domain.actions)
+        return " ".join((self.domain.name, *self.domain.wholes[:1], *actions))
+
+
+class TurnSampler:
+    """Draws turns and finds their right answer among slots."""
+
+    def __init__(
+        self,
+        taxonomies: Sequence[Taxonomy],
+        domains: Mapping[Unit, Domain],
+        neighbours: Neighbours,
+        weights: Mapping[str, float],
+        *,
+        uses_other: Callable[[str], bool],
+    ) -> None:
+        """Index the conversations.
+
+        Args:
+            taxonomies: Those of the domains.
+            domains: Domains that may be used.
+            neighbours: Which of them overlap.
+            weights: Share by taxonomy of the turns that are foreign to a set.
+            uses_other: By conversation id, whether its turns that fit no route may be used.
+        """
+        self._domains, self._neighbours = domains, neighbours
+        self._names, self._weights = list(weights), list(weights.values())
+        self._source = {taxonomy.name: taxonomy.source for taxonomy in taxonomies}
+        self._units: dict[str, list[Unit]] = defaultdict(list)
+        for unit in domains:
+            self._units[unit.taxonomy].append(unit)
+        self._examples: dict[tuple[Unit, str | None], list[Example]] = defaultdict(list)
+        self._others: dict[str, list[Example]] = defaultdict(list)
+        self._social: list[Example] = []
+        for taxonomy in taxonomies:
+            self._index(taxonomy, uses_other)
+
+    def _index(self, taxonomy: Taxonomy, uses_other: Callable[[str], bool]) -> None:
+        for example in taxonomy.examples:
+            unit = Unit(taxonomy.name, example.domain)
+            if unit in self._domains:
+                self._examples[unit, example.action if example.is_known_exactly else _UNKNOWN].append(example)
+            elif example.domain == OTHER and uses_other(example.conversation_id):
+                self._others[taxonomy.name].append(example)
+                if example.is_social:
+                    self._social.append(example)
+
+    def draw(self, slots: Sequence[Slot], units: Sequence[Unit], random: Random) -> Turn | None:
+        """Draw a turn.
+
+        Args:
+            slots: The policy set.
+            units: The domains it was drawn from.
+            random: Where all choices come from.
+
+        Returns:
+            The turn; None when no turn was found whose right answer is certain.
+        """
+        for _ in range(TRIES):
+            taxonomy, example = self._draw_example(slots, units, random)
+            if example is None:
+                continue
+            label = self._label(taxonomy, example, slots)
+            if label is not None:
+                source = self._source[taxonomy] if taxonomy else SOCIAL
+                return Turn(example.conversation_id, noisy(example.messages, random), label, source)
+        return None
+
+    def _draw_example(self, slots: Sequence[Slot], units: Sequence[Unit], random: Random) -> tuple[str, Example | None]:
+        if random.random() < KNOWN_SHARE:
+            return self._draw_known(slots, random)
+        kind = random.choices(list(UNKNOWN_SHARES), list(UNKNOWN_SHARES.values()))[0]
+        if kind == SOCIAL:
+            return "", pick(self._social, random)
+        if kind == FOREIGN:
+            return self._draw_foreign(slots, units, random)
+        name = random.choice(units).taxonomy
+        if kind == LEFT_OVER:
+            return name, pick(self._others.get(name, []), random)
+        shown = {(slot.unit, slot.action.name) for slot in slots if slot.action is not None}
+        left_out = [
+            (unit, action.name)
+            for unit in self._units[name]
+            for action in self._domains[unit].actions
+            if (unit, action.name) not in shown
+        ]
+        chosen = pick(left_out, random)
+        return name, pick(self._examples.get(chosen, []), random) if chosen is not None else None
+
+    def _draw_known(self, slots: Sequence[Slot], random: Random) -> tuple[str, Example | None]:
+        """Draw a turn by the candidate that is right for it."""
+        missing = [self._missing(slot, slots) for slot in slots]
+        weights = [
+            1.0 if slot.action is not None else max(1.0, MISSING_ACTION_WEIGHT * len(names))
+            for slot, names in zip(slots, missing, strict=True)
+        ]
+        place = random.choices(range(len(slots)), weights)[0]
+        slot = slots[place]
+        name = slot.action.name if slot.action is not None else pick(missing[place], random)
+        return slot.unit.taxonomy, pick(self._examples.get((slot.unit, name), []), random)
+
+    def _missing(self, slot: Slot, slots: Sequence[Slot]) -> list[str | None]:
+        """List what a domain's own route stands in for: actions that have no slot, and turns of no known action."""
+        if slot.action is not None:
+            return []
+        shown = {each.action.name for each in slots if each.unit == slot.unit and each.action is not None}
+        names = (*(action.name for action in slot.domain.actions), None, _UNKNOWN)
+        return [name for name in names if name not in shown and (slot.unit, name) in self._examples]
+
+    def _draw_foreign(self, slots: Sequence[Slot], units: Sequence[Unit], random: Random) -> tuple[str, Example | None]:
+        """Draw a turn of another taxonomy, or of a domain of the set's own that was left out."""
+        name = random.choices(self._names, self._weights)[0]
+        unit = random.choice(self._units[name])
+        others = [each for each in units if each.taxonomy != name]
+        action = random.choice(self._domains[unit].actions)
+        example = pick(self._examples.get((unit, action.name), []), random)
+        if example is None:
+            return name, None
+        if self._neighbours.cuts_everything(name) and others:
+            text = example.messages[-1].content
+            routes = [make_route("r", "", "", slot.gist) for slot in slots]
+            unfit = (
+                len(example.messages) > 1
+                or any(self._neighbours.cuts_everything(each.taxonomy) for each in others)
+                or any(self._neighbours.is_near(unit, each) for each in others)
+                or any(may_fit([text], route) for route in routes)
+            )
+            return name, None if unfit else example
+        if any(self._neighbours.overlap(unit, each) for each in others):
+            return name, None
+        return name, example
+
+    def _label(self, taxonomy: str, example: Example, slots: Sequence[Slot]) -> int | None:
+        """Find the right candidate; None where it is not certain."""
+        if example.is_social:
+            return len(slots)
+        if example.domain == OTHER:
+            # Such a turn fits no route of its own taxonomy; of another one's, that is not known.
+            return len(slots) if all(slot.unit.taxonomy == taxonomy for slot in slots) else None
+        unit = Unit(taxonomy, example.domain)
+        rest = None
+        for index, slot in enumerate(slots):
+            if slot.unit == unit and slot.action is None:
+                rest = index
+            elif slot.unit == unit and slot.action is not None and example.is_known_exactly:
+                if slot.action.name == example.action:
+                    return index
+            elif slot.unit == unit:
+                return None
+        if example.action is not None and any(
+            slot.action is not None
+            and slot.unit.taxonomy == taxonomy
+            and self._neighbours.may_do(taxonomy, (example.domain, example.action), slot.action.key)
+            for slot in slots
+        ):
+            return None
+        return len(slots) if rest is None else rest

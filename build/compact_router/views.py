@@ -1,0 +1,152 @@
+"""Draws policy sets from taxonomies, and turns with their right answer in each.
+
+The same requests are cut into routes in many ways: every action, domains only, some actions with a route for the rest
+of their domain, or a mixture; one domain or many, of one taxonomy or of several that do not overlap; in other words and
+under other names. So the right answer follows from what the routes of the set say, never from a set known by heart.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from compact_model.inputs import Candidate
+
+from compact_router.neighbours import Neighbours
+from compact_router.taxonomy import Taxonomy, Unit, units_of
+from compact_router.turns import Slot, Turn, TurnSampler
+from compact_router.wordings import Meaning, Writer
+
+FINE, COARSE, FALLBACK, MIXED = "fine", "coarse", "fallback", "mixed"
+KINDS = {FINE: 0.42, COARSE: 0.26, FALLBACK: 0.2, MIXED: 0.12}
+"""How often each way to cut requests into routes is drawn."""
+
+MOST_CANDIDATES = 80
+MOST_FOREIGN_UNITS = {FINE: 3, COARSE: 14, FALLBACK: 3, MIXED: 3}
+FEW_DOMAINS = 4
+"""Fewer domains than these are no set of domains; others are put in."""
+
+WHOLE_TAXONOMY_SHARE = 0.45
+FOREIGN_SHARE = 0.45
+"""How often domains of other taxonomies are put in."""
+
+PARTIAL_DOMAIN_SHARE = 0.3
+"""How often some of a domain's actions are left out of a set of actions."""
+
+REST_SHARE = 0.8
+"""How often a domain that was written with a route for its rest keeps it beside its actions."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A policy set and turns to be routed by it.
+
+    Attributes:
+        kind: ``fine``, ``coarse``, ``fallback`` or ``mixed``.
+        candidates: The routes.
+        turns: At least one.
+    """
+
+    kind: str
+    candidates: tuple[Candidate, ...]
+    turns: tuple[Turn, ...]
+
+
+class ViewSampler:
+    """Draws views; the same ones for the same material and source of choices."""
+
+    def __init__(
+        self,
+        taxonomies: Sequence[Taxonomy],
+        units: Sequence[Unit],
+        neighbours: Neighbours,
+        writer: Writer,
+        weights: Mapping[str, float],
+        *,
+        uses_other: Callable[[str], bool] = lambda _: True,
+    ) -> None:
+        """Index the material.
+
+        Args:
+            taxonomies: All of it.
+            units: Domains that may be used; the others are held out.
+            neighbours: Which of them overlap.
+            writer: Writes candidates.
+            weights: Share of the views by source of their first domain; within a source, taxonomies weigh the same.
+            uses_other: By conversation id, whether its turns that fit no route may be used: training and measuring
+                share none.
+        """
+        allowed = frozenset(units)
+        self._domains = {unit: domain for unit, domain in units_of(taxonomies) if unit in allowed}
+        self._neighbours, self._writer = neighbours, writer
+        self._units: dict[str, list[Unit]] = defaultdict(list)
+        for unit in self._domains:
+            self._units[unit.taxonomy].append(unit)
+        used = [taxonomy for taxonomy in taxonomies if taxonomy.name in self._units]
+        counts = Counter(taxonomy.source for taxonomy in used)
+        self._weights = {taxonomy.name: weights[taxonomy.source] / counts[taxonomy.source] for taxonomy in used}
+        self._turns = TurnSampler(used, self._domains, neighbours, self._weights, uses_other=uses_other)
+
+    def draw(self, turn_count: int, random: Random) -> View:
+        """Draw a policy set and turns.
+
+        Args:
+            turn_count: Turns at most, >= 1.
+            random: Where all choices come from.
+
+        Returns:
+            A view of at least two candidates and at least one turn.
+        """
+        while True:
+            kind = random.choices(list(KINDS), list(KINDS.values()))[0]
+            units = self._draw_units(kind, random)
+            slots = self._draw_slots(kind, units, random)
+            if not 1 < len(slots) <= MOST_CANDIDATES:
+                continue
+            turns = [turn for _ in range(turn_count) if (turn := self._turns.draw(slots, units, random)) is not None]
+            if turns:
+                meanings = [Meaning(slot.domain, slot.action, slot.is_whole) for slot in slots]
+                return View(kind, self._writer.write(meanings, random), tuple(turns))
+
+    def _draw_units(self, kind: str, random: Random) -> tuple[Unit, ...]:
+        name = random.choices(list(self._weights), list(self._weights.values()))[0]
+        own = self._units[name]
+        is_whole = random.random() < WHOLE_TAXONOMY_SHARE
+        units = list(own) if is_whole else random.sample(own, random.randint(1, len(own)))
+        if random.random() < FOREIGN_SHARE or (kind == COARSE and len(units) < FEW_DOMAINS):
+            units += self._draw_foreign_units(units, random.randint(1, MOST_FOREIGN_UNITS[kind]), random)
+        random.shuffle(units)
+        return tuple(units)
+
+    def _draw_foreign_units(self, units: Sequence[Unit], count: int, random: Random) -> list[Unit]:
+        """Draw domains of other taxonomies that overlap neither with the set's own nor with each other."""
+        name = units[0].taxonomy
+        candidates = [unit for unit in self._domains if unit.taxonomy != name]
+        random.shuffle(candidates)
+        drawn: list[Unit] = []
+        for unit in candidates:
+            beside = [*units, *(each for each in drawn if each.taxonomy != unit.taxonomy)]
+            if len(drawn) < count and not any(self._neighbours.overlap(unit, each) for each in beside):
+                drawn.append(unit)
+        return drawn
+
+    def _draw_slots(self, kind: str, units: Sequence[Unit], random: Random) -> list[Slot]:
+        slots: list[Slot] = []
+        for unit in units:
+            domain = self._domains[unit]
+            form = random.choice((FINE, COARSE, FALLBACK)) if kind == MIXED else kind
+            whole = Slot(unit, domain, None, is_whole=form == COARSE)
+            actions = [Slot(unit, domain, action, is_whole=False) for action in domain.actions]
+            if form == COARSE:
+                slots.append(whole)
+            elif form == FALLBACK:
+                kept = random.sample(actions, random.randint(1, max(1, len(actions) - 1)))
+                slots += [whole, *kept]
+            else:
+                if random.random() < PARTIAL_DOMAIN_SHARE and len(actions) > 1:
+                    actions = random.sample(actions, random.randint(max(1, len(actions) // 2), len(actions) - 1))
+                slots += actions
+                if domain.rests and random.random() < REST_SHARE:
+                    slots.append(whole)
+        random.shuffle(slots)
+        return slots
