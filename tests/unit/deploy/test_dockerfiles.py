@@ -84,6 +84,13 @@ def test_what_runs_is_no_root_and_cannot_install_anything(service_image: Dockerf
         assert service_image.last(target, keyword).text.startswith("[")
 
 
+def test_an_engine_is_served_in_the_image_that_builds_it(root: Path, triton_image: Dockerfile) -> None:
+    """It loads in no other, so the pipeline and the image that serves name the same one."""
+    settings = tomllib.loads((root / "build" / "pipeline.toml").read_text(encoding="utf-8"))
+
+    assert settings["toolkits"]["1.2.1"]["image"] in triton_image.base_images
+
+
 def test_base_images_are_pinned(service_image: Dockerfile, triton_image: Dockerfile) -> None:
     """Every image that is pulled has a version, and the one that all of our own code runs on a digest."""
     images = service_image.base_images | triton_image.base_images
