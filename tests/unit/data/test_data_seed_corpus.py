@@ -9,7 +9,7 @@ import yaml
 from data.__main__ import main
 from data.agreement import read_reading
 from data.augment.settings import DEFAULT_FILE, read_settings
-from data.corpus_cards import Split
+from data.corpus_cards import PUBLIC_SPLITS, Split
 from data.leakage import find_leaks
 from data.record_files import read_records, read_wordings
 from data.seed_corpus import BENCHMARK, SOURCES, read_splits
@@ -89,6 +89,8 @@ def test_every_split_has_each_kind_of_turn(splits: dict[str, Split]) -> None:
         assert 0.15 < sum(route is None for route in routes) / len(routes) < 0.25
         in_dialogues = sum(len(record.labels) for record in split.records if len(record.user_texts) > 1)
         assert 0.4 < in_dialogues / len(routes)
+        if split.name in PUBLIC_SPLITS:
+            assert 0.35 < sum(len(record.user_texts) > 1 for record in split.records) / len(split.records)
         assert len({record.provenance.language for record in split.records}) > 8
 
 
@@ -101,8 +103,9 @@ def test_the_configuration_of_augmentation_names_what_there_is(splits: dict[str,
         for record in split.records
     }
 
-    assert set().union(overlap.apart, overlap.with_all, *overlap.groups) <= set(routes)
-    assert set(overlap.stand_ins) <= set(routes)
+    public = {record.policy_set for name in PUBLIC_SPLITS for record in splits[name].records}
+    assert public <= set().union(overlap.apart, overlap.with_all, *overlap.groups) <= set(routes)
+    assert public <= set(overlap.stand_ins) <= set(routes)
     assert all(group <= routes[name] for name, groups in overlap.stand_ins.items() for group in groups)
 
 
