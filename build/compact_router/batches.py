@@ -1,17 +1,19 @@
 """Views as tensors: one pool of candidates shared by the conversations of a batch, both encoded in length order."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from compact_model.candidates import candidate_text
-from compact_model.conversation import LATEST_TYPE, SpecialTokens, Tokens, read_window, shorten
+from compact_model.conversation import LATEST_TYPE, Tokens, read_window, shorten
 from compact_model.inputs import Candidate
 from compact_model.parameters import WindowLimits
 from torch import Tensor
 from torch.nn import functional
 
 from compact_router.network import FROZEN_LAYERS, Encoder, Router
+from compact_router.reading import TextReader
 from compact_router.rivals import Rivals
 from compact_router.turns import Turn
 from compact_router.views import View
@@ -48,28 +50,19 @@ class Batch:
 class BatchMaker:
     """Makes batches and remembers the tokens of texts."""
 
-    def __init__(self, tokenize: Callable[[str], Tokens], special: SpecialTokens, limits: WindowLimits) -> None:
+    def __init__(self, reader: TextReader, limits: WindowLimits) -> None:
         """Start.
 
         Args:
-            tokenize: Text to token ids without special tokens.
-            special: The marking tokens.
+            reader: Texts to tokens; each text is read once.
             limits: How much is read.
         """
-        self._special, self._limits = special, limits
-        self._known: dict[str, Tokens] = {}
-        self._tokenize_anew = tokenize
-
-    def tokenize(self, text: str) -> Tokens:
-        """Split a text, once."""
-        tokens = self._known.get(text)
-        if tokens is None:
-            tokens = self._known[text] = self._tokenize_anew(text)
-        return tokens
+        self._special, self._limits = reader.special, limits
+        self._read_candidate, self._read_message = cache(reader.candidate), cache(reader.message)
 
     def candidate_tokens(self, candidate: Candidate) -> tuple[Tokens, Tokens]:
         """Give the sequence of a candidate with its special tokens."""
-        tokens = shorten(self.tokenize(candidate_text(candidate)), self._limits.candidate_token_limit)
+        tokens = shorten(self._read_candidate(candidate_text(candidate)), self._limits.candidate_token_limit)
         ids = (self._special.start, *tokens, self._special.end)
         return ids, (LATEST_TYPE,) * len(ids)
 
@@ -99,7 +92,8 @@ class BatchMaker:
         labels = [width if turn.label == len(members) else turn.label for turn, _, members, _ in rows]
         return Batch(
             conversations=tuple(
-                read_window(turn.messages, self.tokenize, self._limits).sequence(self._special) for turn, *_ in rows
+                read_window(turn.messages, self._read_message, self._limits).sequence(self._special)
+                for turn, *_ in rows
             ),
             candidates=tuple(pool),
             pool_index=index,

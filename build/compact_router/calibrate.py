@@ -1,7 +1,7 @@
-"""Fit the temperature on turns of domains held out of training, and write router.json.
+"""Fit the temperature on what cross-validation held out of training, and write router.json.
 
-Each fold's network is measured on domains it has not seen; their logits together stand for policies that the final
-network has not seen.
+Each fold's network is measured on domains that it has not seen, and on unseen conversations of domains that it has: as
+many turns of each, since a policy set in use may be either. A network is surer of the latter and more often right.
 """
 
 import argparse
@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from compact_router.evaluate import expected_calibration_error
 from compact_router.manifest import MODEL_DIRECTORY, VERSION, render_json
+from compact_router.material import PARTS
 from compact_router.plan import LIMITS
 
 TEMPERATURE_RANGE = (0.2, 5.0)
 TOLERANCE = 1e-5
 DECIMALS = 4
-HELD_OUT_FILE = "held_out.npz"
 
 Array = NDArray[np.float64]
 
@@ -30,9 +30,9 @@ def main() -> None:
     parser.add_argument("folds", type=Path, nargs="+", help="output folders of compact_router.train --fold")
     parser.add_argument("--model-directory", type=Path, default=MODEL_DIRECTORY, help="default: the one in this tree")
     arguments = parser.parse_args()
-    folds = [np.load(folder / HELD_OUT_FILE) for folder in arguments.folds]
-    logits = [row.astype(np.float64) for fold in folds for row in fold["logits"]]
-    labels = [int(label) for fold in folds for label in fold["labels"]]
+    parts = {part: read_logits([folder / f"{part}.npz" for folder in arguments.folds]) for part in PARTS}
+    logits = [row for each, _ in parts.values() for row in each]
+    labels = [label for _, each in parts.values() for label in each]
     temperature = round(fit_temperature(logits, labels), DECIMALS)
     document = {
         "window": asdict(LIMITS),
@@ -40,9 +40,24 @@ def main() -> None:
     }
     path: Path = arguments.model_directory / VERSION / "router.json"
     path.write_text(render_json(document), encoding="utf-8")
-    print(f"temperature {temperature} on {len(labels)} turns; ECE {error(logits, labels, 1.0):.4f} before, ", end="")
-    print(f"{error(logits, labels, temperature):.4f} after")
+    print(f"temperature {temperature} on {len(labels)} turns; expected calibration error before and after:")
+    for name, (some, right) in {**parts, "together": (logits, labels)}.items():
+        print(f"  {name}: {error(some, right, 1.0):.4f}, {error(some, right, temperature):.4f}")
     print("now stamp the folder: python -m compact_router.stamp")
+
+
+def read_logits(paths: Sequence[Path]) -> tuple[list[Array], list[int]]:
+    """Read what several folds were measured on.
+
+    Args:
+        paths: Files of one part.
+
+    Returns:
+        Logits, float64 [candidates + 1] of each turn, and the index of the right one in each.
+    """
+    files = [np.load(path) for path in paths]
+    logits = [row.astype(np.float64) for file in files for row in file["logits"]]
+    return logits, [int(label) for file in files for label in file["labels"]]
 
 
 def fit_temperature(logits: Sequence[Array], labels: Sequence[int]) -> float:

@@ -1,4 +1,4 @@
-"""Export a trained network to ONNX, quantised to 8 bits: encoder.onnx, reader.onnx and the tokenizer.
+"""Export a trained network to ONNX, quantised to 8 bits: encoder.onnx, reader.onnx, tokenizer and words.
 
 The same checkpoint and package versions give the same bytes.
 """
@@ -19,7 +19,16 @@ from torch import Tensor, nn
 from compact_router.learner import load_router
 from compact_router.manifest import MODEL_DIRECTORY, VERSION, JsonObject, digest_of, update_manifest
 from compact_router.network import WIDTH, Encoder, Reader, Router
-from compact_router.pretrained import PACKAGE, SOURCE_DIGESTS, UPSTREAM, pretrained_directory
+from compact_router.pretrained import (
+    PACKAGE,
+    SOURCE_DIGESTS,
+    UPSTREAM,
+    WORDS_DIGEST,
+    WORDS_FILE,
+    WORDS_PACKAGE,
+    pretrained_directory,
+    read_words,
+)
 
 OPSET = 18
 MAX_SEQUENCE_TOKENS = 512
@@ -28,7 +37,7 @@ MAX_SEQUENCE_TOKENS = 512
 MAX_CANDIDATES = 100_000
 
 TOOLS = ("onnx", "onnx-ir", "onnxruntime", "onnxscript", "torch", "transformers")
-ENCODER, READER, TOKENIZER = "encoder.onnx", "reader.onnx", "tokenizer.json"
+ENCODER, READER, TOKENIZER, WORDS = "encoder.onnx", "reader.onnx", "tokenizer.json", "words.txt"
 
 
 class ServedEncoder(nn.Module):  # type: ignore[misc, unused-ignore]  # torch may be absent where types are checked
@@ -106,7 +115,7 @@ def export(router: Router, directory: Path, precision: str) -> tuple[Path, ...]:
     Returns:
         The files.
     """
-    encoder, reader, tokenizer = (directory / name for name in (ENCODER, READER, TOKENIZER))
+    encoder, reader, tokenizer, words = (directory / name for name in (ENCODER, READER, TOKENIZER, WORDS))
     with tempfile.TemporaryDirectory() as scratch:
         exact = Path(scratch) / "exact.onnx"
         for write, target in ((_write_encoder, encoder), (_write_reader, reader)):
@@ -117,7 +126,8 @@ def export(router: Router, directory: Path, precision: str) -> tuple[Path, ...]:
             else:
                 shutil.copyfile(exact, target)
     shutil.copyfile(pretrained_directory() / TOKENIZER, tokenizer)
-    return encoder, reader, tokenizer
+    words.write_bytes(read_words())
+    return encoder, reader, tokenizer, words
 
 
 def _write_encoder(router: Router, target: Path) -> None:
@@ -205,6 +215,11 @@ def provenance(precision: str) -> JsonObject:
             "upstream": UPSTREAM,
             "licence": "Apache-2.0",
             "files": {name: PREFIX + digest for name, digest in SOURCE_DIGESTS.items()},
+        },
+        "words": {
+            "package": f"{WORDS_PACKAGE}=={metadata.version(WORDS_PACKAGE)}",
+            "licence": "MIT",
+            "files": {WORDS_FILE: PREFIX + WORDS_DIGEST},
         },
         "precision": precision,
         "opset": OPSET,

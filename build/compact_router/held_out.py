@@ -16,14 +16,14 @@ from compact_router.batches import Batch, BatchMaker, Scored, score
 from compact_router.benchmark import LabelledTurn
 from compact_router.evaluate import Decision, Evaluation, evaluate
 from compact_router.learner import Learner
+from compact_router.material import NEW_CONVERSATIONS, NEW_DOMAINS, Samplers
 from compact_router.views import View, ViewSampler
 
-VIEW_COUNT = 130
+VIEW_COUNT = 100
 TURNS_PER_VIEW = 10
 VIEWS_PER_BATCH = 4
 
 READER = "joint reader"
-MEASURED, LOGITS = "held_out.json", "held_out.npz"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,13 +32,13 @@ class Measured:
 
     Attributes:
         evaluation: The figures, by kind of policy set.
-        by_source: Turn accuracy by source.
+        by_source: Right answers and turns, by source.
         logits: float32 [K, most candidates + 1], padded with -1e4 on the left of no match.
         labels: int64 [K].
     """
 
     evaluation: Evaluation
-    by_source: dict[str, float]
+    by_source: dict[str, list[int]]
     logits: NDArray[np.float32]
     labels: NDArray[np.int64]
 
@@ -55,6 +55,25 @@ def measured_views(sampler: ViewSampler, fold: int, count: int = VIEW_COUNT) -> 
         The views.
     """
     return [sampler.draw(TURNS_PER_VIEW, seeded("measure", fold, number)) for number in range(count)]
+
+
+def measure_fold(
+    learner: Learner, maker: BatchMaker, samplers: Samplers, fold: int, view_count: int = VIEW_COUNT
+) -> dict[str, dict[str, Measured]]:
+    """Measure every head on all that a fold holds out.
+
+    Args:
+        learner: Trained without it.
+        maker: Of the batches.
+        samplers: The fold's.
+        fold: Its number.
+        view_count: Policy sets of each part.
+
+    Returns:
+        By part, then by name of the head.
+    """
+    parts = {NEW_DOMAINS: samplers.new_domains, NEW_CONVERSATIONS: samplers.new_conversations}
+    return {part: measure(learner, maker, measured_views(each, fold, view_count)) for part, each in parts.items()}
 
 
 def measure(learner: Learner, maker: BatchMaker, views: Sequence[View]) -> dict[str, Measured]:
@@ -100,7 +119,7 @@ def _measured(parts: Sequence[tuple[Batch, Tensor]]) -> Measured:
     return Measured(
         evaluation=evaluate(decisions, temperature=1.0),
         by_source={
-            name: float(np.mean([each.is_right for each, source in pairs if source == name]))
+            name: [sum(each.is_right for each, source in pairs if source == name), sources.count(name)]
             for name in sorted(set(sources))
         },
         logits=padded.astype(np.float32),
@@ -108,16 +127,15 @@ def _measured(parts: Sequence[tuple[Batch, Tensor]]) -> Measured:
     )
 
 
-def save_measured(folder: Path, results: Mapping[str, Measured]) -> None:
+def save_measured(folder: Path, part: str, results: Mapping[str, Measured]) -> None:
     """Write the figures, and the reader's logits for calibration.
 
     Args:
-        folder: Where ``held_out.json`` and ``held_out.npz`` are written.
+        folder: Where ``<part>.json`` and ``<part>.npz`` are written.
+        part: ``NEW_DOMAINS`` or ``NEW_CONVERSATIONS``.
         results: By name of the head.
     """
-    document = {
-        name: {**asdict(result.evaluation), "turn_accuracy_by_source": result.by_source}
-        for name, result in results.items()
-    }
-    (folder / MEASURED).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    np.savez_compressed(folder / LOGITS, logits=results[READER].logits, labels=results[READER].labels)
+    heads = {name: {**asdict(result.evaluation), "by_source": result.by_source} for name, result in results.items()}
+    document = {"by_source": results[READER].by_source, "heads": heads}
+    (folder / f"{part}.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    np.savez_compressed(folder / f"{part}.npz", logits=results[READER].logits, labels=results[READER].labels)

@@ -1,7 +1,8 @@
 """All that is learned from, put together."""
 
 import argparse
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from data.augment.drawing import seeded
@@ -12,7 +13,7 @@ from data.seed_corpus import SOURCES, TRAIN_SPLIT, read_splits
 from compact_router.neighbours import Neighbours
 from compact_router.own_corpus import read_own_corpus
 from compact_router.public_sources import read_public_sources
-from compact_router.taxonomy import Taxonomy, Unit, units_of
+from compact_router.taxonomy import OTHER, Example, Taxonomy, Unit, units_of
 from compact_router.views import ViewSampler
 from compact_router.wordings import Writer
 
@@ -21,6 +22,11 @@ AUGMENT_SETTINGS = Path(__file__).parents[1] / "data" / "augment" / "default.tom
 
 VIEW_WEIGHTS = {"own": 0.46, "clinc": 0.2, "sgd": 0.16, "banking77": 0.08, "hwu64": 0.1}
 """Share of the policy sets by the source of their first domain, so that SGD's many turns do not drown the rest."""
+
+NEW_CONVERSATION_SHARE = 0.1
+"""Conversations of the domains trained on that are held out beside the domains of a fold."""
+
+TRAINED_ON, OF_NEW_DOMAINS, OF_KNOWN_DOMAINS = "trained on", "of new domains", "of known domains"
 
 FOLD_COUNT = 4
 _FOLD_OF_PUBLIC_DOMAIN = {
@@ -82,30 +88,74 @@ def fold_of(taxonomies: Sequence[Taxonomy]) -> dict[Unit, int]:
     }
 
 
-def make_samplers(
-    taxonomies: Sequence[Taxonomy], neighbours: Neighbours, held_out: Collection[Unit]
-) -> tuple[ViewSampler, ViewSampler | None]:
-    """Make the samplers of training and, where domains are held out, of measuring.
+NEW_DOMAINS, NEW_CONVERSATIONS = PARTS = ("new_domains", "new_conversations")
+"""What a fold is measured on; its files are named so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Samplers:
+    """Samplers of one fold.
+
+    Attributes:
+        training: Of the domains that are trained on.
+        new_domains: Of the domains held out.
+        new_conversations: Of the domains that are trained on, but of conversations held out.
+    """
+
+    training: ViewSampler
+    new_domains: ViewSampler
+    new_conversations: ViewSampler
+
+
+def make_sampler(taxonomies: Sequence[Taxonomy], neighbours: Neighbours) -> ViewSampler:
+    """Make the sampler of a training on everything.
 
     Args:
         taxonomies: All of the material.
         neighbours: Which of it overlaps.
-        held_out: Domains that are not trained on.
 
     Returns:
-        The two samplers. They share no domain, and no turn that fits no route.
+        The sampler.
+    """
+    units = [unit for unit, _ in units_of(taxonomies)]
+    return ViewSampler(taxonomies, units, neighbours, Writer(load_wordings()), VIEW_WEIGHTS)
+
+
+def make_samplers(taxonomies: Sequence[Taxonomy], neighbours: Neighbours, fold: int) -> Samplers:
+    """Make the samplers of a fold.
+
+    Args:
+        taxonomies: All of the material.
+        neighbours: Which of it overlaps.
+        fold: The domains that are not trained on.
+
+    Returns:
+        Three samplers; what the first shows is shown by neither of the others, turns that fit no route included.
+
+    Raises:
+        ValueError: When no domain is in this fold.
     """
     writer = Writer(load_wordings())
-    units = [unit for unit, _ in units_of(taxonomies)]
+    held_out = [unit for unit, each in fold_of(taxonomies).items() if each == fold]
+    kept = [unit for unit, _ in units_of(taxonomies) if unit not in held_out]
     if not held_out:
-        return ViewSampler(taxonomies, units, neighbours, writer, VIEW_WEIGHTS), None
-    kept = [unit for unit in units if unit not in held_out]
-    return (
-        ViewSampler(taxonomies, kept, neighbours, writer, VIEW_WEIGHTS, uses_other=lambda name: not _is_held_out(name)),
-        ViewSampler(taxonomies, list(held_out), neighbours, writer, VIEW_WEIGHTS, uses_other=_is_held_out),
+        msg = f"the material has no domain in fold {fold}; give --sources"
+        raise ValueError(msg)
+
+    def sampler(units: Sequence[Unit], uses: Callable[[Example], bool]) -> ViewSampler:
+        return ViewSampler(taxonomies, units, neighbours, writer, VIEW_WEIGHTS, uses=uses)
+
+    return Samplers(
+        training=sampler(kept, lambda example: _part(example) == TRAINED_ON),
+        new_domains=sampler(held_out, lambda example: example.domain != OTHER or _part(example) == OF_NEW_DOMAINS),
+        new_conversations=sampler(kept, lambda example: _part(example) == OF_KNOWN_DOMAINS),
     )
 
 
-def _is_held_out(conversation_id: str) -> bool:
-    """Hold out a quarter of the conversations whose turns fit no route, as a quarter of the domains is."""
-    return seeded("held out", conversation_id).random() < 1 / FOLD_COUNT
+def _part(example: Example) -> str:
+    """Say what a turn of a domain trained on is used for; turns that fit no route have no domain."""
+    draw = seeded("held out", example.conversation_id).random()
+    if draw < NEW_CONVERSATION_SHARE:
+        return OF_KNOWN_DOMAINS
+    is_measured = example.domain == OTHER and draw < NEW_CONVERSATION_SHARE + 1 / FOLD_COUNT
+    return OF_NEW_DOMAINS if is_measured else TRAINED_ON

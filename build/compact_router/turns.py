@@ -83,7 +83,7 @@ class TurnSampler:
         neighbours: Neighbours,
         weights: Mapping[str, float],
         *,
-        uses_other: Callable[[str], bool],
+        uses: Callable[[Example], bool],
     ) -> None:
         """Index the conversations.
 
@@ -92,7 +92,7 @@ class TurnSampler:
             domains: Domains that may be used.
             neighbours: Which of them overlap.
             weights: Share by taxonomy of the turns that are foreign to a set.
-            uses_other: By conversation id, whether its turns that fit no route may be used.
+            uses: Whether a labelled turn may be used.
         """
         self._domains, self._neighbours = domains, neighbours
         self._names, self._weights = list(weights), list(weights.values())
@@ -104,14 +104,16 @@ class TurnSampler:
         self._others: dict[str, list[Example]] = defaultdict(list)
         self._social: list[Example] = []
         for taxonomy in taxonomies:
-            self._index(taxonomy, uses_other)
+            self._index(taxonomy, uses)
 
-    def _index(self, taxonomy: Taxonomy, uses_other: Callable[[str], bool]) -> None:
+    def _index(self, taxonomy: Taxonomy, uses: Callable[[Example], bool]) -> None:
         for example in taxonomy.examples:
             unit = Unit(taxonomy.name, example.domain)
+            if not uses(example):
+                continue
             if unit in self._domains:
                 self._examples[unit, example.action if example.is_known_exactly else _UNKNOWN].append(example)
-            elif example.domain == OTHER and uses_other(example.conversation_id):
+            elif example.domain == OTHER:
                 self._others[taxonomy.name].append(example)
                 if example.is_social:
                     self._social.append(example)

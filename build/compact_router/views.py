@@ -13,7 +13,7 @@ from random import Random
 from compact_model.inputs import Candidate
 
 from compact_router.neighbours import Neighbours
-from compact_router.taxonomy import Taxonomy, Unit, units_of
+from compact_router.taxonomy import Example, Taxonomy, Unit, units_of
 from compact_router.turns import Slot, Turn, TurnSampler
 from compact_router.wordings import Meaning, Writer
 
@@ -63,7 +63,7 @@ class ViewSampler:
         writer: Writer,
         weights: Mapping[str, float],
         *,
-        uses_other: Callable[[str], bool] = lambda _: True,
+        uses: Callable[[Example], bool] = lambda _: True,
     ) -> None:
         """Index the material.
 
@@ -73,8 +73,7 @@ class ViewSampler:
             neighbours: Which of them overlap.
             writer: Writes candidates.
             weights: Share of the views by source of their first domain; within a source, taxonomies weigh the same.
-            uses_other: By conversation id, whether its turns that fit no route may be used: training and measuring
-                share none.
+            uses: Whether a labelled turn may be used: training and measuring share none.
         """
         allowed = frozenset(units)
         self._domains = {unit: domain for unit, domain in units_of(taxonomies) if unit in allowed}
@@ -85,7 +84,7 @@ class ViewSampler:
         used = [taxonomy for taxonomy in taxonomies if taxonomy.name in self._units]
         counts = Counter(taxonomy.source for taxonomy in used)
         self._weights = {taxonomy.name: weights[taxonomy.source] / counts[taxonomy.source] for taxonomy in used}
-        self._turns = TurnSampler(used, self._domains, neighbours, self._weights, uses_other=uses_other)
+        self._turns = TurnSampler(used, self._domains, neighbours, self._weights, uses=uses)
 
     def draw(self, turn_count: int, random: Random) -> View:
         """Draw a policy set and turns.

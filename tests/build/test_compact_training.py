@@ -24,11 +24,11 @@ from compact_model.router import CompactRouter  # noqa: E402 - importable only n
 from compact_router.average import average  # noqa: E402
 from compact_router.batches import BatchMaker  # noqa: E402
 from compact_router.learner import Learner  # noqa: E402
-from compact_router.material import make_samplers, read_material  # noqa: E402
+from compact_router.material import make_sampler, read_material  # noqa: E402
 from compact_router.neighbours import Neighbours  # noqa: E402
 from compact_router.parallel import Workers  # noqa: E402
 from compact_router.plan import LIMITS, Plan  # noqa: E402
-from compact_router.pretrained import embed, pretrained_tokenizer  # noqa: E402
+from compact_router.pretrained import embed, text_reader  # noqa: E402
 from compact_router.train import draw_batch  # noqa: E402
 from data.augment.settings import Overlap  # noqa: E402
 
@@ -109,7 +109,9 @@ def test_the_recipe_makes_a_model_that_serves(corpus: Path, tmp_path: Path) -> N
     candidate = json.dumps({"id": "a", "domain": "", "action": "a", "description": "to cook"}).encode()
     scores = router.score(b'[{"role": "user", "content": "cook"}]', [candidate])
 
-    assert {"joint reader", "bi-encoder", "late interaction"} == set(json.loads(printed.splitlines()[-1]))
+    figures = [json.loads(line) for line in printed.splitlines()[-2:]]
+    assert ["new_domains", "new_conversations"] == [each.pop("part") for each in figures]
+    assert all({"joint reader", "bi-encoder", "late interaction"} == set(each) for each in figures)
     assert calibrated.startswith("temperature ")
     assert version in (model / "config.pbtxt").read_text()
     assert (2,) == scores.logits.shape
@@ -120,8 +122,8 @@ def weights_after(corpus: Path, steps: list[str], folder: Path) -> dict[str, tor
     """Train three steps, with a checkpoint and a new learner wherever ``steps`` says so."""
     plan = Plan(steps=3, views=2, turns=4)
     material = read_material(None, corpus)
-    sampler, _ = make_samplers(material, Neighbours(material, Overlap(), embed), [])
-    maker, workers = BatchMaker(*pretrained_tokenizer(), LIMITS), Workers(0, 1)
+    sampler = make_sampler(material, Neighbours(material, Overlap(), embed))
+    maker, workers = BatchMaker(text_reader(), LIMITS), Workers(0, 1)
     learner = Learner(plan, workers, with_rivals=False)
     for what in steps:
         if what == "step":

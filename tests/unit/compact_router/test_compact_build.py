@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from compact_router.benchmark import LabelledTurn, benchmark_turns, read_conversations
-from compact_router.calibrate import fit_temperature
+from compact_router.calibrate import fit_temperature, read_logits
 from compact_router.curve import CurveLog
 from compact_router.evaluate import Decision, evaluate, expected_calibration_error
+from compact_router.folds import read_counts, summary
+from compact_router.material import NEW_DOMAINS, PARTS
 from compact_router.plan import Plan
 from compact_router.stamp import set_parameter
 
@@ -121,3 +123,42 @@ def test_stamping_refuses_a_config_without_the_parameter() -> None:
     """A digest that is silently not written would leave the old one standing."""
     with pytest.raises(ValueError, match="has 0 lines for the parameter 'a'"):
         set_parameter("", "a", "x")
+
+
+def write_fold(folder: Path, by_source: dict[str, list[int]]) -> Path:
+    """Write what a fold measured, the same for both parts."""
+    folder.mkdir()
+    for part in PARTS:
+        (folder / f"{part}.json").write_text(json.dumps({"by_source": by_source, "heads": {}}))
+    return folder
+
+
+def test_folds_are_added_up_by_source_and_averaged_in_three_ways(tmp_path: Path) -> None:
+    """Every turn alike, every source alike, and sources as they are in a benchmark."""
+    folds = [
+        write_fold(tmp_path / "0", {"a": [1, 2], "b": [8, 8]}),
+        write_fold(tmp_path / "1", {"a": [1, 2]}),
+    ]
+
+    counts = read_counts(folds, NEW_DOMAINS)
+    found = summary(counts, {"a": 3, "b": 1})
+
+    assert {"a": (2, 4), "b": (8, 8)} == counts
+    assert {"all_turns": 10 / 12, "mean_of_sources": 0.75, "weighted_mean": 0.625} == pytest.approx(found)
+
+
+def test_a_weight_of_a_source_that_was_not_measured_is_refused() -> None:
+    """A mistyped name would silently count for nothing."""
+    with pytest.raises(ValueError, match="--weights names c, of which no turn was measured; there are a"):
+        summary({"a": (1, 2)}, {"c": 1.0})
+
+
+def test_logits_of_several_folds_are_read_together(tmp_path: Path) -> None:
+    """Rows of folds may differ in length; the label is an index into its row."""
+    for name, width in (("a", 3), ("b", 5)):
+        np.savez(tmp_path / name, logits=np.zeros((2, width), np.float32), labels=np.array([0, width - 1]))
+
+    logits, labels = read_logits([tmp_path / "a.npz", tmp_path / "b.npz"])
+
+    assert [3, 3, 5, 5] == [len(row) for row in logits]
+    assert [0, 2, 0, 4] == labels

@@ -122,7 +122,7 @@ def turn_sampler(stand_ins: tuple[frozenset[tuple[str, str]], ...] = ()) -> Turn
     garden = Taxonomy("garden", OWN, TAXONOMIES[0].domains, TAXONOMIES[0].examples, stand_ins)
     domains = dict(units_of([garden]))
     neighbours = Neighbours([garden], APART, embed)
-    return TurnSampler([garden], domains, neighbours, {"garden": 1.0}, uses_other=lambda _: True)
+    return TurnSampler([garden], domains, neighbours, {"garden": 1.0}, uses=lambda _: True)
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,17 @@ class Encoder:
         """
         return tuple(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
+    def is_word(self, word: str) -> bool:
+        """Say whether a word is one token.
+
+        Args:
+            word: In small letters.
+
+        Returns:
+            Whether the vocabulary has it whole: the encoder then knows what it means.
+        """
+        return self._tokenizer.token_to_id(word) is not None
+
     def encode(self, ids: Tokens, types: Tokens) -> tuple[Vector, NDArray[np.float32]]:
         """Encode a sequence.
 

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compact_model.candidates import CandidateEncoder, candidate_text
-from compact_model.conversation import LATEST_TYPE, read_window, shorten
+from compact_model.conversation import LATEST_TYPE, Tokens, read_window, shorten
 from compact_model.encoder import Encoder
 from compact_model.inputs import Candidate, parse_conversation
 from compact_model.parameters import WindowLimits, read_window_limits
 from compact_model.reader import Reader
+from compact_model.spelling import Spelling
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,18 +37,26 @@ class CompactRouter:
     """Scores candidates for a conversation. One instance serves one thread."""
 
     def __init__(
-        self, encoder: Encoder, reader: Reader, limits: WindowLimits, *, candidate_cache_capacity: int
+        self,
+        encoder: Encoder,
+        reader: Reader,
+        spelling: Spelling,
+        limits: WindowLimits,
+        *,
+        candidate_cache_capacity: int,
     ) -> None:
         """Join the parts.
 
         Args:
             encoder: Tokens to vectors.
             reader: Vectors to scores.
+            spelling: Of messages.
             limits: How much is read.
             candidate_cache_capacity: Candidates whose vectors are kept, >= 1.
         """
         self._encoder = encoder
         self._reader = reader
+        self._spelling = spelling
         self._limits = limits
         self._candidates = CandidateEncoder(self._encode_candidate, candidate_cache_capacity)
 
@@ -56,7 +65,7 @@ class CompactRouter:
         """Load the model from its version folder.
 
         Args:
-            directory: Holds encoder.onnx, reader.onnx, tokenizer.json and router.json.
+            directory: Holds encoder.onnx, reader.onnx, tokenizer.json, words.txt and router.json.
             intra_op_thread_count: Threads of ONNX Runtime, >= 1.
             candidate_cache_capacity: Candidates whose vectors are kept, >= 1.
 
@@ -66,6 +75,7 @@ class CompactRouter:
         return cls(
             Encoder(directory, intra_op_thread_count=intra_op_thread_count),
             Reader(directory, intra_op_thread_count=intra_op_thread_count),
+            Spelling(directory / "words.txt"),
             read_window_limits(directory / "router.json"),
             candidate_cache_capacity=candidate_cache_capacity,
         )
@@ -83,8 +93,16 @@ class CompactRouter:
         Raises:
             InvalidInputError: When either cannot be read.
         """
-        window = read_window(parse_conversation(conversation), self._encoder.tokenize, self._limits)
         encoded = self._candidates.encode(candidates)
+        named = b"\n".join(candidates).lower()
+
+        def is_known(word: str) -> bool:
+            return self._encoder.is_word(word) or word.encode() in named
+
+        def tokenize(text: str) -> Tokens:
+            return self._encoder.tokenize(self._spelling.correct(text, is_known))
+
+        window = read_window(parse_conversation(conversation), tokenize, self._limits)
         vector, states = self._encoder.encode(*window.sequence(self._encoder.special_tokens))
         return Scores(
             logits=self._reader.score(vector, states, encoded),

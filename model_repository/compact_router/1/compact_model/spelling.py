@@ -1,0 +1,82 @@
+"""Puts typing mistakes right before a message is read: a mistyped word falls into pieces that mean nothing."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from symspellpy import SymSpell, Verbosity
+
+MIN_LETTERS = 5
+"""Shorter words are one letter away from too many others, and many are names or abbreviations."""
+
+MIN_COUNT = 1_000_000
+"""Occurrences of a word, in the corpus that words.txt was counted on, for another to be taken as a mistyping of it."""
+
+MAX_UNKNOWN_SHARE = 0.34
+"""With more unknown words than this a message is in another language, or no prose at all."""
+
+_WORD = re.compile(r"(?<![\w./\\@:=#$'-])[A-Za-z]+(?![\w/\\@:=('-]|\.\w)")
+"""Letters between spaces or punctuation: no part of a path, an address, an option, a name with digits, or code."""
+
+
+class Spelling:
+    """Knows the words of English by words.txt, and further ones by what it is told."""
+
+    def __init__(self, words: Path) -> None:
+        """Read the words.
+
+        Args:
+            words: One word and its count, separated by a space, on each line.
+
+        Raises:
+            ValueError: When the file is not there or is empty.
+        """
+        self._words = SymSpell(max_dictionary_edit_distance=1)
+        if not self._words.load_dictionary(words, term_index=0, count_index=1) or not self._words.words:
+            msg = f"{words.name}: there is no such file, or no word in it; put the folder back as it was"
+            raise ValueError(msg)
+
+    def correct(self, text: str, is_known: Callable[[str], bool]) -> str:
+        """Replace each unknown word that is one mistake away from a frequent one.
+
+        Args:
+            text: A message.
+            is_known: Whether a word in small letters, missing in words.txt, is one all the same.
+
+        Returns:
+            The message with other words in small letters in their place; most often the message itself.
+        """
+        words = list(_WORD.finditer(text))
+        unknown = [word for word in words if not self._is_word(word[0].lower(), is_known)]
+        if len(unknown) > max(1, MAX_UNKNOWN_SHARE * len(words)):
+            return text
+        parts, end = [], 0
+        for word in unknown:
+            parts += [text[end : word.start()], self._meant(word[0])]
+            end = word.end()
+        return "".join((*parts, text[end:]))
+
+    def _is_word(self, word: str, is_known: Callable[[str], bool]) -> bool:
+        forms = (word, word.removesuffix("s"))
+        return len(word) < MIN_LETTERS or any(form in self._words.words or is_known(form) for form in forms)
+
+    def _meant(self, word: str) -> str:
+        """Give the most frequent word that a likely mistake makes this one of."""
+        typed = word.lower()
+        found = self._words.lookup(typed, Verbosity.CLOSEST, max_edit_distance=1)
+        return next((each.term for each in found if each.count >= MIN_COUNT and is_likely(typed, each.term)), word)
+
+
+def is_likely(typed: str, meant: str) -> bool:
+    """Tell likely typing mistakes from names that happen to be near a word.
+
+    Args:
+        typed: A word in small letters, one edit away from the other.
+        meant: The word that may have been meant.
+
+    Returns:
+        False when the first letter would change, or a letter would go that does not stand beside its like: few type
+        a stranger into a word, and ``gmail`` is not ``gail``.
+    """
+    doubled = (typed[:place] + typed[place + 1 :] for place in range(1, len(typed)) if typed[place] == typed[place - 1])
+    return typed[0] == meant[0] and (len(meant) >= len(typed) or meant in doubled)
