@@ -9,13 +9,11 @@ from enum import Enum
 
 import structlog
 
+from archrouter.app.served_model import RETRY_AFTER_S, ServedModel
 from archrouter.application.ports import ScoringBackend
-from archrouter.domain.errors import ModelNotReadyError, OverloadedError, PromptTooLongError, UnavailableError
+from archrouter.domain.errors import ModelNotReadyError, OverloadedError, UnavailableError
 from archrouter.domain.policy import PolicySet
 from archrouter.domain.scoring import BackendProfile, Scoring, ScoringRequest
-
-RETRY_AFTER_S = 1.0
-"""Advised wait while no engine is ready: about as long as one takes that has only lost its connection."""
 
 _ATTEMPTS = 2
 """Engines a call is put to at most: one that failed it, and one other. More would let one bad call fail them all."""
@@ -57,7 +55,7 @@ class PooledEngine:
         self.state = EngineState.WAITING
         self.profile: BackendProfile | None = None
         self._backend = backend
-        self._policy_sets = policy_sets
+        self._model = ServedModel(backend, policy_sets)
         self._call_count = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -68,36 +66,13 @@ class PooledEngine:
         return self._call_count
 
     async def warm_up(self, *, timeout_s: float) -> BackendProfile:
-        """Check it, let it answer a real call, and prepare every policy set that is being served.
-
-        Args:
-            timeout_s: Time for checks and call, > 0; preparing needs no server and takes what it takes.
-
-        Returns:
-            What it says of itself.
-
-        Raises:
-            ArchRouterError: Why it may not take calls.
-        """
-        profile = await self._backend.warm_up(timeout_s=timeout_s)
-        prepared: tuple[PolicySet, ...] = ()
-        while (wanted := tuple(self._policy_sets())) != prepared:  # a reload may bring others meanwhile
-            for policy_set in wanted:
-                await self._prepare_served(policy_set)
-            prepared = wanted
-        self.profile = profile
-        return profile
-
-    async def _prepare_served(self, policy_set: PolicySet) -> None:
-        try:
-            await self._backend.prepare(policy_set)
-        except PromptTooLongError as error:
-            msg = f"policy set {policy_set.id!r} does not fit this engine: {error}"
-            raise ModelNotReadyError(msg, retry_after_s=RETRY_AFTER_S) from error
+        """Warm it up, and keep its profile; see `ServedModel.warm_up`."""
+        self.profile = await self._model.warm_up(timeout_s=timeout_s)
+        return self.profile
 
     async def is_ready(self, *, timeout_s: float) -> bool:
         """Ask its server; see `ScoringBackend.is_ready`."""
-        return await self._backend.is_ready(timeout_s=timeout_s)
+        return await self._model.is_ready(timeout_s=timeout_s)
 
     async def prepare(self, policy_set: PolicySet) -> None:
         """See `ScoringBackend.prepare`."""

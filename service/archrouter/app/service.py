@@ -18,6 +18,7 @@ from archrouter.app.engine_fleet import EngineFleet
 from archrouter.app.engine_pool import EnginePool
 from archrouter.app.model_monitor import ModelMonitor
 from archrouter.app.policy_reloader import PolicyReloader
+from archrouter.app.served_model import ServedModel
 from archrouter.app.triton_supervisor import keep_running
 from archrouter.app.wiring import (
     Core,
@@ -127,7 +128,7 @@ class _Service:
             fleet.start()
             return fleet
         return ModelMonitor(
-            core.backend,
+            ServedModel(core.backend, core.store.served_policy_sets),
             self._only_model_changed,
             interval_s=self._settings.triton.health_interval_s,
             warm_up_timeout_s=self._settings.triton.warm_up_timeout_s,

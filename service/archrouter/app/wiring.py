@@ -183,9 +183,7 @@ def build_engine_fleet(
 
     def make_engine(spec: EngineSpec) -> PooledEngine:
         backend = LanguageModelBackend(_connection(settings, spec.endpoint, metrics), spec.model, spec.bundle)
-        return PooledEngine(
-            spec.name, backend, lambda: (loaded.policy_set for loaded in store.snapshot.loaded.values())
-        )
+        return PooledEngine(spec.name, backend, store.served_policy_sets)
 
     return EngineFleet(
         pool,

@@ -64,6 +64,10 @@ class PolicyStore:
         """The sets being served now."""
         return self._snapshot
 
+    def served_policy_sets(self) -> tuple[PolicySet, ...]:
+        """List the sets being served now, in the order of their ids."""
+        return tuple(loaded.policy_set for loaded in self._snapshot.loaded.values())
+
     @property
     def default_id(self) -> str | None:
         """Id of the set for requests that name none; None when there is no such set."""

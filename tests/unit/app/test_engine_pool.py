@@ -155,35 +155,20 @@ async def test_a_leaving_engine_finishes_its_calls_before_it_is_closed() -> None
     assert ("sha256:a", "sha256:b") == (await call, await ask(pool))
 
 
-async def test_an_engine_is_prepared_for_every_set_before_it_is_warm() -> None:
-    """Sets that a reload brings meanwhile included."""
+async def test_an_engine_has_a_profile_once_it_is_warm() -> None:
+    """One that could not be prepared has none."""
     backend = GatedBackend()
-    served = [make_set("one")]
-    engine = PooledEngine("a", backend, lambda: list(served))
-    prepare = backend.prepare
+    engine = PooledEngine("a", backend, lambda: [make_set("one")])
+    backend.prepare_failure = PromptTooLongError(prompt_token_count=9, max_prompt_token_count=8)
+    with pytest.raises(ModelNotReadyError):
+        await engine.warm_up(timeout_s=TIMEOUT_S)
+    before = engine.profile
+    backend.prepare_failure = None
 
-    async def prepare_and_reload(policy_set: PolicySet) -> None:
-        """Let a reload happen while the first set is prepared."""
-        await prepare(policy_set)
-        if len(served) == 1:
-            served.append(make_set("two"))
-
-    backend.prepare = prepare_and_reload  # type: ignore[method-assign]
     profile = await engine.warm_up(timeout_s=TIMEOUT_S)
 
-    assert {"one", "two"} == set(backend.prepared)
+    assert before is None
     assert profile == engine.profile
-
-
-async def test_an_engine_that_cannot_take_a_served_set_does_not_warm_up() -> None:
-    """A bundle with less room for policies is refused before it serves."""
-    backend = GatedBackend()
-    backend.prepare_failure = PromptTooLongError(prompt_token_count=9, max_prompt_token_count=8)
-    engine = PooledEngine("a", backend, lambda: [make_set("one")])
-
-    with pytest.raises(ModelNotReadyError, match=r"policy set 'one' does not fit this engine: the prompt has 9 tokens"):
-        await engine.warm_up(timeout_s=TIMEOUT_S)
-    assert engine.profile is None
 
 
 async def test_a_policy_set_is_prepared_on_every_engine() -> None:

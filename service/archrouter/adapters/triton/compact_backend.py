@@ -43,7 +43,6 @@ class CompactBackend:
         self._model = model
         self._profile: BackendProfile | None = None
         self._candidates: PerPolicySet[NDArray[np.object_]] = PerPolicySet()
-        self._prepared: dict[str, PolicySet] = {}
 
     async def warm_up(self, *, timeout_s: float) -> BackendProfile:
         """Read the model's facts and score one conversation; see `ScoringBackend.warm_up`.
@@ -59,8 +58,6 @@ class CompactBackend:
             self._profile = None
             raise
         self._profile = profile
-        for policy_set in tuple(self._prepared.values()):  # a model that has just started knows none of them
-            await self._let_encode(policy_set)
         return profile
 
     async def is_ready(self, *, timeout_s: float) -> bool:
@@ -68,11 +65,14 @@ class CompactBackend:
         return await self._connection.is_model_ready(self._model, timeout_s=timeout_s)
 
     async def prepare(self, policy_set: PolicySet) -> None:
-        """Serialise the candidates, and let the model encode them: now if it is up, else when it is warmed up."""
+        """Serialise the candidates, and let the model encode them if it is up.
+
+        It scores once, so that the model keeps the candidates' vectors and no caller's deadline pays for them.
+        """
         self._candidate_array(policy_set)
-        self._prepared[policy_set.id] = policy_set
         if self._profile is not None:
-            await self._let_encode(policy_set)
+            with contextlib.suppress(UnavailableError, BudgetExceededError):  # then the first caller pays after all
+                await self.score(replace(WARM_UP, policy_set=policy_set), timeout_s=ENCODING_TIMEOUT_S)
 
     async def score(self, request: ScoringRequest, *, timeout_s: float) -> Scoring:
         """Score every candidate with one call; see `ScoringBackend.score`."""
@@ -106,11 +106,6 @@ class CompactBackend:
                 max_prompt_token_count=profile.max_prompt_token_count,
             )
         return Scoring(posterior_from_scores(scores), profile, usage, StageTimes(inference_s=inference_s))
-
-    async def _let_encode(self, policy_set: PolicySet) -> None:
-        """Score once, so that the model keeps the candidates' vectors and no caller's deadline pays for them."""
-        with contextlib.suppress(UnavailableError, BudgetExceededError):  # then the first caller pays after all
-            await self.score(replace(WARM_UP, policy_set=policy_set), timeout_s=ENCODING_TIMEOUT_S)
 
     def _candidate_array(self, policy_set: PolicySet) -> NDArray[np.object_]:
         array = self._candidates.get(policy_set)
