@@ -18,12 +18,13 @@ from archrouter.adapters.triton.tensors import ModelTensors, Tensor
 from archrouter.domain.errors import ArchRouterError, BackendProtocolError, BudgetExceededError
 
 # `channel_args` replaces the client's defaults, so the message limits stand here again. The short back-off makes
-# a restarted server reachable within a second instead of up to two minutes.
+# a restarted server reachable within a second instead of up to two minutes. What is called the least back-off is the
+# time one attempt to connect may take (grpc/grpc#12830): too short on a busy machine it would fail every attempt.
 _CHANNEL_ARGS = [
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 5000),
     ("grpc.max_reconnect_backoff_ms", 1000),
 ]
 
