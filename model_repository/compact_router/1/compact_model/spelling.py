@@ -13,7 +13,9 @@ MIN_COUNT = 1_000_000
 """Occurrences of a word, in the corpus that words.txt was counted on, for another to be taken as a mistyping of it."""
 
 MAX_UNKNOWN_SHARE = 0.34
-"""With more unknown words than this a message is in another language, or no prose at all."""
+MAX_UNKNOWN_COUNT = 30
+"""With more unknown words than either a message is in another language, or something pasted; and looking words up takes
+time that a caller should not choose."""
 
 _WORD = re.compile(r"(?<![\w./\\@:=#$'-])[A-Za-z]+(?![\w/\\@:=('-]|\.\w)")
 """Letters between spaces or punctuation: no part of a path, an address, an option, a name with digits, or code."""
@@ -48,7 +50,7 @@ class Spelling:
         """
         words = list(_WORD.finditer(text))
         unknown = [word for word in words if not self._is_word(word[0].lower(), is_known)]
-        if len(unknown) > max(1, MAX_UNKNOWN_SHARE * len(words)):
+        if len(unknown) > min(MAX_UNKNOWN_COUNT, max(1, MAX_UNKNOWN_SHARE * len(words))):
             return text
         parts, end = [], 0
         for word in unknown:
