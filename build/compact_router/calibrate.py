@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from compact_router.evaluate import expected_calibration_error
 from compact_router.manifest import MODEL_DIRECTORY, VERSION, render_json
-from compact_router.material import PARTS
+from compact_router.material import NEW_CONVERSATIONS, NEW_DOMAINS
 from compact_router.plan import LIMITS
 
 TEMPERATURE_RANGE = (0.2, 5.0)
@@ -30,7 +30,10 @@ def main() -> None:
     parser.add_argument("folds", type=Path, nargs="+", help="output folders of compact_router.train --fold")
     parser.add_argument("--model-directory", type=Path, default=MODEL_DIRECTORY, help="default: the one in this tree")
     arguments = parser.parse_args()
-    parts = {part: read_logits([folder / f"{part}.npz" for folder in arguments.folds]) for part in PARTS}
+    parts = {
+        part: read_logits([folder / f"{part}.npz" for folder in arguments.folds])
+        for part in (NEW_DOMAINS, NEW_CONVERSATIONS)
+    }
     logits = [row for each, _ in parts.values() for row in each]
     labels = [label for _, each in parts.values() for label in each]
     temperature = round(fit_temperature(logits, labels), DECIMALS)

@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from compact_router.material import NEW_DOMAINS, PARTS
+from compact_router.material import PARTS
 
 Counts = Mapping[str, tuple[int, int]]
 """Right answers and turns, by source."""
@@ -43,7 +43,7 @@ def main() -> None:
     )
     for name in sorted({name for counts in found.values() for name in counts}):
         table.add_row(name, *(_shown(*counts.get(name, (0, 0))) for counts in found.values()))
-    for name in figures[NEW_DOMAINS]:
+    for name in figures[PARTS[0]]:
         table.add_row(name.replace("_", " "), *(f"{each[name]:.1%}" for each in figures.values()), style="bold")
     Console().print(table)
 
@@ -68,7 +68,7 @@ def read_counts(folds: Sequence[Path], part: str) -> Counts:
 
     Args:
         folds: Their folders.
-        part: ``NEW_DOMAINS`` or ``NEW_CONVERSATIONS``.
+        part: One of `PARTS`.
 
     Returns:
         Counts by source; ``social`` is the source of thanks and greetings, which belong to none.

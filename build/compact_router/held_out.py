@@ -16,7 +16,7 @@ from compact_router.batches import Batch, BatchMaker, Scored, score
 from compact_router.benchmark import LabelledTurn
 from compact_router.evaluate import Decision, Evaluation, evaluate
 from compact_router.learner import Learner
-from compact_router.material import NEW_CONVERSATIONS, NEW_DOMAINS, Samplers
+from compact_router.material import AS_WRITTEN, NEW_CONVERSATIONS, NEW_DOMAINS, Fold
 from compact_router.views import View, ViewSampler
 
 VIEW_COUNT = 100
@@ -57,23 +57,21 @@ def measured_views(sampler: ViewSampler, fold: int, count: int = VIEW_COUNT) -> 
     return [sampler.draw(TURNS_PER_VIEW, seeded("measure", fold, number)) for number in range(count)]
 
 
-def measure_fold(
-    learner: Learner, maker: BatchMaker, samplers: Samplers, fold: int, view_count: int = VIEW_COUNT
-) -> dict[str, dict[str, Measured]]:
-    """Measure every head on all that a fold holds out.
+def measured_parts(fold: Fold, view_count: int = VIEW_COUNT) -> dict[str, Sequence[View]]:
+    """List what a network is measured on that was trained without a fold.
 
     Args:
-        learner: Trained without it.
-        maker: Of the batches.
-        samplers: The fold's.
-        fold: Its number.
-        view_count: Policy sets of each part.
+        fold: The fold.
+        view_count: Policy sets of each part that is drawn.
 
     Returns:
-        By part, then by name of the head.
+        By part.
     """
-    parts = {NEW_DOMAINS: samplers.new_domains, NEW_CONVERSATIONS: samplers.new_conversations}
-    return {part: measure(learner, maker, measured_views(each, fold, view_count)) for part, each in parts.items()}
+    return {
+        AS_WRITTEN: fold.as_written,
+        NEW_DOMAINS: measured_views(fold.new_domains, fold.number, view_count),
+        NEW_CONVERSATIONS: measured_views(fold.new_conversations, fold.number, view_count),
+    }
 
 
 def measure(learner: Learner, maker: BatchMaker, views: Sequence[View]) -> dict[str, Measured]:
@@ -132,7 +130,7 @@ def save_measured(folder: Path, part: str, results: Mapping[str, Measured]) -> N
 
     Args:
         folder: Where ``<part>.json`` and ``<part>.npz`` are written.
-        part: ``NEW_DOMAINS`` or ``NEW_CONVERSATIONS``.
+        part: Which.
         results: By name of the head.
     """
     heads = {name: {**asdict(result.evaluation), "by_source": result.by_source} for name, result in results.items()}

@@ -10,11 +10,12 @@ from data.augment.phrases import load_wordings
 from data.augment.settings import read_settings
 from data.seed_corpus import SOURCES, TRAIN_SPLIT, read_splits
 
+from compact_router.as_written import views_as_written
 from compact_router.neighbours import Neighbours
 from compact_router.own_corpus import read_own_corpus
 from compact_router.public_sources import read_public_sources
 from compact_router.taxonomy import OTHER, Example, Taxonomy, Unit, units_of
-from compact_router.views import ViewSampler
+from compact_router.views import View, ViewSampler
 from compact_router.wordings import Writer
 
 WORDINGS = Path(__file__).parent / "wordings"
@@ -88,21 +89,25 @@ def fold_of(taxonomies: Sequence[Taxonomy]) -> dict[Unit, int]:
     }
 
 
-NEW_DOMAINS, NEW_CONVERSATIONS = PARTS = ("new_domains", "new_conversations")
+AS_WRITTEN, NEW_DOMAINS, NEW_CONVERSATIONS = PARTS = ("as_written", "new_domains", "new_conversations")
 """What a fold is measured on; its files are named so."""
 
 
 @dataclass(frozen=True, slots=True)
-class Samplers:
-    """Samplers of one fold.
+class Fold:
+    """The material of one fold.
 
     Attributes:
-        training: Of the domains that are trained on.
-        new_domains: Of the domains held out.
-        new_conversations: Of the domains that are trained on, but of conversations held out.
+        number: From 0.
+        training: Draws from the domains that are trained on.
+        as_written: The domains held out, in the policy sets that they stand in.
+        new_domains: Draws from the domains held out, as for training.
+        new_conversations: Draws from the domains that are trained on, but from conversations held out.
     """
 
+    number: int
     training: ViewSampler
+    as_written: tuple[View, ...]
     new_domains: ViewSampler
     new_conversations: ViewSampler
 
@@ -121,33 +126,38 @@ def make_sampler(taxonomies: Sequence[Taxonomy], neighbours: Neighbours) -> View
     return ViewSampler(taxonomies, units, neighbours, Writer(load_wordings()), VIEW_WEIGHTS)
 
 
-def make_samplers(taxonomies: Sequence[Taxonomy], neighbours: Neighbours, fold: int) -> Samplers:
-    """Make the samplers of a fold.
+def make_fold(taxonomies: Sequence[Taxonomy], neighbours: Neighbours, number: int) -> Fold:
+    """Make the material of a fold.
 
     Args:
         taxonomies: All of the material.
         neighbours: Which of it overlaps.
-        fold: The domains that are not trained on.
+        number: Of the fold whose domains are not trained on.
 
     Returns:
-        Three samplers; what the first shows is shown by neither of the others, turns that fit no route included.
+        The fold; what its training shows is in none of its other parts, turns that fit no route included.
 
     Raises:
         ValueError: When no domain is in this fold.
     """
     writer = Writer(load_wordings())
-    held_out = [unit for unit, each in fold_of(taxonomies).items() if each == fold]
+    held_out = [unit for unit, each in fold_of(taxonomies).items() if each == number]
     kept = [unit for unit, _ in units_of(taxonomies) if unit not in held_out]
     if not held_out:
-        msg = f"the material has no domain in fold {fold}; give --sources"
+        msg = f"the material has no domain in fold {number}; give --sources"
         raise ValueError(msg)
 
     def sampler(units: Sequence[Unit], uses: Callable[[Example], bool]) -> ViewSampler:
         return ViewSampler(taxonomies, units, neighbours, writer, VIEW_WEIGHTS, uses=uses)
 
-    return Samplers(
+    def is_of_new_domains(example: Example) -> bool:
+        return example.domain != OTHER or _part(example) == OF_NEW_DOMAINS
+
+    return Fold(
+        number=number,
         training=sampler(kept, lambda example: _part(example) == TRAINED_ON),
-        new_domains=sampler(held_out, lambda example: example.domain != OTHER or _part(example) == OF_NEW_DOMAINS),
+        as_written=tuple(views_as_written(taxonomies, held_out, is_of_new_domains, number)),
+        new_domains=sampler(held_out, is_of_new_domains),
         new_conversations=sampler(kept, lambda example: _part(example) == OF_KNOWN_DOMAINS),
     )
 

@@ -9,9 +9,9 @@ from data.augment.settings import read_settings
 from transformers.utils import logging
 
 from compact_router.batches import BatchMaker
-from compact_router.held_out import measure_fold, measured_views, save_measured
+from compact_router.held_out import measure, measured_parts, measured_views, save_measured
 from compact_router.learner import Learner
-from compact_router.material import FOLD_COUNT, add_material_options, make_samplers, read_material
+from compact_router.material import FOLD_COUNT, add_material_options, make_fold, read_material
 from compact_router.neighbours import Neighbours
 from compact_router.parallel import Workers
 from compact_router.plan import LIMITS, Plan
@@ -31,18 +31,21 @@ def main() -> None:
     torch.set_num_threads(1)
     material = read_material(given.sources, given.corpus, given.settings)
     neighbours = Neighbours(material, read_settings(given.settings).overlap, embed)
-    samplers = make_samplers(material, neighbours, given.fold)
+    fold = make_fold(material, neighbours, given.fold)
+    parts = measured_parts(fold)
     maker = BatchMaker(text_reader(), LIMITS)
     if given.checkpoint is None:
-        known, unseen = (measured_views(each, given.fold) for each in (samplers.training, samplers.new_domains))
-        print(json.dumps(measure_zero_shot(maker, known, unseen)))
+        known = measured_views(fold.training, given.fold)
+        for part, found in measure_zero_shot(maker, known, parts).items():
+            print(json.dumps({"part": part, **found}))
         return
     learner = Learner(Plan(), Workers(0, 1), with_rivals=False)
     learner.start_from(given.checkpoint)
-    for part, figures in measure_fold(learner, maker, samplers, given.fold).items():
+    for part, views in parts.items():
+        figures = measure(learner, maker, views)
         for name, each in figures.items():
-            found = {"turn_accuracy": each.evaluation.micro.turn_accuracy, **each.by_source}
-            print(json.dumps({"part": part, "head": name, **found}))
+            turn_accuracy = each.evaluation.micro.turn_accuracy
+            print(json.dumps({"part": part, "head": name, "turn_accuracy": turn_accuracy, **each.by_source}))
         if given.output is not None:
             given.output.mkdir(parents=True, exist_ok=True)
             save_measured(given.output, part, figures)

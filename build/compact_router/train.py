@@ -20,9 +20,9 @@ from transformers.utils import logging
 
 from compact_router.batches import Batch, BatchMaker
 from compact_router.curve import CurveLog
-from compact_router.held_out import VIEW_COUNT, measure_fold, save_measured
+from compact_router.held_out import VIEW_COUNT, measure, measured_parts, save_measured
 from compact_router.learner import Learner
-from compact_router.material import FOLD_COUNT, add_material_options, make_sampler, make_samplers, read_material
+from compact_router.material import FOLD_COUNT, add_material_options, make_fold, make_sampler, read_material
 from compact_router.neighbours import Neighbours
 from compact_router.parallel import Workers, run
 from compact_router.plan import LIMITS, Plan
@@ -76,8 +76,8 @@ def train(given: argparse.Namespace, workers: Workers) -> None:
     plan = Plan(**{field.name: getattr(given, field.name) for field in fields(Plan)})
     material = read_material(given.sources, given.corpus, given.settings)
     neighbours = Neighbours(material, read_settings(given.settings).overlap, embed)
-    samplers = make_samplers(material, neighbours, given.fold) if given.fold is not None else None
-    sampler = samplers.training if samplers is not None else make_sampler(material, neighbours)
+    fold = make_fold(material, neighbours, given.fold) if given.fold is not None else None
+    sampler = fold.training if fold is not None else make_sampler(material, neighbours)
     maker = BatchMaker(text_reader(), LIMITS)
     learner = Learner(plan, workers, with_rivals=given.rivals)
     checkpoint: Path = given.output / CHECKPOINT
@@ -95,8 +95,9 @@ def train(given: argparse.Namespace, workers: Workers) -> None:
                 if learner.step_count % STEPS_PER_CHECKPOINT == 0 or learner.step_count == plan.steps:
                     learner.save(checkpoint)
             progress.update(task, completed=learner.step_count, description=f"loss {log.loss:.3f}")
-    if workers.is_first and samplers is not None:
-        for part, figures in measure_fold(learner, maker, samplers, given.fold, given.measured_views).items():
+    if workers.is_first and fold is not None:
+        for part, views in measured_parts(fold, given.measured_views).items():
+            figures = measure(learner, maker, views)
             save_measured(given.output, part, figures)
             shares = {name: each.evaluation.micro.turn_accuracy for name, each in figures.items()}
             print(json.dumps({"part": part, **shares}))

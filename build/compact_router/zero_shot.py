@@ -4,7 +4,7 @@ It compares the latest message with each candidate's text. No match is a cosine 
 the best accuracy on policy sets of the other domains.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,20 +21,26 @@ from compact_router.views import View
 THRESHOLDS = np.linspace(0.0, 0.8, 81)
 
 
-def measure_zero_shot(maker: BatchMaker, known: Sequence[View], unseen: Sequence[View]) -> dict[str, float]:
+def measure_zero_shot(
+    maker: BatchMaker, known: Sequence[View], parts: Mapping[str, Sequence[View]]
+) -> dict[str, dict[str, float]]:
     """Choose the threshold on some policy sets, and measure on others.
 
     Args:
         maker: Of the batches.
         known: To choose the threshold on.
-        unseen: To measure on.
+        parts: To measure on, by name.
 
     Returns:
-        Threshold, turn accuracy and number of turns.
+        Threshold, turn accuracy and number of turns of each part.
     """
-    on_known, on_unseen = _nearest(maker, known), _nearest(maker, unseen)
+    on_known = _nearest(maker, known)
     threshold = float(max(THRESHOLDS, key=lambda each: accuracy(on_known, each)))
-    return {"threshold": threshold, "turn_accuracy": accuracy(on_unseen, threshold), "turn_count": len(on_unseen)}
+    found = {}
+    for part, views in parts.items():
+        rows = _nearest(maker, views)
+        found[part] = {"threshold": threshold, "turn_accuracy": accuracy(rows, threshold), "turn_count": len(rows)}
+    return found
 
 
 def accuracy(rows: NDArray[np.float64], threshold: float) -> float:

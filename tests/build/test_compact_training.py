@@ -109,8 +109,8 @@ def test_the_recipe_makes_a_model_that_serves(corpus: Path, tmp_path: Path) -> N
     candidate = json.dumps({"id": "a", "domain": "", "action": "a", "description": "to cook"}).encode()
     scores = router.score(b'[{"role": "user", "content": "cook"}]', [candidate])
 
-    figures = [json.loads(line) for line in printed.splitlines()[-2:]]
-    assert ["new_domains", "new_conversations"] == [each.pop("part") for each in figures]
+    figures = [json.loads(line) for line in printed.splitlines()[-3:]]
+    assert ["as_written", "new_domains", "new_conversations"] == [each.pop("part") for each in figures]
     assert all({"joint reader", "bi-encoder", "late interaction"} == set(each) for each in figures)
     assert calibrated.startswith("temperature ")
     assert version in (model / "config.pbtxt").read_text()

@@ -1,11 +1,13 @@
 """Policy sets drawn for training: every turn's label follows from what the routes of its set say."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 
 import numpy as np
 import pytest
 from compact_model.inputs import Message
+from compact_router.as_written import TURNS_PER_VIEW, views_as_written
 from compact_router.neighbours import Neighbours
 from compact_router.taxonomy import OTHER, OWN, Action, Domain, Example, Taxonomy, Unit, units_of
 from compact_router.turns import Slot, TurnSampler
@@ -151,3 +153,38 @@ def test_a_domains_route_is_described_as_a_whole_or_by_what_is_left_over() -> No
 
     assert ("plants", "") == (whole[0].domain, whole[0].action)
     assert whole[0].description != rest[0].description
+
+
+def test_sets_as_written_have_all_actions_in_their_first_words_and_turns_as_labelled() -> None:
+    """Only of the held-out domains, with the turns that fit no route; the same seed gives the same turns."""
+    held_out = [unit for unit in UNITS if unit.taxonomy == "garden" and unit.domain == "plants"]
+
+    views = views_as_written(TAXONOMIES, held_out, lambda _: True, fold=0)
+    ids = [candidate.id for candidate in views[0].candidates]
+    found = {turn.messages[-1].content: turn.label for view in views for turn in view.turns}
+
+    assert ["plants_grow", "plants_prune"] == ids
+    assert ["to grow plants", "to prune plants"] == [candidate.description for candidate in views[0].candidates]
+    assert {"plants grow 0": 0, "plants prune 2": 1, "garden nonsense": 2, "thanks": 2}.items() <= found.items()
+    assert 8 == len(found)
+    assert all(len(view.turns) <= TURNS_PER_VIEW for view in views)
+    assert views == views_as_written(TAXONOMIES, held_out, lambda _: True, fold=0)
+
+
+def test_sets_as_written_leave_out_turns_that_may_not_be_used() -> None:
+    """What was trained on is not measured on."""
+    views = views_as_written(TAXONOMIES, UNITS, lambda example: example.domain != OTHER, fold=0)
+
+    assert all(turn.label < len(view.candidates) for view in views for turn in view.turns)
+
+
+def test_a_public_source_is_measured_by_its_domains_as_well() -> None:
+    """The own corpus' sets stand as they are; a public source also has sets of whole domains."""
+    public = [replace(taxonomy, source="public") for taxonomy in TAXONOMIES]
+
+    views = views_as_written(public, UNITS, lambda _: True, fold=0)
+    coarse = [view for view in views if view.kind == "coarse"]
+
+    assert {"fine", "coarse"} == {view.kind for view in views}
+    assert ["plants", "animals"] == [candidate.id for candidate in coarse[0].candidates]
+    assert {0, 1, 2} == {turn.label for turn in coarse[0].turns}
