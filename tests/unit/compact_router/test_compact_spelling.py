@@ -73,6 +73,21 @@ def test_a_message_of_many_unknown_words_is_left_alone(spelling: Spelling, text:
     assert text == spelling.correct(text, nothing)
 
 
+def test_a_long_paste_is_not_looked_up_to_its_end(spelling: Spelling) -> None:
+    """What a caller sends decides how long the message is, not how much is asked of it."""
+    asked: list[str] = []
+
+    def note(word: str) -> bool:
+        """Note what is asked, and know nothing."""
+        asked.append(word)
+        return False
+
+    text = "qwzrt " * 10_000
+
+    assert text == spelling.correct(text, note)
+    assert len(asked) < 100
+
+
 @pytest.mark.parametrize(
     ("typed", "meant", "expected"),
     [

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 from symspellpy import SymSpell, Verbosity
@@ -49,7 +50,8 @@ class Spelling:
             The message with other words in small letters in their place; most often the message itself.
         """
         words = list(_WORD.finditer(text))
-        unknown = [word for word in words if not self._is_word(word[0].lower(), is_known)]
+        mistyped = (word for word in words if not self._is_word(word[0].lower(), is_known))
+        unknown = list(islice(mistyped, MAX_UNKNOWN_COUNT + 1))  # the rest of a long paste is not looked at
         if len(unknown) > min(MAX_UNKNOWN_COUNT, max(1, MAX_UNKNOWN_SHARE * len(words))):
             return text
         parts, end = [], 0
