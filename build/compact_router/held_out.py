@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from data.augment.drawing import seeded
 from numpy.typing import NDArray
+from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
@@ -87,7 +88,7 @@ def measure(learner: Learner, maker: BatchMaker, views: Sequence[View]) -> dict[
     """
     learner.router.eval()
     parts: dict[str, list[tuple[Batch, Tensor]]] = {}
-    for start in track(range(0, len(views), VIEWS_PER_BATCH), description="measuring"):
+    for start in track(range(0, len(views), VIEWS_PER_BATCH), description="measuring", console=Console(stderr=True)):
         batch = maker.make(views[start : start + VIEWS_PER_BATCH])
         with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
             scored: Scored = score(learner.router, learner.lower, batch, learner.rivals)

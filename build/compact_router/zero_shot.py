@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rich.console import Console
 from rich.progress import track
 
 from compact_router.batches import BatchMaker, LowerStates, encode
@@ -62,7 +63,7 @@ def _nearest(maker: BatchMaker, views: Sequence[View]) -> NDArray[np.float64]:
     encoder = Encoder(pretrained_directory()).eval()
     lower = LowerStates(encoder, 0)
     rows = []
-    for start in track(range(0, len(views), VIEWS_PER_BATCH), description="encoding"):
+    for start in track(range(0, len(views), VIEWS_PER_BATCH), description="encoding", console=Console(stderr=True)):
         batch = maker.make([_latest_only(view) for view in views[start : start + VIEWS_PER_BATCH]])
         with torch.inference_mode():
             vectors, _, _ = encode(encoder, lower, batch.conversations)
