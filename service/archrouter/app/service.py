@@ -57,11 +57,13 @@ def serve(settings: Settings, *, ready_file: Path | None = None) -> int:
         ready_file: Gets one JSON line ``{"listen": "HOST:PORT"}`` once the service answers; for whoever started it.
 
     Returns:
-        Exit code: 0 after a graceful shutdown, 1 when the service could not start.
+        Exit code: 0 after a graceful shutdown, also of a service that was still starting, 1 when it could not start.
     """
     configure_logging(settings.logging.format, settings.logging.level, sys.stderr)
     try:
         asyncio.run(_Service(settings, ready_file).run())
+    except asyncio.CancelledError:
+        _log.info("stopped_while_starting")
     except (StartError, EmbeddedTritonError, OSError, ValueError) as error:
         _log.error("start_failed", reason=str(error))  # the message is for an operator
         return EXIT_START_FAILED
@@ -80,6 +82,7 @@ class _Service:
 
     async def run(self) -> None:
         """Start everything in order, serve, and stop everything in the opposite order."""
+        _on_stop_signals(asyncio.current_task().cancel)  # type: ignore[union-attr]  # until there are calls to drain
         settings = self._settings
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library left it untyped
         registry = CollectorRegistry()
@@ -181,10 +184,8 @@ class _Service:
     async def _until_stopped(
         self, server: aio.Server, reloads: list[Reload], watchers: list[Coroutine[object, object, None]]
     ) -> None:
-        loop = asyncio.get_running_loop()
         running: set[asyncio.Task[object]] = set()
-        for name in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(name, self._stop.set)
+        _on_stop_signals(self._stop.set)
         async with asyncio.TaskGroup() as group:
 
             async def reload_all() -> None:
@@ -196,7 +197,7 @@ class _Service:
                 running.add(task)
                 task.add_done_callback(running.discard)
 
-            loop.add_signal_handler(signal.SIGHUP, reload_on_signal)
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload_on_signal)
             tasks = [group.create_task(watcher) for watcher in watchers]
             await self._stop.wait()
             await self._drain(server)
@@ -211,3 +212,9 @@ class _Service:
         self._health.close()
         await server.stop(self._settings.server.shutdown_grace_s)
         _log.info("stopped")
+
+
+def _on_stop_signals(act: Callable[[], object]) -> None:
+    """Act on SIGTERM and Ctrl-C, in place of what was done on them before."""
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, act)

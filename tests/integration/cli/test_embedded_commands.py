@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -131,6 +132,21 @@ def test_local_service_that_takes_too_long_is_ended(run_folder: Path) -> None:
         pass
 
     assert [] == _processes(run_folder)
+
+
+def test_sigterm_ends_a_service_that_is_still_starting(root: Path, run_folder: Path) -> None:
+    """Triton is stopped and its files are removed, whenever the signal comes."""
+    command = [sys.executable, "-m", "archrouter", "serve", "--embedded", "--policies", "examples/policies"]
+    service = subprocess.Popen([*command, "--server-listen", "127.0.0.1:0", "--metrics-listen", ""], cwd=root)
+    deadline_s = time.monotonic() + TIMEOUT_S
+    while not _processes(run_folder) and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+
+    service.terminate()
+
+    assert 0 == service.wait(TIMEOUT_S)
+    assert [] == _processes(run_folder)
+    assert [] == list(run_folder.glob("archrouter-*"))
 
 
 def test_sigterm_ends_the_command_and_its_service(waiting_command: "subprocess.Popen[str]", run_folder: Path) -> None:
