@@ -24,6 +24,17 @@ async def test_a_loaded_set_is_found_by_id_and_was_prepared() -> None:
     assert ["a", "b"] == backend.prepared
 
 
+async def test_the_sets_being_served_are_listed_by_id() -> None:
+    """Whoever warms a model up prepares these, and none before the first load."""
+    store = make_store(FakeSource(make_set("b"), make_set("a")))
+    before = store.served_policy_sets()
+
+    await store.reload()
+
+    assert () == before
+    assert ["a", "b"] == [policy_set.id for policy_set in store.served_policy_sets()]
+
+
 async def test_an_unknown_id_is_not_found() -> None:
     """The error keeps the id that was asked for."""
     store = make_store(FakeSource(make_set("a")))
