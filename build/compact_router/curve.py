@@ -3,8 +3,6 @@
 import argparse
 import json
 import time
-from collections.abc import Sequence
-from itertools import accumulate
 from pathlib import Path
 
 SMOOTHING = 0.97
@@ -59,20 +57,18 @@ class CurveLog:
 def main() -> None:
     """Draw a curve."""
     parser = argparse.ArgumentParser(prog="python -m compact_router.curve", description="Draw a training curve.")
-    parser.add_argument(
-        "logs", type=Path, nargs="+", help="curve.jsonl of each stage of compact_router.train, in order"
-    )
+    parser.add_argument("log", type=Path, help="curve.jsonl of compact_router.train")
     parser.add_argument("picture", type=Path, help="SVG or PNG to write")
     arguments = parser.parse_args()
-    draw(arguments.logs, arguments.picture)
+    draw(arguments.log, arguments.picture)
 
 
-def draw(logs: Sequence[Path], picture: Path) -> None:
+def draw(log: Path, picture: Path) -> None:
     """Draw loss and accuracy over the steps.
 
     Args:
-        logs: JSON Lines of each stage; one goes on where the one before it ended.
-        picture: SVG or PNG; the same bytes for the same logs.
+        log: JSON Lines.
+        picture: SVG or PNG; the same bytes for the same log.
     """
     import matplotlib as mpl  # noqa: PLC0415 - only this function needs it, and it is in the extra `build` alone
 
@@ -80,12 +76,11 @@ def draw(logs: Sequence[Path], picture: Path) -> None:
     from matplotlib import pyplot as plt  # noqa: PLC0415 - see above
 
     mpl.rcParams["svg.hashsalt"] = "compact_router"
-    stages = [[json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] for log in logs]
-    starts = list(accumulate((stage[-1]["step"] for stage in stages[:-1]), initial=0))
+    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    steps = [line["step"] for line in lines]
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), constrained_layout=True)
     for axes, key, title in ((left, "loss", "cross-entropy"), (right, "accuracy", "turn accuracy")):
-        for start, stage in zip(starts, stages, strict=True):
-            axes.plot([start + line["step"] for line in stage], [line[key] for line in stage])
+        axes.plot(steps, [line[key] for line in lines])
         axes.set(xlabel="step", title=f"{title} on turns not yet seen in this form (smoothed)")
         axes.title.set_fontsize(9)
         axes.grid(alpha=0.3)

@@ -31,15 +31,18 @@ def main() -> None:
     parser.add_argument("--weights", type=read_weights, default={}, help="weights of sources, such as clinc=2,sgd=1")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     given = parser.parse_args()
-    found = {part: read_counts(given.folds, part) for part in PARTS}
-    figures = {part: summary(counts, given.weights) for part, counts in found.items()}
+    try:
+        found = {part: read_counts(given.folds, part) for part in PARTS}
+        figures = {part: summary(counts, given.weights) for part, counts in found.items()}
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
     if given.json:
         print(json.dumps({part: {"sources": dict(found[part]), **figures[part]} for part in found}))
         return
     table = Table(
         "turns of",
         *(f"{part.replace('_', ' ')}, right of turns" for part in found),
-        caption=str(len(given.folds)) + " folds",
+        caption=f"{len(given.folds)} folds",
     )
     for name in sorted({name for counts in found.values() for name in counts}):
         table.add_row(name, *(_shown(*counts.get(name, (0, 0))) for counts in found.values()))

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
+from compact_router.as_written import TURNS_PER_VIEW
 from compact_router.batches import Batch, BatchMaker, Scored, score
 from compact_router.benchmark import LabelledTurn
 from compact_router.evaluate import Decision, Evaluation, evaluate
@@ -21,7 +22,6 @@ from compact_router.material import AS_WRITTEN, NEW_CONVERSATIONS, NEW_DOMAINS, 
 from compact_router.views import View, ViewSampler
 
 VIEW_COUNT = 100
-TURNS_PER_VIEW = 10
 VIEWS_PER_BATCH = 4
 
 READER = "joint reader"

@@ -31,7 +31,10 @@ def main() -> None:
     torch.set_num_threads(1)
     material = read_material(given.sources, given.corpus, given.settings)
     neighbours = Neighbours(material, read_settings(given.settings).overlap, embed)
-    fold = make_fold(material, neighbours, given.fold)
+    try:
+        fold = make_fold(material, neighbours, given.fold)
+    except ValueError as error:
+        parser.error(str(error))
     parts = measured_parts(fold)
     maker = BatchMaker(text_reader(), LIMITS)
     if given.checkpoint is None:
