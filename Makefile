@@ -10,21 +10,21 @@ RUNTIME := $(VENV)/.ready-runtime
 DEV := $(VENV)/.ready-dev
 BUILD_VENV := .venv-build
 BUILD := $(BUILD_VENV)/.ready-build
-INSTALL_INPUTS := pyproject.toml constraints.txt .ci/setup
+INSTALL_INPUTS := pyproject.toml clients/python/pyproject.toml benchmarks/evaluation/pyproject.toml constraints.txt .ci/setup
 
 .PHONY: help
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 $(RUNTIME): $(INSTALL_INPUTS)
-	@.ci/setup $(VENV) 'server,embedded' $@
+	@.ci/setup $(VENV) embedded $@
 
 $(DEV): $(INSTALL_INPUTS)
-	@.ci/setup $(VENV) 'server,embedded,data,dev' $@
+	@.ci/setup $(VENV) embedded,data,dev $@
 	@touch $(RUNTIME)
 
 $(BUILD): $(INSTALL_INPUTS)
-	@.ci/setup $(BUILD_VENV) 'server,embedded,data,dev,build' $@
+	@.ci/setup $(BUILD_VENV) embedded,data,dev,build $@
 
 .PHONY: demo
 demo: demo-$(TIER) ## Route real conversations through the whole stack on this machine's CPU (TIER=compact|engine)
@@ -60,7 +60,7 @@ engine-checkpoint:
 	@test -n '$(CHECKPOINT)' || { echo "make engine: name a folder, CHECKPOINT=…, or CHECKPOINT=owner/name REVISION=…" >&2; exit 2; }
 
 .venv-engine/.ready-runtime: $(INSTALL_INPUTS)
-	@.ci/setup .venv-engine server $@
+	@.ci/setup .venv-engine '' $@
 
 .PHONY: serve
 serve: $(RUNTIME) ## Serve the sample policies until Ctrl-C, and say how to call it

@@ -12,7 +12,6 @@ import structlog
 from grpc import aio
 from prometheus_client import CollectorRegistry, disable_created_metrics, start_http_server
 
-from archrouter import __version__
 from archrouter.adapters.triton.embedded import EmbeddedTriton, EmbeddedTritonError
 from archrouter.app.engine_fleet import EngineFleet
 from archrouter.app.engine_pool import EnginePool
@@ -35,6 +34,7 @@ from archrouter.observability.logging import configure_logging
 from archrouter.observability.metrics import INLINE_POLICY_SET, Metrics
 from archrouter.rpc.health import WHOLE_SERVER, Component, Health
 from archrouter.rpc.server import build_server
+from archrouter.version import VERSION
 
 Reload = Callable[[], Coroutine[object, object, object]]
 """What SIGHUP asks for."""
@@ -86,7 +86,7 @@ class _Service:
         settings = self._settings
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library left it untyped
         registry = CollectorRegistry()
-        metrics = Metrics(registry, version=__version__)
+        metrics = Metrics(registry, version=VERSION)
         if settings.policies.inline_enabled:
             metrics.start_policy_set_series([INLINE_POLICY_SET])
         async with AsyncExitStack() as stack:
@@ -113,7 +113,7 @@ class _Service:
             self._address = f"{settings.server.listen.rpartition(':')[0]}:{port}"
             self._serve_metrics(registry, stack)
             await server.start()
-            _log.info("listening", address=self._address, version=__version__)
+            _log.info("listening", address=self._address, version=VERSION)
             watchers: list[Coroutine[object, object, None]] = [model.run()]
             if triton is not None:
                 watchers.append(keep_running(triton, restart_delay_s=settings.embedded.restart_delay_s))

@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from archrouter import __version__
 from archrouter.adapters.bundle.loader import PromptBundle, load_bundle
 from archrouter.adapters.bundle.manifest import BundleError
 from archrouter.adapters.clock import SystemClock
@@ -28,6 +27,7 @@ from archrouter.observability.metrics import Metrics
 from archrouter.rpc.credentials import Credentials
 from archrouter.rpc.dependencies import RpcDependencies
 from archrouter.rpc.health import Health
+from archrouter.version import VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +237,7 @@ def build_rpc_dependencies(
         profile=profile,
         parse_policy_text=load_policy_set,
         reload_policies=reload_policies,
-        version=__version__,
+        version=VERSION,
         credentials=Credentials.from_text(Path(tokens_file).read_text()) if tokens_file else None,
     )
 

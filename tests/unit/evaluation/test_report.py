@@ -8,7 +8,6 @@ import grpc
 from eval_reports import RUN, small_report
 from scored_turns import scored
 
-from archrouter.evaluation.calls import Failure
 from archrouter.evaluation.comparison import compare
 from archrouter.evaluation.prediction import Prediction
 from archrouter.evaluation.report import (
@@ -21,6 +20,7 @@ from archrouter.evaluation.report import (
 )
 from archrouter.evaluation.robustness import robustness
 from archrouter.evaluation.summary import comparison_summary, summary
+from archrouter.suites.calls import Failure
 
 REFUSED = Failure(grpc.StatusCode.INTERNAL, "ERROR_REASON_INTERNAL", "no luck")
 

@@ -8,8 +8,8 @@ from archrouter.client import RoutingClient
 from archrouter.domain.decision import Outcome
 from archrouter.domain.policy import NO_MATCH_ID, PolicySet
 from archrouter.domain.suite import Suite, SuiteCase
-from archrouter.evaluation.calls import DEFAULT_CONCURRENCY, Answer, Failure, ask_all
-from archrouter.evaluation.requests import inline_policy_set, policy_set_name, request_messages
+from archrouter.suites.calls import DEFAULT_CONCURRENCY, Answer, Failure, ask_all
+from archrouter.suites.requests import inline_policy_set, policy_set_name, request_messages
 
 _OUTCOMES = {
     Outcome.MATCHED: v1.Outcome.OUTCOME_MATCHED,

@@ -13,11 +13,11 @@ import click
 from archrouter import v1
 from archrouter.cli.connection import Connection, service_options
 from archrouter.cli.console import note, print_json, progress
-from archrouter.cli.eval_options import OutputOptions, RunOptions, output_options, run_options
-from archrouter.cli.eval_tables import print_report
 from archrouter.cli.exits import EXIT_FAILED, UnusableError, service_errors
 from archrouter.client import ClientOptions, RoutingClient
 from archrouter.domain.policy import PolicySet
+from archrouter.evaluation.commands.options import OutputOptions, RunOptions, output_options, run_options
+from archrouter.evaluation.commands.tables import print_report
 from archrouter.evaluation.dataset import Dataset, DatasetError, read_dataset, read_policy_sets
 from archrouter.evaluation.html_report import render_html
 from archrouter.evaluation.journal import Journal, JournalError

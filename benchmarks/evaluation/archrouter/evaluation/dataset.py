@@ -12,7 +12,7 @@ from pathlib import Path
 from archrouter.domain.conversation import Message, Role
 from archrouter.domain.findings import Severity
 from archrouter.domain.policy import NO_MATCH_ID, ModelTarget, PolicySet, RoutePolicy, check_policy_set
-from archrouter.evaluation.json_fields import Fields, InvalidDataError, parse_object
+from archrouter.strict_json import Fields, InvalidDataError, parse_object
 
 PLACEHOLDER_MODEL = ModelTarget("placeholder")
 """Model of every route and fallback: a benchmark asks for routes, while a policy set cannot be without models."""

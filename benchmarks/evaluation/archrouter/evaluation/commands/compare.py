@@ -5,9 +5,9 @@ from pathlib import Path
 import click
 
 from archrouter.cli.console import note, print_json
-from archrouter.cli.eval_options import split_names
-from archrouter.cli.eval_tables import print_comparison
 from archrouter.cli.exits import UnusableError
+from archrouter.evaluation.commands.options import split_names
+from archrouter.evaluation.commands.tables import print_comparison
 from archrouter.evaluation.comparison import Comparison, compare
 from archrouter.evaluation.dataset import DatasetError, read_dataset
 from archrouter.evaluation.prediction import PredictionsError, read_predictions, scored_predictions

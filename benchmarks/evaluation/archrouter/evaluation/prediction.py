@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archrouter.evaluation.dataset import Dataset
-from archrouter.evaluation.json_fields import Fields, InvalidDataError, parse_object
 from archrouter.evaluation.turns import ScoredTurn, scored_turn
+from archrouter.strict_json import Fields, InvalidDataError, parse_object
 
 
 class PredictionsError(Exception):

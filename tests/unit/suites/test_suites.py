@@ -10,10 +10,10 @@ from archrouter.client import ClientOptions, RoutingClient
 from archrouter.domain.conversation import Message, Role
 from archrouter.domain.decision import Outcome
 from archrouter.domain.suite import Suite, SuiteCase
-from archrouter.evaluation.calls import Answered, Failure
-from archrouter.evaluation.requests import inline_policy_set
-from archrouter.evaluation.suites import CaseResult, outcome_name, run_suite
 from archrouter.rpc.convert.policies import policy_set_from_proto
+from archrouter.suites.calls import Answered, Failure
+from archrouter.suites.requests import inline_policy_set
+from archrouter.suites.run import CaseResult, outcome_name, run_suite
 
 HELLO = (Message(Role.SYSTEM, "be kind"), Message(Role.USER, "hello"))
 DOMAIN_FALLBACK = v1.Decision(outcome=v1.Outcome.OUTCOME_DOMAIN_FALLBACK, route_id="coding")

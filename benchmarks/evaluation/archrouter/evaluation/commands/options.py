@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from archrouter.cli.connection import Command
-from archrouter.evaluation.calls import DEFAULT_CONCURRENCY
 from archrouter.evaluation.variants import DEFAULT_SEED, ROUTE_COUNTS, Perturbation
+from archrouter.suites.calls import DEFAULT_CONCURRENCY
 
 
 def split_names(text: str) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ from dataclasses import asdict
 
 from archrouter.evaluation.bootstrap import CONFIDENCE_LEVEL, Interval
 from archrouter.evaluation.calibration import BIN_COUNT, Calibration, CoveragePoint
-from archrouter.evaluation.calls import Failure
 from archrouter.evaluation.comparison import ComparedGroup, Comparison
 from archrouter.evaluation.confusion import ConfusedPair
 from archrouter.evaluation.metrics import Accuracy, MacroAccuracy, ScenarioAccuracy
@@ -15,6 +14,7 @@ from archrouter.evaluation.robustness import Robustness
 from archrouter.evaluation.runner import TurnResult
 from archrouter.evaluation.significance import Paired
 from archrouter.evaluation.turns import Share
+from archrouter.suites.calls import Failure
 
 _SHARE_DIGITS = 4  # a share of some thousand turns has no more than that to say
 _SECOND_DIGITS = 6

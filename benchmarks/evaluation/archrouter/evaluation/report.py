@@ -7,7 +7,6 @@ from datetime import datetime
 
 from archrouter.evaluation.bootstrap import Interval
 from archrouter.evaluation.calibration import Calibration, calibration
-from archrouter.evaluation.calls import Failure
 from archrouter.evaluation.confusion import ConfusedPair, confused_pairs
 from archrouter.evaluation.dataset import Dataset
 from archrouter.evaluation.latency import Latency, latency
@@ -16,6 +15,7 @@ from archrouter.evaluation.paper import Mean, PaperAverages, paper_averages
 from archrouter.evaluation.prediction import Prediction
 from archrouter.evaluation.robustness import Robustness
 from archrouter.evaluation.runner import TurnResult, scored_turns
+from archrouter.suites.calls import Failure
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from archrouter import v1
 from archrouter.client import RoutingClient
 from archrouter.domain.policy import NO_MATCH_ID
-from archrouter.evaluation.calls import DEFAULT_CONCURRENCY, Answer, Failure, ask_all
 from archrouter.evaluation.dataset import Dataset, Label, LabelledConversation
 from archrouter.evaluation.journal import Journal, question_digest
 from archrouter.evaluation.prediction import Prediction
-from archrouter.evaluation.requests import inline_policy_set, request_messages
 from archrouter.evaluation.turns import ScoredTurn, scored_turn
+from archrouter.suites.calls import DEFAULT_CONCURRENCY, Answer, Failure, ask_all
+from archrouter.suites.requests import inline_policy_set, request_messages
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from typing import Self
 
 from archrouter.domain.policy import PolicySet
 from archrouter.evaluation.dataset import Label, LabelledConversation
-from archrouter.evaluation.json_fields import Fields, InvalidDataError, parse_object
 from archrouter.evaluation.prediction import Prediction
+from archrouter.strict_json import Fields, InvalidDataError, parse_object
 
 _FORMAT = "archrouter-eval-journal-1"
 
