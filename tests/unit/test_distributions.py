@@ -53,3 +53,11 @@ def test_no_distribution_owns_the_namespace(root: Path) -> None:
 
     assert [] == [part for part in parts if not (part / "archrouter").is_dir()]
     assert [] == [part for part in parts if (part / "archrouter" / "__init__.py").exists()]
+
+
+def test_every_distribution_carries_the_licence(root: Path) -> None:
+    """A source distribution cannot point outside its folder, so each has a copy of the same text."""
+    texts = {(root / folder / "LICENSE").read_text(encoding="utf-8") for folder in FOLDERS.values()}
+
+    assert 1 == len(texts)
+    assert [] == [folder for folder in FOLDERS.values() if (root / folder / "LICENSE").is_symlink()]
