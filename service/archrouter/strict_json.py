@@ -21,7 +21,7 @@ class InvalidDataError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """A JSON object.
+    """A JSON object. Each of its readers raises `InvalidDataError` when the member is missing or is something else.
 
     Attributes:
         values: Its members.
@@ -32,122 +32,58 @@ class Fields:
     path: str = ""
 
     def text(self, name: str) -> str:
-        """Return a string that is not only spaces.
-
-        Args:
-            name: The member.
-
-        Returns:
-            The string.
-
-        Raises:
-            InvalidDataError: When it is missing, something else, or blank.
-        """
+        """Return a string that is not only spaces."""
         value = self._member(name)
         if not isinstance(value, str) or not value.strip():
-            raise InvalidDataError(
-                path=self._path(name), problem=f"is {_shown(value)}; it must be text that is not only spaces"
-            )
+            raise self._invalid(name, value, "text that is not only spaces")
         return value
 
     def optional_text(self, name: str) -> str:
-        """Return a string that may be empty.
-
-        Args:
-            name: The member.
-
-        Returns:
-            The string.
-
-        Raises:
-            InvalidDataError: When it is missing or something else.
-        """
+        """Return a string that may be empty."""
         value = self._member(name)
         if not isinstance(value, str):
-            raise InvalidDataError(path=self._path(name), problem=f"is {_shown(value)}; it must be text")
+            raise self._invalid(name, value, "text")
         return value
 
     def choice(self, name: str, allowed: Sequence[str]) -> str:
-        """Return a string out of a few.
-
-        Args:
-            name: The member.
-            allowed: The strings it may be.
-
-        Returns:
-            One of them.
-
-        Raises:
-            InvalidDataError: When it is missing or none of them.
-        """
+        """Return a string out of a few."""
         value = self._member(name)
         if not isinstance(value, str) or value not in allowed:
-            raise InvalidDataError(
-                path=self._path(name), problem=f"is {_shown(value)}; it must be {' or '.join(allowed)}"
-            )
+            raise self._invalid(name, value, " or ".join(allowed))
         return value
 
     def integer(self, name: str) -> int:
-        """Return a whole number.
-
-        Args:
-            name: The member.
-
-        Returns:
-            The number.
-
-        Raises:
-            InvalidDataError: When it is missing or something else; `true` is no number.
-        """
+        """Return a whole number; `true` is none."""
         value = self._member(name)
         if not isinstance(value, int) or isinstance(value, bool):
-            raise InvalidDataError(path=self._path(name), problem=f"is {_shown(value)}; it must be a whole number")
+            raise self._invalid(name, value, "a whole number")
         return value
 
     def number(self, name: str) -> float:
-        """Return a number.
-
-        Args:
-            name: The member.
-
-        Returns:
-            The number, finite.
-
-        Raises:
-            InvalidDataError: When it is missing, something else, or no finite number; `true` is no number.
-        """
+        """Return a finite number; `true` is none."""
         value = self._member(name)
         if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-            raise InvalidDataError(path=self._path(name), problem=f"is {_shown(value)}; it must be a number")
+            raise self._invalid(name, value, "a number")
         return float(value)
 
     def objects(self, name: str) -> tuple["Fields", ...]:
-        """Return a list of objects.
-
-        Args:
-            name: The member.
-
-        Returns:
-            The objects in order.
-
-        Raises:
-            InvalidDataError: When it is missing, no list, or an item is no object.
-        """
+        """Return the objects of a list, in order."""
         value = self._member(name)
         if not isinstance(value, list):
-            raise InvalidDataError(path=self._path(name), problem=f"is {_shown(value)}; it must be a list")
-        items = []
+            raise self._invalid(name, value, "a list")
         for index, item in enumerate(value):
-            path = f"{self._path(name)}[{index}]"
             if not isinstance(item, dict):
-                raise InvalidDataError(path=path, problem=f"is {_shown(item)}; it must be an object")
-            items.append(Fields(item, path))
-        return tuple(items)
+                place = f"{name}[{index}]"
+                raise self._invalid(place, item, "an object")
+        return tuple(Fields(item, f"{self._path(name)}[{index}]") for index, item in enumerate(value))
 
     def _member(self, name: str) -> object:
         if name not in self.values:
             raise InvalidDataError(path=self._path(name), problem="is missing")
         return self.values[name]
+
+    def _invalid(self, name: str, value: object, needed: str) -> InvalidDataError:
+        return InvalidDataError(path=self._path(name), problem=f"is {_shown(value)}; it must be {needed}")
 
     def _path(self, name: str) -> str:
         return f"{self.path}.{name}" if self.path else name
@@ -155,12 +91,6 @@ class Fields:
 
 def parse_json(text: str) -> object:
     """Parse a JSON document.
-
-    Args:
-        text: The document.
-
-    Returns:
-        Its value.
 
     Raises:
         InvalidDataError: When the text is no JSON, or an object in it has a key twice.
@@ -175,14 +105,8 @@ def parse_json(text: str) -> object:
 def parse_object(text: str) -> Fields:
     """Parse a JSON document that is one object.
 
-    Args:
-        text: The document.
-
-    Returns:
-        The object.
-
     Raises:
-        InvalidDataError: When the text is no JSON, no object, or an object in it has a key twice.
+        InvalidDataError: As `parse_json` does, and when the value is no object.
     """
     value = parse_json(text)
     if not isinstance(value, dict):

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archrouter.domain.calibration import Calibration
-from archrouter.evaluation import calibration as confidence
+from archrouter.evaluation import reliability as confidence
 from engine.calibrate.decisions import LabelledDecision
 
 
@@ -24,7 +24,7 @@ class Measured:
 
     log_losses: NDArray[np.float64]
     squared_errors: NDArray[np.float64]
-    confidence: confidence.Calibration
+    confidence: confidence.Reliability
 
     @property
     def log_loss(self) -> float:
@@ -70,7 +70,7 @@ def measure(decisions: Sequence[LabelledDecision], applied: Sequence[Calibration
     """
     pairs = list(zip(decisions, applied, strict=True))
     scored = [decision.scored(calibration) for decision, calibration in pairs]
-    figures = confidence.calibration(scored)
+    figures = confidence.reliability(scored)
     if figures is None:
         msg = "there is no decision to measure"
         raise ValueError(msg)

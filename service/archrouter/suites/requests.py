@@ -18,14 +18,7 @@ _ROLES = {
 
 
 def request_messages(messages: Sequence[Message]) -> list[v1.Message]:
-    """Write a conversation.
-
-    Args:
-        messages: Oldest first.
-
-    Returns:
-        The same messages for a request.
-    """
+    """Write a conversation, oldest message first."""
     return [v1.Message(role=_ROLES[message.role], content=message.content) for message in messages]
 
 
@@ -48,14 +41,7 @@ def inline_policy_set(policy_set: PolicySet) -> v1.PolicySet:
 
 
 def policy_set_name(policy_set_id: str) -> str:
-    """Write the resource name of a loaded policy set.
-
-    Args:
-        policy_set_id: Its id.
-
-    Returns:
-        ``policySets/{id}``.
-    """
+    """Write the resource name of a loaded policy set: ``policySets/{id}``."""
     return f"policySets/{policy_set_id}"
 
 

@@ -8,7 +8,7 @@ import grpc
 from eval_reports import RUN, small_report
 from scored_turns import scored
 
-from archrouter.evaluation.comparison import compare
+from archrouter.evaluation.comparison import compare, robustness
 from archrouter.evaluation.prediction import Prediction
 from archrouter.evaluation.report import (
     failure_counts,
@@ -18,7 +18,6 @@ from archrouter.evaluation.report import (
     setting_rows,
     worst_predictions,
 )
-from archrouter.evaluation.robustness import robustness
 from archrouter.evaluation.summary import comparison_summary, summary
 from archrouter.suites.calls import Failure
 

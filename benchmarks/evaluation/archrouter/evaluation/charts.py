@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from archrouter.evaluation.bootstrap import Interval
-from archrouter.evaluation.calibration import Calibration
 from archrouter.evaluation.formats import duration, percent, percent_range
+from archrouter.evaluation.reliability import Reliability
 from archrouter.evaluation.shapes import (
     PLOT_BOTTOM,
     PLOT_LEFT,
@@ -26,6 +26,7 @@ from archrouter.evaluation.shapes import (
     RowChart,
     Tick,
 )
+from archrouter.evaluation.significance import Interval
 
 _ROW_NAME_CHARACTERS = 20
 _HISTOGRAM_BINS = 30
@@ -82,7 +83,7 @@ def row_chart(title: str, figures: Sequence[Figure]) -> RowChart:
     return RowChart(title, tuple(rows), _percent_ticks(x))
 
 
-def reliability_plot(figures: Calibration) -> Plot:
+def reliability_plot(figures: Reliability) -> Plot:
     """Draw accuracy over confidence; a calibrated router is on the diagonal.
 
     Args:
@@ -110,7 +111,7 @@ def reliability_plot(figures: Calibration) -> Plot:
     )
 
 
-def risk_coverage_plot(figures: Calibration) -> Plot:
+def risk_coverage_plot(figures: Reliability) -> Plot:
     """Draw the share of wrong decisions over the share that is kept, surest first.
 
     Args:
@@ -197,3 +198,22 @@ def _duration_ticks(low: float, high: float, x: _Scale) -> tuple[Tick, ...]:
 
 def _cut(name: str) -> str:
     return name if len(name) <= _ROW_NAME_CHARACTERS else f"{name[: _ROW_NAME_CHARACTERS - 1]}…"
+
+
+def render_svg(chart: Plot) -> str:
+    """Draw a chart outside a page.
+
+    Args:
+        chart: What to draw; its texts are escaped.
+
+    Returns:
+        An SVG document that needs nothing else.
+    """
+    environment = Environment(
+        loader=PackageLoader("archrouter.evaluation"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("plot.svg").render(chart=chart).lstrip()

@@ -7,11 +7,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from archrouter.domain.policy import NO_MATCH_ID, PolicySet
 from archrouter.evaluation import charts, formats
-from archrouter.evaluation.bootstrap import RESAMPLE_COUNT
-from archrouter.evaluation.calibration import BIN_COUNT
 from archrouter.evaluation.confusion import ConfusedPair
 from archrouter.evaluation.dataset import Dataset
 from archrouter.evaluation.prediction import Prediction
+from archrouter.evaluation.reliability import BIN_COUNT
 from archrouter.evaluation.report import (
     Report,
     failure_counts,
@@ -22,6 +21,7 @@ from archrouter.evaluation.report import (
 )
 from archrouter.evaluation.runner import TurnResult
 from archrouter.evaluation.shapes import Plot, RowChart
+from archrouter.evaluation.significance import RESAMPLE_COUNT
 from archrouter.evaluation.turns import Scenario, Share
 
 WORST_COUNT = 20
@@ -112,9 +112,9 @@ def _charts(report: Report) -> dict[str, Plot | RowChart | None]:
         "risk_coverage_plot": None,
         "latency_plot": None,
     }
-    if report.calibration is not None:
-        drawn["reliability_plot"] = charts.reliability_plot(report.calibration)
-        drawn["risk_coverage_plot"] = charts.risk_coverage_plot(report.calibration)
+    if report.reliability is not None:
+        drawn["reliability_plot"] = charts.reliability_plot(report.reliability)
+        drawn["risk_coverage_plot"] = charts.risk_coverage_plot(report.reliability)
     if report.latency is not None:
         durations_s = [decided.duration_s for _, decided in report.predictions]
         marks = [("p50", report.latency.p50_s), ("p95", report.latency.p95_s)]

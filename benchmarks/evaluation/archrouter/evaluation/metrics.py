@@ -1,4 +1,4 @@
-"""Accuracy as the Arch-Router paper counts it (section 5.1): by turn, by span and by conversation. Pure."""
+"""Accuracy as the Arch-Router paper counts it (section 5.1), by turn, span and conversation; and latency. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from statistics import fmean
 
 import numpy as np
 
-from archrouter.evaluation.bootstrap import Interval, interval, ratios, resampled_sums
+from archrouter.evaluation.significance import Interval, interval, ratios, resampled_sums
 from archrouter.evaluation.turns import (
     Scenario,
     ScoredTurn,
@@ -18,6 +18,44 @@ from archrouter.evaluation.turns import (
     share_of,
     spans,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """How long the calls took that gave a decision, in seconds; percentiles are interpolated linearly.
+
+    Attributes:
+        count: Calls, >= 1.
+        mean_s: Mean.
+        p50_s: Median.
+        p95_s: 95th percentile.
+        p99_s: 99th percentile.
+        max_s: The slowest.
+    """
+
+    count: int
+    mean_s: float
+    p50_s: float
+    p95_s: float
+    p99_s: float
+    max_s: float
+
+
+def latency(durations_s: Sequence[float]) -> Latency | None:
+    """Summarise durations.
+
+    Args:
+        durations_s: One for each call, in seconds >= 0.
+
+    Returns:
+        The summary; None when there was no call.
+    """
+    if not durations_s:
+        return None
+    p50_s, p95_s, p99_s = np.percentile(np.array(durations_s), (50, 95, 99))
+    return Latency(
+        len(durations_s), fmean(durations_s), float(p50_s), float(p95_s), float(p99_s), float(max(durations_s))
+    )
 
 
 @dataclass(frozen=True, slots=True)

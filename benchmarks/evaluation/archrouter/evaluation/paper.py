@@ -11,7 +11,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from archrouter.evaluation.bootstrap import Interval, interval, ratios, resampled_sums
+from archrouter.evaluation.significance import Interval, interval, ratios, resampled_sums
 from archrouter.evaluation.turns import (
     Scenario,
     ScoredTurn,

@@ -5,16 +5,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from archrouter.evaluation.bootstrap import Interval
-from archrouter.evaluation.calibration import Calibration, calibration
+from archrouter.evaluation.comparison import Robustness
 from archrouter.evaluation.confusion import ConfusedPair, confused_pairs
 from archrouter.evaluation.dataset import Dataset
-from archrouter.evaluation.latency import Latency, latency
-from archrouter.evaluation.metrics import Accuracy, Metrics, measure
+from archrouter.evaluation.metrics import Accuracy, Latency, Metrics, latency, measure
 from archrouter.evaluation.paper import Mean, PaperAverages, paper_averages
 from archrouter.evaluation.prediction import Prediction
-from archrouter.evaluation.robustness import Robustness
+from archrouter.evaluation.reliability import Reliability, reliability
 from archrouter.evaluation.runner import TurnResult, scored_turns
+from archrouter.evaluation.significance import Interval
 from archrouter.suites.calls import Failure
 
 
@@ -78,7 +77,7 @@ class Report:
         run: How it came about.
         metrics: The accuracy figures; failed calls count as wrong.
         paper: The averages of the paper's tables.
-        calibration: The figures about confidence; None when no call gave a decision.
+        reliability: The figures about confidence; None when no call gave a decision.
         confused: The pairs of routes confused most.
         robustness: One for each variant that was run.
         latency: How long the calls took; None when no call gave a decision.
@@ -89,7 +88,7 @@ class Report:
     run: Run
     metrics: Metrics
     paper: PaperAverages
-    calibration: Calibration | None
+    reliability: Reliability | None
     confused: tuple[ConfusedPair, ...]
     robustness: tuple[Robustness, ...]
     latency: Latency | None
@@ -136,7 +135,7 @@ def make_report(
         run=run,
         metrics=measure(turns),
         paper=paper_averages(turns),
-        calibration=calibration(turns),
+        reliability=reliability(turns),
         confused=confused_pairs(turns),
         robustness=tuple(robustness),
         latency=latency([prediction.duration_s for _, prediction in _decided(results)]),

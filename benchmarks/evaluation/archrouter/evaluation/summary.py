@@ -3,16 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from archrouter.evaluation.bootstrap import CONFIDENCE_LEVEL, Interval
-from archrouter.evaluation.calibration import BIN_COUNT, Calibration, CoveragePoint
-from archrouter.evaluation.comparison import ComparedGroup, Comparison
+from archrouter.evaluation.comparison import ComparedGroup, Comparison, Robustness
 from archrouter.evaluation.confusion import ConfusedPair
 from archrouter.evaluation.metrics import Accuracy, MacroAccuracy, ScenarioAccuracy
 from archrouter.evaluation.paper import PaperAverages
+from archrouter.evaluation.reliability import BIN_COUNT, CoveragePoint, Reliability
 from archrouter.evaluation.report import Report, Run, paper_rows
-from archrouter.evaluation.robustness import Robustness
 from archrouter.evaluation.runner import TurnResult
-from archrouter.evaluation.significance import Paired
+from archrouter.evaluation.significance import CONFIDENCE_LEVEL, Interval, Paired
 from archrouter.evaluation.turns import Share
 from archrouter.suites.calls import Failure
 
@@ -45,7 +43,7 @@ def summary(report: Report) -> dict[str, object]:
         "multi_turn_settings": [setting for setting, accuracy in metrics.settings.items() if accuracy.is_multi_turn],
         "settings": {setting: _accuracy(accuracy) for setting, accuracy in metrics.settings.items()},
         "paper": _paper(report.paper),
-        "calibration": report.calibration and _calibration(report.calibration),
+        "calibration": report.reliability and _reliability(report.reliability),
         "confused": [_confused(pair) for pair in report.confused],
         "robustness": [_robustness(variant) for variant in report.robustness],
         "confidence_level": CONFIDENCE_LEVEL,
@@ -126,7 +124,7 @@ def _paper(averages: PaperAverages) -> dict[str, object]:
     }
 
 
-def _calibration(figures: Calibration) -> dict[str, object]:
+def _reliability(figures: Reliability) -> dict[str, object]:
     return {
         "count": figures.count,
         "mean_confidence": _rounded(figures.mean_confidence),

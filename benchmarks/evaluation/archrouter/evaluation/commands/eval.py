@@ -18,11 +18,11 @@ from archrouter.client import ClientOptions, RoutingClient
 from archrouter.domain.policy import PolicySet
 from archrouter.evaluation.commands.options import OutputOptions, RunOptions, output_options, run_options
 from archrouter.evaluation.commands.tables import print_report
+from archrouter.evaluation.comparison import robustness
 from archrouter.evaluation.dataset import Dataset, DatasetError, read_dataset, read_policy_sets
 from archrouter.evaluation.html_report import render_html
 from archrouter.evaluation.journal import Journal, JournalError
 from archrouter.evaluation.report import Report, Run, failure_counts, make_report, prediction_records
-from archrouter.evaluation.robustness import robustness
 from archrouter.evaluation.runner import TurnResult, run_evaluation, scored_turns
 from archrouter.evaluation.summary import summary
 from archrouter.evaluation.variants import make_variants

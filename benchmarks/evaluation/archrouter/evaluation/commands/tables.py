@@ -6,11 +6,10 @@ import click
 from rich.table import Table
 
 from archrouter.cli.console import print_table
-from archrouter.evaluation.calibration import BIN_COUNT, Calibration
-from archrouter.evaluation.comparison import ComparedGroup, Comparison
+from archrouter.evaluation.comparison import ComparedGroup, Comparison, Robustness
 from archrouter.evaluation.formats import duration, p_value, percent, percent_range, points, points_range
+from archrouter.evaluation.reliability import BIN_COUNT, Reliability
 from archrouter.evaluation.report import Report, paper_rows, scenario_rows, setting_rows
-from archrouter.evaluation.robustness import Robustness
 
 _PRINTED_PAIRS = 5  # the report has more, with their descriptions
 
@@ -23,8 +22,8 @@ def print_report(report: Report) -> None:
     """
     _print_settings(report)
     _print_scenarios(report)
-    if report.calibration is not None:
-        _print_calibration(report.calibration)
+    if report.reliability is not None:
+        _print_reliability(report.reliability)
     for pair in report.confused[:_PRINTED_PAIRS]:
         click.echo(f"{pair.policy_set}: {pair.finding}")
     if report.robustness:
@@ -79,7 +78,7 @@ def _print_scenarios(report: Report) -> None:
     print_table(averages)
 
 
-def _print_calibration(figures: Calibration) -> None:
+def _print_reliability(figures: Reliability) -> None:
     quoted = figures.at_quoted_coverage
     click.echo(
         f"confidence: calibration error {figures.expected_calibration_error:.3f} ({BIN_COUNT} bins of equal width), "

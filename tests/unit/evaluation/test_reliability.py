@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scored_turns import scored
 
-from archrouter.evaluation.calibration import BIN_COUNT, Bin, calibration
+from archrouter.evaluation.reliability import BIN_COUNT, Bin, reliability
 from archrouter.evaluation.turns import ScoredTurn
 
 
@@ -22,7 +22,7 @@ def _turns(*decisions: tuple[float, bool]) -> list[ScoredTurn]:
 
 def test_figures_of_four_decisions_counted_by_hand() -> None:
     """Bins [6/15, 7/15) and [12/15, 13/15): gaps |0.5 - 0.41| and |1 - 0.81| with two decisions each."""
-    figures = calibration(_turns((0.40, True), (0.42, False), (0.80, True), (0.82, True)))
+    figures = reliability(_turns((0.40, True), (0.42, False), (0.80, True), (0.82, True)))
 
     assert figures is not None
     assert pytest.approx((2 * 0.09 + 2 * 0.19) / 4) == figures.expected_calibration_error
@@ -33,7 +33,7 @@ def test_figures_of_four_decisions_counted_by_hand() -> None:
 
 def test_risk_coverage_counted_by_hand() -> None:
     """Surest first the risks are 0, 1/2, 1/3, 2/4, 2/5; four of five are the 80 % whose accuracy is quoted."""
-    figures = calibration(_turns((0.5, True), (0.9, True), (0.6, False), (0.8, False), (0.7, True)))
+    figures = reliability(_turns((0.5, True), (0.9, True), (0.6, False), (0.8, False), (0.7, True)))
 
     assert figures is not None
     assert pytest.approx([0, 1 / 2, 1 / 3, 1 / 2, 2 / 5]) == [point.risk for point in figures.curve]
@@ -49,7 +49,7 @@ def test_risk_coverage_counted_by_hand() -> None:
 
 def test_equal_confidences_share_their_risk() -> None:
     """Nothing tells decisions of one confidence apart, so any coverage of them has their common risk."""
-    figures = calibration(_turns((0.5, True), (0.5, False), (0.5, False), (0.5, False)))
+    figures = reliability(_turns((0.5, True), (0.5, False), (0.5, False), (0.5, False)))
 
     assert figures is not None
     assert pytest.approx([0.75] * 4) == [point.risk for point in figures.curve]
@@ -57,7 +57,7 @@ def test_equal_confidences_share_their_risk() -> None:
 
 def test_confidence_of_one_is_in_the_last_bin() -> None:
     """The last bin is closed at both ends, the first holds 0."""
-    figures = calibration(_turns((1.0, True), (0.0, False)))
+    figures = reliability(_turns((1.0, True), (0.0, False)))
 
     assert figures is not None
     assert (Bin(0.0, 1 / BIN_COUNT, 1, 0.0, 0.0), Bin(14 / 15, 1.0, 1, 1.0, 1.0)) == figures.bins
@@ -66,11 +66,11 @@ def test_confidence_of_one_is_in_the_last_bin() -> None:
 
 def test_failed_calls_have_no_confidence() -> None:
     """Failed calls are left out; without any decision there are no figures."""
-    figures = calibration([*_turns((0.9, True)), *scored("a", "-", conversation_id="failed")])
+    figures = reliability([*_turns((0.9, True)), *scored("a", "-", conversation_id="failed")])
 
     assert figures is not None
     assert 1 == figures.count
-    assert calibration(scored("a", "-")) is None
+    assert reliability(scored("a", "-")) is None
 
 
 _DECISIONS = st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=150)
@@ -79,7 +79,7 @@ _DECISIONS = st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max
 @given(_DECISIONS)
 def test_figures_stay_in_their_ranges(decisions: list[tuple[float, bool]]) -> None:
     """All figures lie in [0, 1], the bins hold every decision, and the curve ends with all of them."""
-    figures = calibration(_turns(*decisions))
+    figures = reliability(_turns(*decisions))
 
     assert figures is not None
     assert len(decisions) == figures.count == sum(one.count for one in figures.bins)
@@ -97,7 +97,7 @@ def test_order_of_turns_does_not_matter(decisions: list[tuple[float, bool]], ran
     turns = _turns(*decisions)
     shuffled = random.sample(turns, len(turns))
 
-    before, after = calibration(turns), calibration(shuffled)
+    before, after = reliability(turns), reliability(shuffled)
 
     assert before is not None
     assert after is not None
@@ -108,7 +108,7 @@ def test_order_of_turns_does_not_matter(decisions: list[tuple[float, bool]], ran
 @given(st.lists(st.booleans(), min_size=1, max_size=50))
 def test_perfect_confidence_has_no_error(rights: list[bool]) -> None:
     """Confidence 1 for what is right and 0 for what is wrong costs nothing, and every error comes last."""
-    figures = calibration(_turns(*((float(right), right) for right in rights)))
+    figures = reliability(_turns(*((float(right), right) for right in rights)))
 
     assert figures is not None
     assert (0.0, 0.0) == (figures.expected_calibration_error, figures.brier_score)
@@ -119,7 +119,7 @@ def test_long_curve_is_thinned() -> None:
     """However many decisions there are, the curve stays short enough to draw."""
     turns = _turns(*((number / 1000, number % 3 > 0) for number in range(1000)))
 
-    figures = calibration([replace(turn, turn=0) for turn in turns])
+    figures = reliability([replace(turn, turn=0) for turn in turns])
 
     assert figures is not None
     assert 100 == len(figures.curve)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from archrouter.evaluation.turns import ScoredTurn
 
 BIN_COUNT = 15
-"""Bins of equal width, as in Guo et al. 2017, On Calibration of Modern Neural Networks."""
+"""Bins of equal width, as in Guo et al. 2017, On Reliability of Modern Neural Networks."""
 
 QUOTED_COVERAGE = 0.8
 """The coverage whose accuracy is quoted: what is right among the 80 % the router is surest of."""
@@ -56,7 +56,7 @@ class CoveragePoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
+class Reliability:
     """All figures about confidence.
 
     Attributes:
@@ -83,7 +83,7 @@ class Calibration:
     curve: tuple[CoveragePoint, ...]
 
 
-def calibration(turns: Sequence[ScoredTurn]) -> Calibration | None:
+def reliability(turns: Sequence[ScoredTurn]) -> Reliability | None:
     """Compare confidence with what turned out right.
 
     Args:
@@ -105,7 +105,7 @@ def calibration(turns: Sequence[ScoredTurn]) -> Calibration | None:
         return CoveragePoint(kept / count, float(risks[kept - 1]), float(thresholds[kept - 1]))
 
     steps = min(count, _CURVE_POINT_COUNT)
-    return Calibration(
+    return Reliability(
         count=count,
         mean_confidence=float(confidence.mean()),
         expected_calibration_error=sum(one.count * abs(one.accuracy - one.mean_confidence) for one in bins) / count,

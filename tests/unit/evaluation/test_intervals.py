@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archrouter.evaluation.bootstrap import RESAMPLE_COUNT, interval, ratios, resampled_sums
+from archrouter.evaluation.significance import RESAMPLE_COUNT, interval, ratios, resampled_sums
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=8))
