@@ -92,6 +92,7 @@ check: $(DEV) ## Lint, types, import contracts, protos, generated files, Dockerf
 format: $(DEV) ## Lay out the Python and proto sources
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+	@.ci/buf --format
 
 .PHONY: proto
 proto: $(DEV) ## Regenerate the committed stubs from protos/
