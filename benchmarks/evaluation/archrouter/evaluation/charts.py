@@ -54,15 +54,7 @@ _Scale = Callable[[float], float]
 
 
 def row_chart(title: str, figures: Sequence[Figure]) -> RowChart:
-    """Draw shares under each other.
-
-    Args:
-        title: What they are.
-        figures: The shares.
-
-    Returns:
-        The chart, as high as its rows.
-    """
+    """Draw shares under each other; the chart is as high as its rows."""
     x = _scale(0.0, 1.0, ROWS_LEFT, ROWS_RIGHT)
     rows = []
     for number, figure in enumerate(figures):
@@ -84,14 +76,7 @@ def row_chart(title: str, figures: Sequence[Figure]) -> RowChart:
 
 
 def reliability_plot(figures: Reliability) -> Plot:
-    """Draw accuracy over confidence; a calibrated router is on the diagonal.
-
-    Args:
-        figures: About confidence.
-
-    Returns:
-        A bar for each bin, and a point at its mean confidence.
-    """
+    """Draw accuracy over confidence, a bar for each bin; a calibrated router is on the diagonal."""
     x, y = _x(0.0, 1.0), _y(0.0, 1.0)
     bars, points = [], []
     for one in figures.bins:
@@ -112,14 +97,7 @@ def reliability_plot(figures: Reliability) -> Plot:
 
 
 def risk_coverage_plot(figures: Reliability) -> Plot:
-    """Draw the share of wrong decisions over the share that is kept, surest first.
-
-    Args:
-        figures: About confidence.
-
-    Returns:
-        The curve, and a point at the quoted coverage.
-    """
+    """Draw the share of wrong decisions over the share that is kept, surest first, and mark the quoted coverage."""
     highest = max(point.risk for point in figures.curve)
     top = max(_SMALLEST_RISK_AXIS, math.ceil(highest * 10) / 10)
     x, y = _x(0.0, 1.0), _y(0.0, top)
@@ -201,14 +179,7 @@ def _cut(name: str) -> str:
 
 
 def render_svg(chart: Plot) -> str:
-    """Draw a chart outside a page.
-
-    Args:
-        chart: What to draw; its texts are escaped.
-
-    Returns:
-        An SVG document that needs nothing else.
-    """
+    """Draw a chart as an SVG document of its own, its texts escaped."""
     environment = Environment(
         loader=PackageLoader("archrouter.evaluation"),
         autoescape=True,

@@ -67,14 +67,7 @@ class LabelledConversation:
     labels: tuple[Label, ...]
 
     def prefix(self, label: Label) -> tuple[Message, ...]:
-        """Cut the conversation at a label: what comes later must not be shown to the router.
-
-        Args:
-            label: A label of this conversation.
-
-        Returns:
-            The messages up to and including the labelled one.
-        """
+        """Cut the conversation after a labelled message: what comes later must not be shown to the router."""
         return self.messages[: label.turn + 1]
 
 
@@ -96,14 +89,7 @@ class Dataset:
         return sum(len(conversation.labels) for conversation in self.conversations)
 
     def limited(self, conversations_per_setting: int) -> "Dataset":
-        """Keep the first conversations of each setting, for a quick look.
-
-        Args:
-            conversations_per_setting: How many to keep, >= 1.
-
-        Returns:
-            The smaller dataset; every setting is still there.
-        """
+        """Keep the first conversations, >= 1, of each setting, for a quick look."""
         kept: dict[str, list[LabelledConversation]] = {}
         for conversation in self.conversations:
             setting = kept.setdefault(conversation.setting, [])

@@ -60,14 +60,8 @@ class _SourceRow:
 def render_html(report: Report, dataset: Dataset) -> str:
     """Write the page.
 
-    Everything that comes from the dataset or the service is escaped; the page's own policy forbids scripts and loading.
-
-    Args:
-        report: The run.
-        dataset: What was asked; the page quotes messages of wrong decisions, shortened.
-
-    Returns:
-        The HTML document.
+    What comes from the dataset or the service is escaped, messages of wrong decisions are shortened, and the page's
+    own policy forbids scripts and loading.
     """
     environment = Environment(
         loader=PackageLoader("archrouter.evaluation"),

@@ -70,24 +70,13 @@ class Journal:
         self._file.close()
 
     def answer(self, question: str) -> Prediction | None:
-        """Look a decision up.
-
-        Args:
-            question: Its digest.
-
-        Returns:
-            The decision; None when the question was not answered before.
-        """
+        """Look up the decision on a question by its digest; None when it was not answered before."""
         return self._answers.get(question)
 
     def record(self, question: str, conversation_id: str, turn: int, prediction: Prediction) -> None:
-        """Write a decision down. It outlives the end of this process, however sudden.
+        """Write a decision down, with conversation and turn for people who read the file.
 
-        Args:
-            question: Its digest.
-            conversation_id: Id of the conversation, for people who read the file.
-            turn: Index of the message, likewise.
-            prediction: The decision.
+        It outlives the end of this process, however sudden.
         """
         self._answers[question] = prediction
         self._append(

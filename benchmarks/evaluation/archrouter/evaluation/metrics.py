@@ -42,14 +42,7 @@ class Latency:
 
 
 def latency(durations_s: Sequence[float]) -> Latency | None:
-    """Summarise durations.
-
-    Args:
-        durations_s: One for each call, in seconds >= 0.
-
-    Returns:
-        The summary; None when there was no call.
-    """
+    """Summarise durations in seconds >= 0; None when there are none."""
     if not durations_s:
         return None
     p50_s, p95_s, p99_s = np.percentile(np.array(durations_s), (50, 95, 99))
@@ -168,14 +161,7 @@ def measure(turns: Sequence[ScoredTurn]) -> Metrics:
 
 
 def accuracy(turns: Sequence[ScoredTurn]) -> Accuracy:
-    """Count one group of conversations.
-
-    Args:
-        turns: The turns of a conversation follow each other, in order.
-
-    Returns:
-        The three shares.
-    """
+    """Count one group of conversations; the turns of each follow each other, in order."""
     counts = []
     for conversation in conversations_of(turns):
         right_spans = [all_right(span) for span in spans(conversation)]

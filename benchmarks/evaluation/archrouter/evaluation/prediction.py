@@ -88,15 +88,7 @@ def read_predictions(path: Path, dataset: Dataset) -> PredictedTurns:
 
 
 def scored_predictions(dataset: Dataset, predictions: PredictedTurns) -> list[ScoredTurn]:
-    """Put labels and predictions side by side.
-
-    Args:
-        dataset: What was asked.
-        predictions: What came of it.
-
-    Returns:
-        One entry for each labelled turn, in the order of the dataset; a turn that is missing has no prediction.
-    """
+    """Put labels and predictions side by side, in the order of the dataset; a missing turn has no prediction."""
     turns = []
     for conversation in dataset.conversations:
         for label in conversation.labels:

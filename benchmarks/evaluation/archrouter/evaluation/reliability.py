@@ -84,14 +84,7 @@ class Reliability:
 
 
 def reliability(turns: Sequence[ScoredTurn]) -> Reliability | None:
-    """Compare confidence with what turned out right.
-
-    Args:
-        turns: Any turns.
-
-    Returns:
-        The figures; None when no turn has a decision.
-    """
+    """Compare confidence with what turned out right; None when no turn has a decision."""
     decided = [(turn.confidence, turn.is_right) for turn in turns if turn.confidence is not None]
     if not decided:
         return None

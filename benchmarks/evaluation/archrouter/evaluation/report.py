@@ -119,17 +119,7 @@ class Report:
 def make_report(
     dataset: Dataset, results: tuple[TurnResult, ...], run: Run, robustness: Iterable[Robustness] = ()
 ) -> Report:
-    """Count what came of a run.
-
-    Args:
-        dataset: What was asked.
-        results: At least one.
-        run: How they came about.
-        robustness: What came of the variants.
-
-    Returns:
-        The report.
-    """
+    """Count what came of a run; there is at least one result."""
     turns = scored_turns(dataset, results)
     return Report(
         run=run,
@@ -145,14 +135,7 @@ def make_report(
 
 
 def setting_rows(metrics: Metrics) -> list[Row]:
-    """List the settings, then the totals.
-
-    Args:
-        metrics: The figures.
-
-    Returns:
-        One row for each setting and two totals, all turns pooled (micro) and the mean over settings (macro).
-    """
+    """List the settings, then two totals: all turns pooled (micro), and the mean over settings (macro)."""
     macro = metrics.macro
     return [
         *(_row(setting, accuracy) for setting, accuracy in metrics.settings.items()),
@@ -162,14 +145,7 @@ def setting_rows(metrics: Metrics) -> list[Row]:
 
 
 def scenario_rows(metrics: Metrics) -> list[Row]:
-    """List the scenarios.
-
-    Args:
-        metrics: The figures.
-
-    Returns:
-        One row for each scenario that has a turn.
-    """
+    """List the scenarios that have a turn."""
     return [
         Row(
             scenario.value,
@@ -184,14 +160,7 @@ def scenario_rows(metrics: Metrics) -> list[Row]:
 
 
 def paper_rows(averages: PaperAverages) -> list[tuple[str, Mean | None]]:
-    """List the averages in the order of the paper's tables 2 and 1.
-
-    Args:
-        averages: The averages.
-
-    Returns:
-        Name and mean; None where the mean does not apply.
-    """
+    """List the averages in the order of the paper's tables 2 and 1; None where a mean does not apply."""
     return [
         *((scenario.value, mean) for scenario, mean in averages.scenarios.items()),
         ("turn", averages.turn),
@@ -202,14 +171,7 @@ def paper_rows(averages: PaperAverages) -> list[tuple[str, Mean | None]]:
 
 
 def prediction_records(report: Report) -> Iterator[dict[str, object]]:
-    """List the predictions for a JSON Lines file.
-
-    Args:
-        report: The run.
-
-    Yields:
-        ``id``, ``turn``, ``route`` and ``confidence`` of each turn with a decision; failed calls are in the summary.
-    """
+    """List ``id``, ``turn``, ``route`` and ``confidence`` of each decision; failed calls are in the summary."""
     for result, prediction in report.predictions:
         yield {
             "id": result.conversation.id,
@@ -220,28 +182,13 @@ def prediction_records(report: Report) -> Iterator[dict[str, object]]:
 
 
 def worst_predictions(report: Report, count: int) -> list[tuple[TurnResult, Prediction]]:
-    """Find the wrong decisions that were surest.
-
-    Args:
-        report: The run.
-        count: How many to return at most, >= 0.
-
-    Returns:
-        The most confident first; of equally confident ones in the order of the dataset.
-    """
+    """Find the wrong decisions that were surest, the most confident first."""
     wrong = [(result, decided) for result, decided in report.predictions if decided.route != result.label.route]
     return sorted(wrong, key=lambda one: -one[1].confidence)[:count]
 
 
 def failure_counts(report: Report) -> Sequence[tuple[str, int]]:
-    """Count the failed calls by cause.
-
-    Args:
-        report: The run.
-
-    Returns:
-        Reason, or code where the service gave none, and how often; most frequent first.
-    """
+    """Count the failed calls by reason, or by code where the service gave none; most frequent first."""
     return Counter(failure.cause for _, failure in report.failures).most_common()
 
 

@@ -86,15 +86,7 @@ async def run_evaluation(
 
 
 def scored_turns(dataset: Dataset, results: Iterable[TurnResult]) -> list[ScoredTurn]:
-    """Put labels and predictions side by side.
-
-    Args:
-        dataset: What was asked.
-        results: What came of it.
-
-    Returns:
-        One entry for each result, in the same order; a failed call has no prediction.
-    """
+    """Put labels and predictions side by side, in the order of the results; a failed call has no prediction."""
     turns = []
     for result in results:
         decided = result.answer if isinstance(result.answer, Prediction) else None

@@ -19,14 +19,7 @@ _SECOND_DIGITS = 6
 
 
 def summary(report: Report) -> dict[str, object]:
-    """Write the run as one JSON document.
-
-    Args:
-        report: The run.
-
-    Returns:
-        JSON-ready. A figure that does not apply is null.
-    """
+    """Write the run as one JSON document; a figure that does not apply is null."""
     metrics, run = report.metrics, report.run
     timing = report.latency and asdict(report.latency)
     return {
@@ -56,14 +49,7 @@ def summary(report: Report) -> dict[str, object]:
 
 
 def comparison_summary(comparison: Comparison) -> dict[str, object]:
-    """Write a comparison as one JSON document.
-
-    Args:
-        comparison: The comparison.
-
-    Returns:
-        JSON-ready.
-    """
+    """Write a comparison as one JSON document."""
     return {
         "counts": {
             "turns": comparison.turn_count,

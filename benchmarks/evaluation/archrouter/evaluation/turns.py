@@ -21,17 +21,10 @@ class Scenario(Enum):
 
 
 def scenario_of(granularity: Granularity, expected: RoutePolicy | None) -> Scenario:
-    """Say which scenario a label belongs to.
+    """Say which scenario a right route belongs to; None is no match.
 
     A domain's own route is the right answer where no action of the domain fits, which is what the paper calls a coarse
     answer; in a conversation that is labelled by domains all answers are coarse.
-
-    Args:
-        granularity: Granularity of the conversation.
-        expected: The right route; None for no match.
-
-    Returns:
-        The scenario.
     """
     if expected is None:
         return Scenario.IRRELEVANCE
@@ -124,51 +117,23 @@ class Share:
 
 
 def share_of(flags: Iterable[bool]) -> Share:
-    """Count what is right.
-
-    Args:
-        flags: One for each thing.
-
-    Returns:
-        The share.
-    """
+    """Count what is right."""
     counted = list(flags)
     return Share(sum(counted), len(counted))
 
 
 def all_right(turns: Iterable[ScoredTurn]) -> bool:
-    """Say whether every turn is right.
-
-    Args:
-        turns: A span or a conversation.
-
-    Returns:
-        False as soon as one is wrong.
-    """
+    """Say whether every turn is right."""
     return all(turn.is_right for turn in turns)
 
 
 def conversations_of(turns: Sequence[ScoredTurn]) -> list[list[ScoredTurn]]:
-    """Group turns by conversation.
-
-    Args:
-        turns: The turns of a conversation follow each other, in order.
-
-    Returns:
-        The conversations, in the order of their first turns.
-    """
+    """Group turns by conversation; those of each follow each other, in order."""
     return [list(group) for _, group in groupby(turns, key=lambda turn: turn.conversation_id)]
 
 
 def by_setting(turns: Sequence[ScoredTurn]) -> dict[str, list[ScoredTurn]]:
-    """Group turns by setting.
-
-    Args:
-        turns: Any turns.
-
-    Returns:
-        The turns of each setting in their order, the settings in the order of their first turns.
-    """
+    """Group turns by setting, both in their order."""
     grouped: dict[str, list[ScoredTurn]] = {}
     for turn in turns:
         grouped.setdefault(turn.setting, []).append(turn)
@@ -176,15 +141,9 @@ def by_setting(turns: Sequence[ScoredTurn]) -> dict[str, list[ScoredTurn]]:
 
 
 def multi_turn(turns: Sequence[ScoredTurn]) -> list[ScoredTurn]:
-    """Keep the settings in which a conversation has several labelled turns.
+    """Keep the settings in which a conversation has several labelled turns, which follow each other.
 
     In the others spans and conversations would only repeat the turns.
-
-    Args:
-        turns: The turns of a conversation follow each other, in order.
-
-    Returns:
-        The turns of those settings, in their order.
     """
     kept = {
         setting
@@ -195,13 +154,9 @@ def multi_turn(turns: Sequence[ScoredTurn]) -> list[ScoredTurn]:
 
 
 def spans(conversation: Sequence[ScoredTurn]) -> Iterator[list[ScoredTurn]]:
-    """Cut a conversation into its spans.
+    """Cut a conversation into its spans: maximal runs of labelled turns with the same right route, ``other`` included.
 
-    Args:
-        conversation: Its labelled turns, in order. Unlabelled turns are not among them, so they break no span.
-
-    Yields:
-        Maximal runs of turns with the same right route; runs of ``other`` are spans too.
+    Unlabelled turns are not among the turns, so they break no span.
     """
     for _, run in groupby(conversation, key=lambda turn: turn.expected):
         yield list(run)

@@ -87,16 +87,10 @@ def with_typo(text: str, random: Random) -> str:
 
 
 def reworded(description: str) -> str:
-    """Say a description otherwise.
+    """Give a description the same meaning in other words.
 
     The words of `SYNONYMS` are replaced, the final stop goes, the first letter becomes small where a small letter or a
     space follows, and `REWORDED_PREFIX` stands in front.
-
-    Args:
-        description: Of a route.
-
-    Returns:
-        Another description of the same meaning.
     """
     text = description.strip().removesuffix(".")
     if text[1:2].islower() or text[1:2] == " ":

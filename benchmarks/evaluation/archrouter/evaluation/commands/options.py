@@ -14,14 +14,7 @@ from archrouter.suites.calls import DEFAULT_CONCURRENCY
 
 
 def split_names(text: str) -> tuple[str, ...]:
-    """Read the value of an option that takes several names.
-
-    Args:
-        text: Names separated by commas.
-
-    Returns:
-        The names in their order, each once.
-    """
+    """Read the value of an option that takes several names: separated by commas, each once."""
     return tuple(dict.fromkeys(name for part in text.split(",") if (name := part.strip())))
 
 

@@ -15,11 +15,7 @@ _PRINTED_PAIRS = 5  # the report has more, with their descriptions
 
 
 def print_report(report: Report) -> None:
-    """Print the tables of a run.
-
-    Args:
-        report: The run.
-    """
+    """Print the tables of a run."""
     _print_settings(report)
     _print_scenarios(report)
     if report.reliability is not None:
@@ -38,13 +34,7 @@ def print_report(report: Report) -> None:
 
 
 def print_comparison(comparison: Comparison, first: str, second: str) -> None:
-    """Print the tables of a comparison.
-
-    Args:
-        comparison: Two runs.
-        first: What to call the first.
-        second: What to call the second.
-    """
+    """Print the tables of a comparison, with what to call its two runs."""
     for title, groups in (
         ("all", comparison.units),
         ("scenario", comparison.scenarios),
