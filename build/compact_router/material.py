@@ -50,7 +50,9 @@ def add_material_options(parser: argparse.ArgumentParser) -> None:
     """
     parser.add_argument("--sources", type=Path, help="folder of the public training sources (default: do without)")
     parser.add_argument("--corpus", type=Path, default=SOURCES, help="sources of the own corpus (default: this tree's)")
-    parser.add_argument("--settings", type=Path, default=AUGMENT_SETTINGS, help="phase 2's (default: this tree's)")
+    parser.add_argument(
+        "--settings", type=Path, default=AUGMENT_SETTINGS, help="of `data augment` (default: this tree's)"
+    )
 
 
 def read_material(
@@ -61,7 +63,7 @@ def read_material(
     Args:
         train_sources: Folder of the public training sources; None leaves them out.
         corpus: Sources of the own corpus.
-        settings: Configuration of phase 2, for what is known of the corpus' overlaps.
+        settings: Configuration of `data augment`, for what is known of the corpus' overlaps.
 
     Returns:
         All taxonomies.

@@ -11,7 +11,7 @@ from data.records import Record
 from data.similarity import NEAR_THRESHOLD, similar_pairs
 from data.texts import normalised
 
-EXAMPLES = ("out/phase1 out/clean", "out/phase1 out/clean --near 0.9 --across-sets", "out/phase1 --json")
+EXAMPLES = ("out/drafted out/clean", "out/drafted out/clean --near 0.9 --across-sets", "out/drafted --json")
 
 _SHOWN = 20
 

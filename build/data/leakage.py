@@ -18,7 +18,7 @@ from data.texts import normalised
 
 EXAMPLES = (
     "out/train --against benchmarks/data/test",
-    "out/train out/phase1 --against benchmarks/data/test --against benchmarks/data/dev --near 0.9 --json",
+    "out/train out/drafted --against benchmarks/data/test --against benchmarks/data/dev --near 0.9 --json",
 )
 
 MIN_WORDS = 4

@@ -1,0 +1,99 @@
+"""The data: a benchmark folder in the format that ``archrouter eval`` reads, and where every record comes from."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from archrouter.domain.policy import PolicySet
+from archrouter.evaluation.dataset import Granularity
+from data.drafting.dialogue_orders import DialogueOrder
+from data.drafting.dialogues import LabelledDialogue
+from data.drafting.policy_sets import policy_set_document
+from data.drafting.settings import OutputSettings, Role, RolesSettings
+
+SOURCE = "generated"
+_CONVERSATION_PROMPTS = ("write_intents", "write_uncovered_intents", "write_dialogue", "label_dialogue")
+_CONVERSATION_ROLES = (Role.INTENT_WRITER, Role.DIALOGUE_WRITER, Role.LABELLER)
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What made the records of a run.
+
+    Attributes:
+        output: Names.
+        roles: Models.
+        prompts: Version and digest of each prompt.
+    """
+
+    output: OutputSettings
+    roles: RolesSettings
+    prompts: Mapping[str, str]
+
+    def record(self, order: DialogueOrder, dialogue: LabelledDialogue) -> dict[str, object]:
+        """Write one line of the data.
+
+        Args:
+            order: What the dialogue was to be.
+            dialogue: What it is.
+
+        Returns:
+            The record, in the order of the format's description; ``provenance`` is ours.
+        """
+        route = order.policy_set.route(order.target)
+        granularity = Granularity.COARSE if route is not None and route.covers_domain else Granularity.FINE
+        return {
+            "id": f"{self.output.setting}/{order.item}",
+            "setting": self.output.setting,
+            "source": SOURCE,
+            "license": self.output.license,
+            "origin": dialogue.dialogue_digest,
+            "granularity": granularity.value,
+            "policy_set": order.policy_set.id,
+            "messages": [{"role": message.role.value, "content": message.content} for message in dialogue.messages],
+            "labels": [{"turn": label.turn, "route": label.route} for label in dialogue.labels],
+            "provenance": {
+                "intent": order.intent,
+                "style": order.style.id,
+                "attempt": dialogue.attempt,
+                "models": {role.value: self.roles.of(role).model for role in _CONVERSATION_ROLES},
+                "prompts": {name: self.prompts[name] for name in _CONVERSATION_PROMPTS},
+                "journal": [order.intent_digest, dialogue.dialogue_digest, dialogue.reading_digest],
+            },
+        }
+
+
+def write_records(
+    directory: Path, setting: str, records: Iterable[Mapping[str, object]], policy_sets: Sequence[PolicySet]
+) -> None:
+    """Write the data; each file is replaced as a whole or not at all.
+
+    Args:
+        directory: The output folder.
+        setting: Name of the file of records.
+        records: The lines.
+        policy_sets: The sets that the records name.
+    """
+    (directory / "policies").mkdir(parents=True, exist_ok=True)
+    for policy_set in policy_sets:
+        document = json.dumps(policy_set_document(policy_set), ensure_ascii=False, indent=1)
+        replace_file(directory / "policies" / f"{policy_set.id}.json", document + "\n")
+    lines = (json.dumps(record, ensure_ascii=False) for record in records)
+    replace_file(directory / f"{setting}.jsonl", "".join(f"{line}\n" for line in lines))
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Replace a file so that readers and crashes see the old or the new one, never a part.
+
+    Args:
+        path: The file.
+        text: Its new content.
+    """
+    part = path.with_name(f".{path.name}.part")
+    with part.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
