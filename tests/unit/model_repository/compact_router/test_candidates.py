@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from compact_model.cache import Vector
-from compact_model.candidates import CandidateEncoder, candidate_name, candidate_text
+from compact_model.candidates import CandidateEncoder, candidate_name, candidate_text, words_of
 from compact_model.inputs import Candidate, InvalidInputError
 
 
@@ -75,3 +75,10 @@ def test_a_bad_candidate_is_refused_with_its_position(candidates: Sequence[bytes
 
     with pytest.raises(InvalidInputError, match="element 2 is not JSON"):
         encoder.encode([*candidates[:2], b"?"])
+
+
+def test_words_of_policies_are_those_of_names_and_descriptions() -> None:
+    """Whole words in small letters, without the syntax around them."""
+    routes = [Candidate("sendVenmo", "pay_ment", "send", "Zelle's café\nv2beta"), Candidate("x", "", "", "")]
+
+    assert {"send", "venmo", "pay", "ment", "zelle", "s", "café", "v", "beta", "x"} == words_of(routes)

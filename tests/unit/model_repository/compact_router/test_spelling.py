@@ -1,5 +1,6 @@
 """Typing mistakes are put right, and nothing else is touched."""
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
@@ -135,3 +136,25 @@ def test_a_mistyped_request_gets_the_scores_of_what_was_meant(
     assert router.score(meant, candidates).logits.tolist() == router.score(typed, candidates).logits.tolist()
     with_name = [*candidates, named]
     assert router.score(meant, with_name).logits.tolist() != router.score(typed, with_name).logits.tolist()
+
+
+@pytest.mark.parametrize(
+    ("meant", "typed", "named"),
+    [
+        ("translate", "transalte", "nontransalted text"),
+        ("translate", "transalte", "transalter"),
+        ("description", "descriptio", "x"),
+    ],
+)
+def test_a_part_of_a_policys_word_is_no_word(
+    router: CompactRouter, candidates: Sequence[bytes], meant: str, typed: str, named: str
+) -> None:
+    """Policies name whole words; the names of the fields that hold them are no words of theirs."""
+    route = json.dumps({"id": "x", "domain": "", "action": "x", "description": named}).encode()
+
+    of_meant, of_typed = (
+        router.score(b'[{"role": "user", "content": "a %s of it please"}]' % word.encode(), [*candidates, route])
+        for word in (meant, typed)
+    )
+
+    assert of_meant.logits.tolist() == of_typed.logits.tolist()
