@@ -59,16 +59,7 @@ class Caller:
         sender: Sender,
         stop: StopSignal,
     ) -> None:
-        """Ask nothing yet.
-
-        Args:
-            settings: Models and attempts.
-            prompts: The words around a question.
-            journal: Where answers are and go.
-            ledger: What may be spent.
-            sender: Gets the answers.
-            stop: Set when nothing more may be asked.
-        """
+        """Ask nothing yet."""
         self._settings = settings
         self._prompts = prompts
         self._journal = journal
@@ -78,12 +69,6 @@ class Caller:
 
     async def ask(self, question: Question[AnswerT]) -> Answer[AnswerT]:
         """Ask until an answer is usable.
-
-        Args:
-            question: What to ask.
-
-        Returns:
-            The first usable answer.
 
         Raises:
             RejectedError: When no attempt gave one, or the endpoint refuses the question.

@@ -72,12 +72,7 @@ class ChatRequest:
     ) -> dict[str, JsonValue]:
         """Write the body of the request.
 
-        Args:
-            output_limit_member: What the endpoint calls the limit of an answer's length.
-            structured: Whether to ask for the schema beside the prompt, which names it in any case.
-
-        Returns:
-            A chat completion request.
+        ``structured`` asks for the schema beside the prompt, which names it in any case.
         """
         payload: dict[str, JsonValue] = {
             **self.settings.parameters,

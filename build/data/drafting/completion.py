@@ -44,14 +44,7 @@ class _Accounted(BaseModel):
 
 
 def read_usage(body: str) -> Usage | None:
-    """Read what a call used.
-
-    Args:
-        body: The endpoint's answer, whether or not the rest of it is usable.
-
-    Returns:
-        The tokens, or None when the endpoint does not say.
-    """
+    """Read what a call used, whether or not its answer is usable; None when the endpoint does not say."""
     try:
         return _Accounted.model_validate_json(body).usage
     except ValidationError:
@@ -60,12 +53,6 @@ def read_usage(body: str) -> Usage | None:
 
 def read_content(body: str) -> str:
     """Take the model's text out of the envelope.
-
-    Args:
-        body: The endpoint's answer.
-
-    Returns:
-        The text.
 
     Raises:
         UnusableAnswerError: When the envelope is broken, or the model refused or was cut off.
@@ -82,17 +69,10 @@ def read_content(body: str) -> str:
 
 
 def read_answer(content: str, answer_type: type[AnswerT]) -> AnswerT:
-    """Read the JSON object in a model's text.
-
-    Args:
-        content: The text; the object may stand in a code fence, after thoughts, or between other words.
-        answer_type: What the object must be.
-
-    Returns:
-        The object.
+    """Read the JSON object in a model's text; it may stand in a code fence, after thoughts, or between other words.
 
     Raises:
-        UnusableAnswerError: When there is none, or it is something else.
+        UnusableAnswerError: When there is none, or it is not of the type asked for.
     """
     try:
         return answer_type.model_validate_json(_json_part(content), strict=True)

@@ -12,15 +12,10 @@ _MASK = "[key]"
 
 
 def read_key(settings: EndpointSettings, directory: Path, environment: Mapping[str, str]) -> SecretStr | None:
-    """Read the API key.
-
-    Args:
-        settings: Names the file or the variable; the file wins.
-        directory: What a relative file is relative to.
-        environment: The variables.
+    """Read the API key from the file or the variable that the settings name; the file wins.
 
     Returns:
-        The key without outer white space, or None when neither is named.
+        The key without surrounding white space, or None when neither is named.
 
     Raises:
         SetupError: When what is named holds no usable key.
@@ -43,13 +38,5 @@ def read_key(settings: EndpointSettings, directory: Path, environment: Mapping[s
 
 
 def masked(text: str, key: SecretStr | None) -> str:
-    """Take the key out of a text that came from elsewhere.
-
-    Args:
-        text: E.g. what the endpoint answered.
-        key: The key, if there is one.
-
-    Returns:
-        The text with a mask in the key's place.
-    """
+    """Take the key out of a text that came from elsewhere, such as an endpoint's answer."""
     return text.replace(key.get_secret_value(), _MASK) if key else text

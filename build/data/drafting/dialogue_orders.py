@@ -38,17 +38,7 @@ class DialogueOrder:
 def order_dialogues(
     order: IntentOrder, intents: Intents, styles: tuple[Style, ...], amounts: AmountSettings
 ) -> list[DialogueOrder]:
-    """Order the dialogues about a few intents.
-
-    Args:
-        order: What the intents are for.
-        intents: The intents.
-        styles: What to draw from.
-        amounts: How many dialogues, of what length, by which seed.
-
-    Returns:
-        The orders; each depends on nothing but its own name and the seed.
-    """
+    """Order the dialogues about a few intents; each depends on nothing but its own name and the seed."""
     return [
         _order(order, intents, number, f"{order.item}/{number + 1:03d}-{repetition + 1}", styles, amounts)
         for number in range(len(intents.texts))

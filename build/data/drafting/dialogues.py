@@ -45,14 +45,7 @@ class DialogueWriting:
     """Writes dialogues and has them read."""
 
     def __init__(self, caller: Caller, prompts: PromptLibrary, settings: Settings, ledger: Ledger) -> None:
-        """Write nothing yet.
-
-        Args:
-            caller: Asks the models.
-            prompts: What to ask.
-            settings: How often to try.
-            ledger: Counts the dialogues that are thrown away.
-        """
+        """Write nothing yet."""
         self._caller = caller
         self._prompts = prompts
         self._seed = settings.amounts.seed
@@ -60,13 +53,7 @@ class DialogueWriting:
         self._account = ledger.accounts[Role.LABELLER]
 
     async def write(self, order: DialogueOrder) -> LabelledDialogue:
-        """Write one dialogue.
-
-        Args:
-            order: What it is about.
-
-        Returns:
-            The first dialogue whose labels the second reader shares.
+        """Write one dialogue until the second reader shares its labels.
 
         Raises:
             ItemError: When no attempt gave one, or a question got no answer.
@@ -131,14 +118,7 @@ class DialogueWriting:
 
 
 def messages_and_labels(turns: Sequence[DialogueTurn]) -> tuple[tuple[Message, ...], tuple[Label, ...]]:
-    """Lay turns out as messages.
-
-    Args:
-        turns: At least one.
-
-    Returns:
-        The messages without the last reply, which no label needs; and a label for each user message.
-    """
+    """Lay turns out as messages, without the last reply, which no label needs, and give each user message its label."""
     messages: list[Message] = []
     labels: list[Label] = []
     for turn in turns:
@@ -148,15 +128,7 @@ def messages_and_labels(turns: Sequence[DialogueTurn]) -> tuple[tuple[Message, .
 
 
 def disagreement(labels: Sequence[Label], reading: DialogueReading) -> str:
-    """Compare the writer's labels with the reader's.
-
-    Args:
-        labels: The writer's.
-        reading: The reader's; it labels the same messages.
-
-    Returns:
-        What to tell the writer; empty when they agree.
-    """
+    """Say where the reader labels a message otherwise than the writer; empty when they agree."""
     read = {label.message: label.route for label in reading.labels}
     return "; ".join(
         f"user message {number} was meant as {label.route!r}, but a reader took it for {read[label.turn]!r}"
@@ -166,15 +138,7 @@ def disagreement(labels: Sequence[Label], reading: DialogueReading) -> str:
 
 
 def broken_dialogue_rule(turns: Sequence[DialogueTurn], order: DialogueOrder) -> str:
-    """Check what every dialogue of an order must be.
-
-    Args:
-        turns: The dialogue.
-        order: What was ordered.
-
-    Returns:
-        The first rule it breaks; empty for none.
-    """
+    """Name the first rule of every dialogue that this one breaks; empty for none."""
     if len(turns) != order.user_turn_count:
         return f"{len(turns)} turns; want {order.user_turn_count}"
     names = route_names(order.policy_set)
@@ -193,16 +157,7 @@ def broken_dialogue_rule(turns: Sequence[DialogueTurn], order: DialogueOrder) ->
 
 
 def broken_reading_rule(reading: DialogueReading, numbers: Sequence[int], names: frozenset[str]) -> str:
-    """Check that a reader labelled what was to be labelled.
-
-    Args:
-        reading: The reader's labels.
-        numbers: Of the user messages.
-        names: Possible labels.
-
-    Returns:
-        The first rule it breaks; empty for none.
-    """
+    """Name the first message that a reader labelled wrongly or not at all; empty for none."""
     read = [label.message for label in reading.labels]
     if sorted(read) != sorted(numbers):
         return f"labels for the messages {read}; want exactly one for each of {list(numbers)}"

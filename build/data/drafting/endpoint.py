@@ -41,12 +41,7 @@ class ChatEndpoint:
     def __init__(
         self, settings: EndpointSettings, key: SecretStr | None, transport: httpx2.AsyncBaseTransport | None = None
     ) -> None:
-        """Connect to nothing yet.
-
-        Args:
-            settings: Where and how long.
-            key: Sent as a bearer token; None sends no credentials.
-            transport: Stands in for the network.
+        """Connect to nothing yet. The key is sent as a bearer token; ``transport`` stands in for the network.
 
         Raises:
             SetupError: When the address cannot be one.
@@ -101,14 +96,7 @@ class ChatEndpoint:
 
 
 def sends_in_the_clear(base_url: str) -> bool:
-    """Say whether others on the network could read what is sent.
-
-    Args:
-        base_url: Of the endpoint.
-
-    Returns:
-        Whether it is plain http to something that is not this machine.
-    """
+    """Say whether the address is plain http to another machine, so that others on the network can read what is sent."""
     url = _checked_url(base_url)
     return url.scheme == "http" and url.host not in {"localhost", "127.0.0.1", "::1"}
 

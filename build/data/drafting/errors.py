@@ -97,12 +97,7 @@ class RejectedError(ItemError):
     """The attempts are used up."""
 
     def __init__(self, reason: Rejection, message: str) -> None:
-        """Say why.
-
-        Args:
-            reason: For the counters.
-            message: For people.
-        """
+        """Keep the reason for the counters and the message for people."""
         super().__init__(message)
         self.reason = reason
 
@@ -115,12 +110,7 @@ class UnusableAnswerError(DraftingError):
     """A paid answer is not what was asked for."""
 
     def __init__(self, fault: AnswerFault, problem: str) -> None:
-        """Say what is wrong.
-
-        Args:
-            fault: For the counters.
-            problem: For the model that is asked again.
-        """
+        """Keep the fault for the counters and the problem for the model that is asked again."""
         super().__init__(problem)
         self.fault = fault
 
@@ -129,12 +119,7 @@ class TransientError(DraftingError):
     """The request failed and may be repeated."""
 
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:
-        """Say what happened.
-
-        Args:
-            message: What happened.
-            retry_after_s: Seconds the endpoint asks to wait; None when it does not say.
-        """
+        """Keep how long the endpoint asks to wait, in seconds; None when it does not say."""
         super().__init__(message)
         self.retry_after_s = retry_after_s
 

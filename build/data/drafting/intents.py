@@ -47,15 +47,7 @@ class Intents:
 
 
 def order_intents(policy_sets: Sequence[PolicySet], amounts: AmountSettings) -> list[IntentOrder]:
-    """List the intents that the settings ask for.
-
-    Args:
-        policy_sets: All sets.
-        amounts: How many.
-
-    Returns:
-        One order per route, and one per set for what no route covers.
-    """
+    """List the intents that the settings ask for: one order per route, and one per set for what no route covers."""
     orders = []
     for policy_set in policy_sets:
         orders += [IntentOrder(policy_set, route.id, amounts.intents_per_policy) for route in policy_set.routes]
@@ -68,23 +60,12 @@ class IntentWriting:
     """Writes intents."""
 
     def __init__(self, caller: Caller, prompts: PromptLibrary) -> None:
-        """Write nothing yet.
-
-        Args:
-            caller: Asks the model.
-            prompts: What to ask.
-        """
+        """Write nothing yet."""
         self._caller = caller
         self._prompts = prompts
 
     async def write(self, order: IntentOrder) -> Intents:
         """Write the intents of one order.
-
-        Args:
-            order: What to write.
-
-        Returns:
-            As many intents as ordered.
 
         Raises:
             ItemError: When no usable answer came.
@@ -104,15 +85,7 @@ class IntentWriting:
 
 
 def broken_intent_rule(intents: Sequence[str], count: int) -> str:
-    """Check that intents can be used.
-
-    Args:
-        intents: What was written.
-        count: How many were ordered.
-
-    Returns:
-        The first rule they break; empty for none.
-    """
+    """Name the first rule that the intents break; empty for none."""
     if len(intents) != count:
         return f"{len(intents)} intents; want {count}"
     if len({intent.casefold() for intent in intents}) != count:

@@ -49,10 +49,7 @@ class Journal:
     """The open journal of an output folder; only one process can have it open."""
 
     def __init__(self, path: Path) -> None:
-        """Open and lock the file, read what is there and cut off a torn last line.
-
-        Args:
-            path: The file; it and its folder are made when missing.
+        """Open and lock the file, which is made when missing, read what is there and cut off a torn last line.
 
         Raises:
             SetupError: When another process has it open, or it is damaged.
@@ -84,14 +81,7 @@ class Journal:
         return iter(self._entries.values())
 
     def get(self, digest: str) -> Entry | None:
-        """Look up the answer to a request.
-
-        Args:
-            digest: Of the request.
-
-        Returns:
-            The entry, or None when the request was never answered.
-        """
+        """Look up the answer to a request by its digest."""
         return self._entries.get(digest)
 
     def append(self, entry: Entry) -> None:
@@ -99,9 +89,6 @@ class Journal:
 
         Synchronous on purpose: it takes milliseconds after an answer that took seconds, and leaves no moment in which a
         cancellation could lose what was paid for.
-
-        Args:
-            entry: The answer.
 
         Raises:
             JournalWriteError: When the disk does not take it; the file is as before.
@@ -120,13 +107,7 @@ class Journal:
 
 
 def read_journal(path: Path) -> tuple[Entry, ...]:
-    """Read a journal without opening it for a run.
-
-    Args:
-        path: The file; it may be missing.
-
-    Returns:
-        The answers, oldest first.
+    """Read the answers, oldest first, without opening the journal for a run; none when there is no such file.
 
     Raises:
         SetupError: When it is damaged.

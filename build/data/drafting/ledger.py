@@ -58,13 +58,7 @@ class Ledger:
     """Counts, and says no when a limit is reached."""
 
     def __init__(self, budget: BudgetSettings, roles: RolesSettings, bought_before: Iterable[Entry]) -> None:
-        """Start with what earlier runs bought.
-
-        Args:
-            budget: The limits.
-            roles: Their prices.
-            bought_before: The journal.
-        """
+        """Start with what earlier runs bought."""
         self.accounts = {role: RoleAccount() for role in Role}
         self.spent = Spent()
         self._budget = budget
@@ -109,10 +103,6 @@ class Ledger:
     def bought(self, role: Role, body: str) -> None:
         """Count an answer that was just paid for.
 
-        Args:
-            role: Who was asked.
-            body: The answer.
-
         Raises:
             EndpointUnusableError: When a limit on tokens or cost cannot be kept because the endpoint names none.
         """
@@ -125,13 +115,7 @@ class Ledger:
             raise EndpointUnusableError(msg)
 
     def used(self, role: Role, body: str, *, replayed: bool) -> None:
-        """Count an answer that is used.
-
-        Args:
-            role: Who gave it.
-            body: The answer.
-            replayed: Whether an earlier run bought it.
-        """
+        """Count an answer that is used; ``replayed`` says that an earlier run bought it."""
         account = self.accounts[role]
         account.answers += 1
         account.replayed += replayed
@@ -142,11 +126,7 @@ class Ledger:
             account.cost += self._cost(role, usage)
 
     def retried(self, role: Role) -> None:
-        """Count a request that is sent again.
-
-        Args:
-            role: Whose request.
-        """
+        """Count a request that is sent again."""
         self.accounts[role].retries += 1
 
     @property

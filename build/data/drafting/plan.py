@@ -51,12 +51,8 @@ class Plan:
 def make_plan(settings: Settings, policy_set: PolicySet | None) -> Plan:
     """Count calls.
 
-    Args:
-        settings: Amounts and attempts.
-        policy_set: The team's own, None when policies are written first.
-
-    Returns:
-        The plan. Without a policy set it assumes that every policy asked for is accepted in the end.
+    Without a policy set, policies are written first; the plan assumes that every policy asked for is accepted in the
+    end.
 
     Raises:
         SetupError: When a role that is needed has no model.

@@ -13,12 +13,6 @@ from data.drafting.errors import SetupError
 def read_policy_set(path: Path) -> PolicySet:
     """Read a team's policy file, as strictly as the service does.
 
-    Args:
-        path: The YAML file.
-
-    Returns:
-        Its policy set.
-
     Raises:
         SetupError: When it has an error; the text is that of every error, each with its place.
     """
@@ -31,52 +25,25 @@ def read_policy_set(path: Path) -> PolicySet:
 
 
 def make_policy_set(name: str, domains: Sequence[Sequence[RoutePolicy]]) -> PolicySet:
-    """Join the policies of a few domains.
-
-    Args:
-        name: Id of the set.
-        domains: The policies of each.
-
-    Returns:
-        The set, its routes in that order.
-    """
+    """Join the policies of a few domains, in that order."""
     routes = tuple(route for domain in domains for route in domain)
     return PolicySet(name, f"{len(domains)} domains", routes, (PLACEHOLDER_MODEL,))
 
 
 def shown_routes(policy_set: PolicySet, routes: Sequence[RoutePolicy] = ()) -> list[dict[str, str]]:
-    """Write routes as the models read them.
-
-    Args:
-        policy_set: The set.
-        routes: Another order of its routes; as in the set when empty.
-
-    Returns:
-        Name and description of each.
-    """
+    """Write routes as the models read them, in another order if one is given."""
     return [{"name": route.id, "description": route.description} for route in routes or policy_set.routes]
 
 
 def route_names(policy_set: PolicySet) -> frozenset[str]:
-    """Name everything a user message can be labelled with.
-
-    Args:
-        policy_set: The set.
-
-    Returns:
-        The ids of its routes, and the answer for none of them.
-    """
+    """Name everything a user message can be labelled with: the set's routes, and the answer for none of them."""
     return frozenset({NO_MATCH_ID, *(route.id for route in policy_set.routes)})
 
 
 def policy_set_document(policy_set: PolicySet) -> dict[str, object]:
     """Write a policy set in the format of a benchmark folder.
 
-    Args:
-        policy_set: The set.
-
-    Returns:
-        The JSON document. A route without a domain, which a team's flat list may have, is a domain of its own.
+    A route without a domain, which a team's flat list may have, is a domain of its own.
     """
     return {
         "policy_set": policy_set.id,

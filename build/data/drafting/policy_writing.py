@@ -48,14 +48,7 @@ class PolicyWriting:
     """Writes the policies of topics."""
 
     def __init__(self, caller: Caller, prompts: PromptLibrary, settings: Settings, ledger: Ledger) -> None:
-        """Write nothing yet.
-
-        Args:
-            caller: Asks the models.
-            prompts: What to ask.
-            settings: How many policies, in how many rounds.
-            ledger: Counts the policies that are turned down.
-        """
+        """Write nothing yet."""
         self._caller = caller
         self._prompts = prompts
         self._amounts = settings.amounts
@@ -63,13 +56,7 @@ class PolicyWriting:
         self._account = ledger.accounts[Role.POLICY_REVIEWER]
 
     async def write(self, topic: Topic) -> tuple[RoutePolicy, ...]:
-        """Write the policies of one topic.
-
-        Args:
-            topic: What they are about.
-
-        Returns:
-            Accepted policies, at least `MIN_POLICIES`; the domain's own policy last.
+        """Write the policies of one topic: at least `MIN_POLICIES`, the domain's own policy last.
 
         Raises:
             ItemError: When there are too few, or a question got no answer.
@@ -144,10 +131,6 @@ class PolicyWriting:
 
 def settle_review(drafts: Drafts, verdicts: Sequence[PolicyVerdict]) -> Drafts:
     """Apply a review, and the project's own checks of policies, which no reviewer can overrule.
-
-    Args:
-        drafts: What was reviewed.
-        verdicts: One for each pending policy.
 
     Returns:
         What is kept, what has to be reviewed again because it was reworded, and what is wrong with the rest.

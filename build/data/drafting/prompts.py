@@ -47,11 +47,7 @@ class PromptLibrary:
     """
 
     def __init__(self, directory: Path = DIRECTORY) -> None:
-        """Read and compile the folder.
-
-        Args:
-            directory: Holds the files.
-        """
+        """Read and compile the folder."""
         environment = Environment(  # noqa: S701  # the texts are read by models, not by browsers
             undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
         )
@@ -65,38 +61,16 @@ class PromptLibrary:
         self._answer_formats: dict[type[BaseModel], str] = {}
 
     def render(self, name: str, **values: object) -> Prompt:
-        """Fill in a prompt.
-
-        Args:
-            name: Which one.
-            values: What its file names; plain data.
-
-        Returns:
-            The two messages.
-        """
+        """Fill in a prompt with plain data, one value for each name in its file."""
         template = self._templates[name]
         return Prompt(template.system.render(values).strip(), template.user.render(values).strip())
 
     def correction(self, problem: str) -> str:
-        """Write what is added when an answer could not be used.
-
-        Args:
-            problem: What was wrong with it.
-
-        Returns:
-            The text.
-        """
+        """Write what is added when an answer could not be used."""
         return self.render("correction", problem=problem).system
 
     def answer_format(self, answer_type: type[BaseModel]) -> str:
-        """Write how to answer.
-
-        Args:
-            answer_type: What the answer must be.
-
-        Returns:
-            The text; endpoints that take a schema get it a second time beside the prompt.
-        """
+        """Write how to answer; endpoints that take a schema get it a second time beside the prompt."""
         if answer_type not in self._answer_formats:
             schema = answer_type.model_json_schema()
             self._answer_formats[answer_type] = self.render("answer_format", schema=schema).system

@@ -33,15 +33,7 @@ class Provenance:
     prompts: Mapping[str, str]
 
     def record(self, order: DialogueOrder, dialogue: LabelledDialogue) -> dict[str, object]:
-        """Write one line of the data.
-
-        Args:
-            order: What the dialogue was to be.
-            dialogue: What it is.
-
-        Returns:
-            The record, in the order of the format's description; ``provenance`` is ours.
-        """
+        """Write one line of the data, in the order of the format's description; ``provenance`` is ours."""
         route = order.policy_set.route(order.target)
         granularity = Granularity.COARSE if route is not None and route.covers_domain else Granularity.FINE
         return {
@@ -68,14 +60,7 @@ class Provenance:
 def write_records(
     directory: Path, setting: str, records: Iterable[Mapping[str, object]], policy_sets: Sequence[PolicySet]
 ) -> None:
-    """Write the data; each file is replaced as a whole or not at all.
-
-    Args:
-        directory: The output folder.
-        setting: Name of the file of records.
-        records: The lines.
-        policy_sets: The sets that the records name.
-    """
+    """Write the data; each file is replaced as a whole or not at all."""
     (directory / "policies").mkdir(parents=True, exist_ok=True)
     for policy_set in policy_sets:
         document = json.dumps(policy_set_document(policy_set), ensure_ascii=False, indent=1)
@@ -85,12 +70,7 @@ def write_records(
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Replace a file so that readers and crashes see the old or the new one, never a part.
-
-    Args:
-        path: The file.
-        text: Its new content.
-    """
+    """Replace a file so that readers and crashes see the old or the new one, never a part."""
     part = path.with_name(f".{path.name}.part")
     with part.open("w", encoding="utf-8") as file:
         file.write(text)

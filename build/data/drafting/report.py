@@ -67,11 +67,7 @@ class Report:
         return "complete"
 
     def document(self) -> dict[str, object]:
-        """Write the report as JSON.
-
-        Returns:
-            The document.
-        """
+        """Write the report as JSON."""
         spent = self.ledger.spent
         turn_count = sum(len(dialogue.labels) for _, dialogue in self.product.dialogues)
         return {
@@ -98,11 +94,7 @@ class Report:
         }
 
     def table(self) -> Table:
-        """Write the report as a table.
-
-        Returns:
-            A row per role that was asked.
-        """
+        """Write the report as a table with a row for each role that was asked."""
         table = Table("role", "answers", "replayed", "retries", "unusable", "thrown away", "tokens", "cost")
         for role, account in self.ledger.accounts.items():
             if account.answers or account.retries:

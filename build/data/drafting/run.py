@@ -75,16 +75,7 @@ class Run:
         styles: tuple[Style, ...],
         display: Display,
     ) -> None:
-        """Make nothing yet.
-
-        Args:
-            settings: What to make.
-            caller: Asks the models.
-            prompts: What to ask.
-            ledger: Counts.
-            styles: Of conversation.
-            display: Shows how far it is.
-        """
+        """Make nothing yet."""
         self._settings = settings
         self._policies = PolicyWriting(caller, prompts, settings, ledger)
         self._intents = IntentWriting(caller, prompts)
@@ -96,10 +87,7 @@ class Run:
         self._product = Product()
 
     async def make(self, source: PolicySet | Sequence[Topic]) -> Product:
-        """Make the data.
-
-        Args:
-            source: A team's own policy set, or the topics to write policies about.
+        """Make the data for a team's own policy set, or for topics to write policies about.
 
         Returns:
             What was made; errors of single items and the end of the budget are in it.

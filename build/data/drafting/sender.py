@@ -36,15 +36,7 @@ class Sender:
         ledger: Ledger,
         stop: StopSignal,
     ) -> None:
-        """Send nothing yet.
-
-        Args:
-            endpoint: Takes the requests.
-            settings: Its limits.
-            attempts: How often and how patiently to try.
-            ledger: Counts the retries and says when they are used up.
-            stop: Ends every wait.
-        """
+        """Send nothing yet."""
         self._endpoint = endpoint
         self._settings = settings
         self._attempts = attempts
@@ -57,13 +49,7 @@ class Sender:
         self._plain_models: set[str] = set()
 
     async def send(self, request: ChatRequest) -> str:
-        """Send a request.
-
-        Args:
-            request: What to send.
-
-        Returns:
-            The endpoint's answer.
+        """Send a request until it is answered.
 
         Raises:
             StopError: When no further request should be sent.

@@ -58,14 +58,7 @@ class Job:
 
 
 async def run_job(job: Job, display: Display) -> Report:
-    """Do a job, or go on with it.
-
-    Args:
-        job: What to do.
-        display: Shows how far it is.
-
-    Returns:
-        What it came to; whatever is finished is on disk.
+    """Do a job, or go on with it; whatever is finished is on disk.
 
     Raises:
         SetupError: When it cannot begin.

@@ -75,14 +75,7 @@ class RolesSettings(_Section):
     labeller: RoleSettings
 
     def find(self, role: Role) -> RoleSettings | None:
-        """Return the settings of a role.
-
-        Args:
-            role: Any role.
-
-        Returns:
-            Its settings, or None when the settings file leaves it out.
-        """
+        """Return the settings of a role, or None when the settings file leaves it out."""
         return {
             Role.POLICY_WRITER: self.policy_writer,
             Role.POLICY_REVIEWER: self.policy_reviewer,
@@ -93,12 +86,6 @@ class RolesSettings(_Section):
 
     def of(self, role: Role) -> RoleSettings:
         """Return the settings of a role that is needed.
-
-        Args:
-            role: Any role.
-
-        Returns:
-            Its settings.
 
         Raises:
             SetupError: When the settings file leaves it out.
@@ -175,13 +162,7 @@ class Settings(_Section):
 
 
 def read_settings(path: Path) -> Settings:
-    """Read a settings file.
-
-    Args:
-        path: A TOML file.
-
-    Returns:
-        The settings.
+    """Read a settings file in TOML.
 
     Raises:
         SetupError: When the file cannot be read or a key is wrong; the text names every wrong key.
@@ -200,15 +181,6 @@ def read_settings(path: Path) -> Settings:
 
 
 def with_budget(settings: Settings, *, calls: int | None, cost: float | None) -> Settings:
-    """Replace limits of the budget.
-
-    Args:
-        settings: As read.
-        calls: New limit; None keeps the old one.
-        cost: New limit; None keeps the old one.
-
-    Returns:
-        The settings to use.
-    """
+    """Replace limits of the budget; None keeps the old one."""
     changes = {name: value for name, value in (("calls", calls), ("cost", cost)) if value is not None}
     return settings.model_copy(update={"budget": settings.budget.model_copy(update=changes)})

@@ -18,32 +18,18 @@ class StopSignal:
         self.reason: StopError | None = None
 
     def set(self, reason: StopError) -> None:
-        """Tell everyone who waits.
-
-        Args:
-            reason: Why.
-        """
+        """Tell everyone who waits why to stop."""
         if self.reason is None:
             self.reason = reason
             self._event.set()
 
     def raise_if_set(self) -> None:
-        """End the caller when the signal is set.
-
-        Raises:
-            StopError: The reason.
-        """
+        """End the caller with the reason when the signal is set."""
         if self.reason is not None:
             raise self.reason.with_traceback(None)  # raised many times; tracebacks would pile up on it
 
     async def race(self, waiting: Awaitable[ResultT]) -> ResultT:
         """Wait for something that costs nothing to give up, such as a pause.
-
-        Args:
-            waiting: What to wait for.
-
-        Returns:
-            Its result.
 
         Raises:
             StopError: When the signal is or gets set; what was waited for is cancelled.
@@ -59,12 +45,5 @@ class StopSignal:
             stopped.cancel()
 
     async def pause(self, delay_s: float) -> None:
-        """Sleep.
-
-        Args:
-            delay_s: Seconds, >= 0.
-
-        Raises:
-            StopError: When the signal is or gets set.
-        """
+        """Sleep, or raise the reason as soon as the signal is set."""
         await self.race(asyncio.sleep(delay_s))

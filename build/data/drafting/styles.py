@@ -46,29 +46,13 @@ class StyleDraw:
 
 
 def read_styles(path: Path = POOL) -> tuple[Style, ...]:
-    """Read the styles.
-
-    Args:
-        path: The file in this package.
-
-    Returns:
-        The styles in the order of the file.
-    """
+    """Read the styles in the order of the file."""
     document = tomllib.loads(path.read_text(encoding="utf-8"))
     return tuple(Style(id=style_id, **fields) for style_id, fields in document.items())
 
 
 def draw_style(styles: tuple[Style, ...], amounts: AmountSettings, item: str, *, may_change_route: bool) -> StyleDraw:
-    """Draw the style of one dialogue.
-
-    Args:
-        styles: All styles.
-        amounts: The seed and the lengths that are wanted.
-        item: Which dialogue; the draw depends on nothing else.
-        may_change_route: Whether there is another route to change to.
-
-    Returns:
-        The draw.
+    """Draw the style of one dialogue; the draw depends on nothing but ``item`` and the seed.
 
     Raises:
         SetupError: When no style has a length that is wanted.

@@ -42,13 +42,7 @@ class _Pool(BaseModel):
 
 
 def read_topics(path: Path = POOL) -> tuple[Topic, ...]:
-    """Read a topic pool.
-
-    Args:
-        path: A TOML file with ``[[kinds]]``, each with a ``kind`` and ``topics`` from domain to scope.
-
-    Returns:
-        The topics in the order of the file.
+    """Read a topic pool: ``[[kinds]]``, each with a ``kind`` and ``topics`` from domain to scope.
 
     Raises:
         SetupError: When the file is no pool, or a domain occurs twice.
@@ -70,13 +64,8 @@ def read_topics(path: Path = POOL) -> tuple[Topic, ...]:
 def draw_topics(pool: tuple[Topic, ...], count: int, seed: int) -> tuple[Topic, ...]:
     """Draw topics, the kinds in turn, so that a small draw is as mixed as a large one.
 
-    Args:
-        pool: All topics.
-        count: How many to draw.
-        seed: The same seed draws the same topics, and a larger count only adds to them.
-
-    Returns:
-        The topics; neighbours, which share a policy set, are of different kinds where possible.
+    The same seed draws the same topics, and a larger count only adds to them. Neighbours, which share a policy set, are
+    of different kinds where possible.
 
     Raises:
         SetupError: When the pool is too small.

@@ -30,7 +30,7 @@ async def settle(
     worker_count: int,
     on_settled: Callable[[], None],
 ) -> list[Settled[ItemT, ResultT]]:
-    """Work on every item.
+    """Work on every item, in order, with a few workers.
 
     After a `StopError` the remaining items are still tried: what the journal already answers costs nothing.
 
