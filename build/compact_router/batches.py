@@ -1,25 +1,39 @@
 """Views as tensors: one pool of candidates shared by the conversations of a batch, both encoded in length order."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 import torch
 from compact_model.candidates import candidate_text
-from compact_model.conversation import LATEST_TYPE, Tokens, read_window, shorten
+from compact_model.conversation import LATEST_TYPE, SpecialTokens, Tokens, read_window, shorten
 from compact_model.inputs import Candidate
 from compact_model.parameters import WindowLimits
 from torch import Tensor
 from torch.nn import functional
 
 from compact_router.network import FROZEN_LAYERS, Encoder, Router
-from compact_router.reading import TextReader
 from compact_router.rivals import Rivals
 from compact_router.turns import Turn
 from compact_router.views import View
 
 CHUNK_TOKENS = 768
 """Padded tokens encoded at once: sequences of like length share a chunk, so that little is padding."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextReader:
+    """Reads texts as the served model does.
+
+    Attributes:
+        candidate: A candidate's text to token ids without special tokens.
+        message: The same of a message, whose spelling is put right first.
+        special: The tokens that mark a sequence's parts.
+    """
+
+    candidate: Callable[[str], Tokens]
+    message: Callable[[str], Tokens]
+    special: SpecialTokens
 
 
 @dataclass(frozen=True, slots=True)

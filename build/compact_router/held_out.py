@@ -116,7 +116,7 @@ def _measured(parts: Sequence[tuple[Batch, Tensor]]) -> Measured:
     pairs = list(zip(decisions, sources, strict=True))
     labels = [width - 1 if label == len(scores) - 1 else label for scores, label in rows]
     return Measured(
-        evaluation=evaluate(decisions, temperature=1.0),
+        evaluation=evaluate(decisions),
         by_source={
             name: [sum(each.is_right for each, source in pairs if source == name), sources.count(name)]
             for name in sorted(set(sources))

@@ -4,7 +4,6 @@ The encoder reads the conversation once and each candidate once; candidates' vec
 candidate, and no match, a correction of its cosine. Nothing in it depends on the order of candidates.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -269,6 +268,3 @@ class Router(nn.Module):  # type: ignore[misc, unused-ignore]  # see above
         self.reader = Reader(layer_count)
         for part in (self.encoder.transformer.embeddings, *self.encoder.transformer.encoder.layer[:FROZEN_LAYERS]):
             part.requires_grad_(requires_grad=False)
-
-
-State = Mapping[str, Tensor]

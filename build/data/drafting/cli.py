@@ -12,8 +12,7 @@ from rich.table import Table
 
 from archrouter.cli.console import note, print_json, print_table, progress
 from archrouter.cli.exits import UnusableError
-from data.drafting.credentials import read_key
-from data.drafting.endpoint import sends_in_the_clear
+from data.drafting.endpoint import read_key, sends_in_the_clear
 from data.drafting.errors import SetupError
 from data.drafting.journal import read_journal
 from data.drafting.plan import Plan, make_plan

@@ -1,4 +1,7 @@
-"""One request to an OpenAI-compatible chat endpoint, its failures sorted by what can be done about them."""
+"""One request to an OpenAI-compatible chat endpoint, its failures sorted by what can be done about them.
+
+The API key comes from a file or the environment, and is never shown.
+"""
 
 import asyncio
 import json
@@ -6,13 +9,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import httpx2
 from pydantic import SecretStr
 
-from data.drafting.credentials import masked
 from data.drafting.errors import EndpointUnusableError, RequestRefusedError, SetupError, TransientError
 from data.drafting.settings import EndpointSettings
 
@@ -22,6 +25,7 @@ CONNECT_TIMEOUT_S = 10.0
 MAX_BODY_BYTES = 8 * 1024 * 1024
 """An answer is at most a few thousand tokens; whatever is longer than this is not one."""
 
+_MASK = "[key]"
 _SHOWN_CHARACTERS = 200
 _NO_ACCESS = {
     401: "refuses the key; check endpoint.key_file or endpoint.key_env",
@@ -93,6 +97,37 @@ class ChatEndpoint:
         if not response.is_success:
             _raise_for_status(response, body)
         return body
+
+
+def read_key(settings: EndpointSettings, directory: Path, environment: Mapping[str, str]) -> SecretStr | None:
+    """Read the API key from the file or the variable that the settings name; the file wins.
+
+    Returns:
+        The key without surrounding white space, or None when neither is named.
+
+    Raises:
+        SetupError: When what is named holds no usable key.
+    """
+    if settings.key_file:
+        path = directory / settings.key_file
+        try:
+            key, source = path.read_text(encoding="ascii").strip(), str(path)
+        except (OSError, UnicodeDecodeError) as error:
+            msg = f"{path}: cannot be read as a key (endpoint.key_file): {type(error).__name__}"
+            raise SetupError(msg) from None  # the cause of a decoding error quotes the content
+    elif settings.key_env:
+        key, source = environment.get(settings.key_env, "").strip(), f"${settings.key_env}"
+    else:
+        return None
+    if not key or not key.isascii() or not key.isprintable() or " " in key:
+        msg = f"{source}: holds no key; want one word of printable ASCII characters"
+        raise SetupError(msg)
+    return SecretStr(key)
+
+
+def masked(text: str, key: SecretStr | None) -> str:
+    """Take the key out of a text that came from elsewhere, such as an endpoint's answer."""
+    return text.replace(key.get_secret_value(), _MASK) if key else text
 
 
 def sends_in_the_clear(base_url: str) -> bool:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from archrouter.domain.policy import PolicySet
 from archrouter.evaluation.dataset import Granularity
-from data.drafting.dialogue_orders import DialogueOrder
-from data.drafting.dialogues import LabelledDialogue
+from data.drafting.dialogues import DialogueOrder, LabelledDialogue
 from data.drafting.policy_sets import policy_set_document
 from data.drafting.settings import OutputSettings, Role, RolesSettings
 

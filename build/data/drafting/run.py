@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from archrouter.domain.policy import PolicySet, RoutePolicy
 from archrouter.domain.policy_lint import lint_policy_set
 from data.drafting.caller import Caller
-from data.drafting.dialogue_orders import DialogueOrder, order_dialogues
-from data.drafting.dialogues import DialogueWriting, LabelledDialogue
+from data.drafting.dialogues import DialogueOrder, DialogueWriting, LabelledDialogue, order_dialogues
 from data.drafting.errors import ItemError, RejectedError, StopError
 from data.drafting.intents import IntentOrder, IntentWriting, order_intents
 from data.drafting.ledger import Ledger

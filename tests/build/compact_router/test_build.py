@@ -90,7 +90,7 @@ def test_figures_are_those_counted_by_hand() -> None:
         for setting, label, predicted in right
     ]
 
-    evaluation = evaluate(decisions, temperature=1.0)
+    evaluation = evaluate(decisions)
 
     assert 0.5 == evaluation.micro.turn_accuracy
     assert pytest.approx(1 / 3) == evaluation.macro_turn_accuracy

@@ -2,8 +2,14 @@
 
 import pytest
 from data.drafting.answers import DialogueReading, DialogueTurn
-from data.drafting.dialogue_orders import DialogueOrder, order_dialogues
-from data.drafting.dialogues import broken_dialogue_rule, broken_reading_rule, disagreement, messages_and_labels
+from data.drafting.dialogues import (
+    DialogueOrder,
+    broken_dialogue_rule,
+    broken_reading_rule,
+    disagreement,
+    messages_and_labels,
+    order_dialogues,
+)
 from data.drafting.intents import IntentOrder, Intents, broken_intent_rule, order_intents
 from data.drafting.settings import AmountSettings
 from data.drafting.styles import Style

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from data.drafting.credentials import masked, read_key
+from data.drafting.endpoint import masked, read_key
 from data.drafting.errors import SetupError
 from data.drafting.settings import EndpointSettings, Role, Settings, read_settings, with_budget
 from pydantic import SecretStr
