@@ -73,14 +73,7 @@ class Evaluation:
 
 
 def evaluate(decisions: Sequence[Decision]) -> Evaluation:
-    """Compute the figures.
-
-    Args:
-        decisions: At least one.
-
-    Returns:
-        The figures.
-    """
+    """Compute the figures of at least one decision."""
     names = sorted({decision.turn.setting for decision in decisions})
     settings = {name: figures([item for item in decisions if item.turn.setting == name]) for name in names}
     return Evaluation(
@@ -95,14 +88,7 @@ def evaluate(decisions: Sequence[Decision]) -> Evaluation:
 
 
 def figures(decisions: Sequence[Decision]) -> Figures:
-    """Compute the figures of some turns.
-
-    Args:
-        decisions: At least one.
-
-    Returns:
-        The figures.
-    """
+    """Compute the figures of some turns, at least one."""
     says_no_match = [decision.predicted == len(decision.turn.candidates) for decision in decisions]
     pairs = list(zip(decisions, says_no_match, strict=True))
     return Figures(

@@ -32,10 +32,7 @@ WORDS_DIGEST = "68e9dc81c7e73bd7310b57e516ecaea0d8b6387ff71344a57c04174650a407a7
 
 
 def pretrained_directory() -> Path:
-    """Find the weights.
-
-    Returns:
-        The folder in the installed package.
+    """Find the weights in the installed package.
 
     Raises:
         ValueError: When it does not hold the weights this program was written for.
@@ -50,10 +47,7 @@ def pretrained_directory() -> Path:
 
 
 def read_words() -> bytes:
-    """Read the words by which typing mistakes are known.
-
-    Returns:
-        words.txt of the served model.
+    """Read words.txt of the served model, the words by which typing mistakes are known.
 
     Raises:
         ValueError: When the installed package has other words than this program was written for.
@@ -67,11 +61,7 @@ def read_words() -> bytes:
 
 
 def text_reader() -> TextReader:
-    """Load tokenizer and words.
-
-    Returns:
-        What reads candidates and messages.
-    """
+    """Load tokenizer and words."""
     pieces = WordPieces(pretrained_directory())
     with as_file(files(WORDS_PACKAGE) / WORDS_FILE) as words:
         spelling = Spelling(words)
@@ -83,14 +73,7 @@ def text_reader() -> TextReader:
 
 
 def embed(texts: Sequence[str]) -> NDArray[np.float32]:
-    """Encode texts with the encoder as it was downloaded.
-
-    Args:
-        texts: At least one.
-
-    Returns:
-        float32 [N, 384], unit vectors.
-    """
+    """Encode texts, at least one, with the encoder as it was downloaded: unit vectors, float32 [N, 384]."""
     reader = text_reader()
     encoder = Encoder(pretrained_directory()).eval()
     sequences = [(reader.special.start, *reader.candidate(text)[:96], reader.special.end) for text in texts]

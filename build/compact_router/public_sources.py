@@ -38,14 +38,11 @@ Json = Mapping[str, Any]  # Any: JSON
 
 
 def read_public_sources(folder: Path, wordings: Path) -> tuple[Taxonomy, ...]:
-    """Read all sources.
+    """Read each data set as a taxonomy.
 
     Args:
         folder: The training sources.
         wordings: Folder of our own further wordings, one YAML file for each taxonomy; a missing file is no error.
-
-    Returns:
-        One taxonomy for each data set.
     """
     policy_sets = read_policy_sets(folder)
     crowd = _crowd_wordings(folder / "sgd_route_wordings.jsonl.gz")
@@ -102,11 +99,7 @@ def _examples(conversation: Json, key_of: Mapping[str, tuple[str, str]]) -> Iter
 def is_social(messages: Iterable[Message]) -> bool:
     """Judge whether a turn that fits no route of its set would fit none in any set.
 
-    Args:
-        messages: Up to the turn.
-
-    Returns:
-        True for a short message with a word of thanks or greeting and no question mark.
+    That is a short message with a word of thanks or greeting and no question mark.
     """
     text = [message.content for message in messages if message.role == USER][-1]
     said = words(text)

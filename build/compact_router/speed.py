@@ -72,12 +72,7 @@ def main() -> None:
 
 
 def make_encoder_alone(model_directory: Path, target: Path) -> None:
-    """Make a Triton model of the untrained sentence encoder.
-
-    Args:
-        model_directory: The model whose backend is used.
-        target: Folder to write.
-    """
+    """Make a Triton model of the untrained sentence encoder, with the backend of the given model."""
     shutil.copytree(model_directory, target, ignore=shutil.ignore_patterns("*.onnx"))
     config = target / "config.pbtxt"
     text = config.read_text(encoding="utf-8").replace('name: "compact_router"', f'name: "{ENCODER_ALONE}"')
@@ -96,11 +91,7 @@ def make_encoder_alone(model_directory: Path, target: Path) -> None:
 
 
 async def measure(repository: Path, turns: Sequence[LabelledTurn]) -> dict[str, dict[str, float]]:
-    """Serve both for as long as it takes.
-
-    Args:
-        repository: Holds both models.
-        turns: Whose conversations are timed.
+    """Serve both models for as long as it takes.
 
     Returns:
         By number of candidates, the medians in milliseconds, their ratio, and the time of compact_router's first call,

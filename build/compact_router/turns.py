@@ -125,15 +125,10 @@ class TurnSampler:
                     self._social.append(example)
 
     def draw(self, slots: Sequence[Slot], units: Sequence[Unit], random: Random) -> Turn | None:
-        """Draw a turn.
-
-        Args:
-            slots: The policy set.
-            units: The domains it was drawn from.
-            random: Where all choices come from.
+        """Draw a turn for a policy set that was drawn from the given domains.
 
         Returns:
-            The turn; None when no turn was found whose right answer is certain.
+            The turn; None when none was found whose right answer is certain.
         """
         for _ in range(TRIES):
             taxonomy, example = self._draw_example(slots, units, random)
@@ -237,15 +232,7 @@ class TurnSampler:
 
 
 def noisy(messages: tuple[Message, ...], random: Random) -> tuple[Message, ...]:
-    """Put typing mistakes into the latest message now and then, or write it in another letter case.
-
-    Args:
-        messages: Any conversation.
-        random: Where the choices come from.
-
-    Returns:
-        The conversation, changed or not.
-    """
+    """Put typing mistakes into the latest message now and then, or write it in another letter case."""
     latest = messages[-1].content
     draw = random.random()
     if draw < TYPING_MISTAKE_SHARE:
