@@ -30,13 +30,9 @@ class Phrases(_Strict):
     social: frozenset[str] = Field(min_length=1)
 
     def is_social(self, turn: Turn) -> bool:
-        """Judge whether a turn without a fitting route would fit none in any policy set.
+        """Judge whether a turn of the user's without a fitting route would fit none in any policy set. O(characters).
 
-        Args:
-            turn: A user's turn.
-
-        Returns:
-            True for a short turn labelled ``other`` that says thanks, hello or goodbye and asks nothing. O(characters).
+        That is a short turn labelled ``other`` that says thanks, hello or goodbye and asks nothing.
         """
         said = words(turn.text)
         asks = "?" in turn.text or "？" in turn.text  # noqa: RUF001 - the question mark of Chinese and Japanese
@@ -71,11 +67,7 @@ class Wordings(_Strict):
     def core(self, description: str) -> str:
         """Take from a description what can stand inside a sentence.
 
-        Args:
-            description: As its author wrote it.
-
-        Returns:
-            The description without its lead and its full stop, its first letter small unless it is an abbreviation's.
+        That is all but its lead and its full stop, the first letter small unless it is an abbreviation's.
         """
         text = description.rstrip(".")
         for lead in self.leads:
@@ -92,11 +84,7 @@ class Wordings(_Strict):
 
 @cache
 def load_phrases() -> Mapping[str, Phrases]:
-    """Read the short turns.
-
-    Returns:
-        The lists by language, ISO 639-1.
-    """
+    """Read the short turns, by language in ISO 639-1."""
     document = tomllib.loads((_FOLDER / "phrases.toml").read_text(encoding="utf-8"))
     return {language: Phrases.model_validate(lists) for language, lists in document.items()}
 

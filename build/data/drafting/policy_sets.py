@@ -38,22 +38,3 @@ def shown_routes(policy_set: PolicySet, routes: Sequence[RoutePolicy] = ()) -> l
 def route_names(policy_set: PolicySet) -> frozenset[str]:
     """Name everything a user message can be labelled with: the set's routes, and the answer for none of them."""
     return frozenset({NO_MATCH_ID, *(route.id for route in policy_set.routes)})
-
-
-def policy_set_document(policy_set: PolicySet) -> dict[str, object]:
-    """Write a policy set in the format of a benchmark folder.
-
-    A route without a domain, which a team's flat list may have, is a domain of its own.
-    """
-    return {
-        "policy_set": policy_set.id,
-        "routes": [
-            {
-                "name": route.id,
-                "domain": route.domain or route.id,
-                "action": route.action,
-                "description": route.description,
-            }
-            for route in policy_set.routes
-        ],
-    }

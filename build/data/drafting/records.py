@@ -1,7 +1,6 @@
 """The data: a benchmark folder in the format that ``archrouter eval`` reads, and where every record comes from."""
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +8,9 @@ from pathlib import Path
 from archrouter.domain.policy import PolicySet
 from archrouter.evaluation.dataset import Granularity
 from data.drafting.dialogues import DialogueOrder, LabelledDialogue
-from data.drafting.policy_sets import policy_set_document
 from data.drafting.settings import OutputSettings, Role, RolesSettings
+from data.folders import replaced_file
+from data.record_files import POLICIES_FOLDER, policy_set_json
 
 SOURCE = "generated"
 _CONVERSATION_PROMPTS = ("write_intents", "write_uncovered_intents", "write_dialogue", "label_dialogue")
@@ -60,19 +60,8 @@ def write_records(
     directory: Path, setting: str, records: Iterable[Mapping[str, object]], policy_sets: Sequence[PolicySet]
 ) -> None:
     """Write the data; each file is replaced as a whole or not at all."""
-    (directory / "policies").mkdir(parents=True, exist_ok=True)
     for policy_set in policy_sets:
-        document = json.dumps(policy_set_document(policy_set), ensure_ascii=False, indent=1)
-        replace_file(directory / "policies" / f"{policy_set.id}.json", document + "\n")
-    lines = (json.dumps(record, ensure_ascii=False) for record in records)
-    replace_file(directory / f"{setting}.jsonl", "".join(f"{line}\n" for line in lines))
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Replace a file so that readers and crashes see the old or the new one, never a part."""
-    part = path.with_name(f".{path.name}.part")
-    with part.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+        with replaced_file(directory / POLICIES_FOLDER / f"{policy_set.id}.json") as file:
+            file.write(policy_set_json(policy_set.id, policy_set.routes))
+    with replaced_file(directory / f"{setting}.jsonl") as file:
+        file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)

@@ -19,7 +19,7 @@ from data.drafting.journal import Journal
 from data.drafting.ledger import Ledger
 from data.drafting.plan import make_plan
 from data.drafting.prompts import PromptLibrary
-from data.drafting.records import Provenance, replace_file, write_records
+from data.drafting.records import Provenance, write_records
 from data.drafting.report import Report
 from data.drafting.run import Display, Product, Run
 from data.drafting.sender import Sender
@@ -27,6 +27,7 @@ from data.drafting.settings import Settings
 from data.drafting.stop import StopSignal
 from data.drafting.styles import read_styles
 from data.drafting.topics import Topic
+from data.folders import replaced_file
 
 RUN_FOLDER = "run"
 """Inside the output folder; the benchmark's reader looks at files only, so the journal is not taken for data."""
@@ -91,7 +92,8 @@ def _write(job: Job, prompts: PromptLibrary, product: Product, report: Report) -
         "prompts": prompts.references,
     }
     document = json.dumps(report.document() | made_by, ensure_ascii=False, indent=2)
-    replace_file(job.directory / RUN_FOLDER / SUMMARY_FILE, document + "\n")
+    with replaced_file(job.directory / RUN_FOLDER / SUMMARY_FILE) as file:
+        file.write(document + "\n")
 
 
 @contextmanager

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 from data.drafting.errors import SetupError
-from data.drafting.policy_sets import policy_set_document, read_policy_set
-from data.drafting.records import replace_file, write_records
+from data.drafting.policy_sets import read_policy_set
+from data.drafting.records import write_records
+from data.folders import replaced_file
+from data.record_files import policy_set_json
 
-from archrouter.domain.policy import PolicySet, RoutePolicy
+from archrouter.domain.policy import RoutePolicy
 from archrouter.evaluation.dataset import PLACEHOLDER_MODEL
 
 ROOT = Path(__file__).parents[4]
@@ -39,7 +41,7 @@ def test_wrong_policy_file_is_refused_with_place_and_remedy(tmp_path: Path) -> N
 def test_route_without_domain_becomes_its_own_domain() -> None:
     """The format wants a domain for every route; a flat list of routes has none."""
     route = RoutePolicy("chat", "", "", "Small talk and chat", (PLACEHOLDER_MODEL,))
-    document = policy_set_document(PolicySet("flat", "", (route,), (PLACEHOLDER_MODEL,)))
+    document = json.loads(policy_set_json("flat", (route,)))
 
     assert {
         "policy_set": "flat",
@@ -50,8 +52,9 @@ def test_route_without_domain_becomes_its_own_domain() -> None:
 def test_files_are_replaced_as_a_whole(tmp_path: Path) -> None:
     """The old content is there until the new one is complete, and no part is left behind."""
     path = tmp_path / "file"
-    replace_file(path, "old")
-    replace_file(path, "new\u2028")
+    for text in ("old", "new\u2028"):
+        with replaced_file(path) as file:
+            file.write(text)
 
     assert "new\u2028" == path.read_text(encoding="utf-8")
     assert [path] == list(tmp_path.iterdir())

@@ -144,9 +144,12 @@ def test_a_message_longer_than_the_encoder_is_cut_and_counted(
 def test_the_middle_of_a_long_paste_changes_no_score(router: CompactRouter, candidates: Sequence[bytes]) -> None:
     """It is not read, nor split, nor spell-checked."""
     pasted = "Translate the following into Spanish. " + "river stone " * 200 + "%s That was the text to translate."
-    some, other = (pasted % (middle + "river stone " * 200) for middle in ("", "shippment " * 20_000))
+    some, other = (
+        router.score(conversation(pasted % (middle + "river stone " * 200)), candidates).logits
+        for middle in ("", "shippment " * 20_000)
+    )
 
-    assert np.array_equal(*(router.score(conversation(each), candidates).logits for each in (some, other)))
+    assert np.array_equal(some, other)
 
 
 def test_special_tokens_in_a_message_are_plain_text(router: CompactRouter, candidates: Sequence[bytes]) -> None:
