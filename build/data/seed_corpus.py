@@ -73,7 +73,7 @@ def main(arguments: Sequence[str]) -> int:
         "splits": {split.name: card.as_document(card.count(split.records)) for split in splits},
         "changed_files": stale,
     }
-    found = "differs from the sources" if given.check else "written anew"
+    found = "differs from the sources" if given.check else "written again"
     print_result(document, "\n".join([split_table(splits), *(f"{path} {found}" for path in stale)]), as_json=given.json)
     return 1 if given.check and stale else 0
 

@@ -24,7 +24,7 @@ class Material:
     Attributes:
         pool: Other conversations and policy sets.
         phrases: Short turns by language.
-        wordings: How descriptions are worded anew by rule.
+        wordings: How descriptions are reworded by rule.
         alternatives: Given other wordings, by description.
         amounts: How much a change changes.
         overlap: Which policy sets and routes may do for each other.

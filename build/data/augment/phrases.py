@@ -54,7 +54,7 @@ class Narrowing(_Strict):
 
 
 class Wordings(_Strict):
-    """How descriptions are worded anew; ``wordings.toml`` says what each member is for."""
+    """How descriptions are reworded; ``wordings.toml`` says what each member is for."""
 
     frames: tuple[str, ...] = Field(min_length=1)
     widened: tuple[str, ...] = Field(min_length=1)
@@ -91,5 +91,5 @@ def load_phrases() -> Mapping[str, Phrases]:
 
 @cache
 def load_wordings() -> Wordings:
-    """Read how descriptions are worded anew."""
+    """Read how descriptions are reworded."""
     return Wordings.model_validate(tomllib.loads((_FOLDER / "wordings.toml").read_text(encoding="utf-8")))

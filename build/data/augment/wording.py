@@ -25,7 +25,7 @@ Alternatives = Mapping[str, Sequence[str]]
 def reworded(
     record: Record, wordings: Wordings, alternatives: Alternatives, share: float, random: Random
 ) -> Record | None:
-    """Word descriptions anew, with the same meaning; None when all came out the same.
+    """Reword descriptions, keeping their meaning; None when all came out the same.
 
     Args:
         record: Any conversation.
@@ -44,7 +44,7 @@ def reworded(
 
 
 def reworded_route(route: RoutePolicy, wordings: Wordings, given: Sequence[str], random: Random) -> RoutePolicy:
-    """Word one description anew, by rule or with one of the given wordings.
+    """Reword one description, by rule or with one of the given wordings.
 
     The route stays as it is where no rule applied or the text would be too long.
     """

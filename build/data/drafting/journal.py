@@ -126,7 +126,7 @@ def _read(path: Path) -> tuple[dict[str, Entry], int]:
         except ValidationError as error:
             if number == len(lines) and not torn:  # a crash may leave blocks of zeros, with or without an end
                 return entries, len(content) - len(line) - 1
-            msg = f"{path}:{number}: is no entry of a journal; move the file away to start anew"
+            msg = f"{path}:{number}: is no entry of a journal; move the file away to start again"
             raise SetupError(msg) from error
         entries[entry.digest] = entry
     return entries, len(content) - len(torn)

@@ -38,7 +38,7 @@ class CandidateEncoder:
 
         Args:
             encode: Candidate to unit vector.
-            cache_capacity: Candidates to keep, >= 1: those of all policy sets in use, or each call encodes anew.
+            cache_capacity: Candidates to keep, >= 1: those of all policy sets in use, or each call encodes them again.
         """
         self._encode = encode
         self.cache = VectorCache(cache_capacity)
