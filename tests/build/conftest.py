@@ -11,7 +11,7 @@ import pytest_asyncio
 from reference_lm_variants import write_variant
 
 from archrouter.adapters.bundle.loader import PromptBundle
-from archrouter.adapters.triton.embedded import EmbeddedModel, EmbeddedTriton
+from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
 
 BUILD = str(Path(__file__).parents[2] / "build")
 if BUILD not in sys.path:

@@ -6,19 +6,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import pytest_asyncio
+from fake_backend import FakeBackend
 from fakes import make_set
 
 from archrouter.adapters.bundle.loader import PromptBundle
-from archrouter.adapters.fake_backend import FakeBackend
-from archrouter.adapters.triton.compact_backend import CompactBackend
-from archrouter.adapters.triton.connection import TritonConnection
-from archrouter.adapters.triton.language_model_backend import LanguageModelBackend
 from archrouter.app.bundle_build import REFERENCE_MODEL
-from archrouter.app.engine_pool import EnginePool, PooledEngine
 from archrouter.application.ports import ScoringBackend
 from archrouter.domain.conversation import Conversation, Message, Role
 from archrouter.domain.policy import ModelTarget, PolicySet, RoutePolicy
 from archrouter.domain.scoring import ScoringRequest
+from archrouter.inference.compact import CompactBackend
+from archrouter.inference.endpoint import EnginePool, PooledEngine
+from archrouter.inference.language_model import LanguageModelBackend
+from archrouter.inference.triton_client import TritonClient
 
 TIMEOUT_S = 20.0
 MODELS = (ModelTarget("m"),)
@@ -39,12 +39,12 @@ async def backend(
     """Give each implementation in turn, warm."""
     made: ScoringBackend = FakeBackend()
     if request.param == "compact":
-        made = CompactBackend(TritonConnection(triton_endpoint, max_concurrent_requests=4), "compact_router")
+        made = CompactBackend(TritonClient(triton_endpoint, max_concurrent_requests=4), "compact_router")
     if request.param == "engine":
-        connection = TritonConnection(engine_endpoint, max_concurrent_requests=4)
+        connection = TritonClient(engine_endpoint, max_concurrent_requests=4)
         made = LanguageModelBackend(connection, REFERENCE_MODEL, bundle)
     if request.param == "pool":
-        connection = TritonConnection(engine_endpoint, max_concurrent_requests=4)
+        connection = TritonClient(engine_endpoint, max_concurrent_requests=4)
         made = EnginePool()
         made.engines = (
             PooledEngine("engine", LanguageModelBackend(connection, REFERENCE_MODEL, bundle), lambda: [POLICIES]),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import grpc
 import pytest
+from fake_backend import FAKE_PROFILE, FakeBackend
 from fakes import FakeSource
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
@@ -16,9 +17,8 @@ from grpc_status import rpc_status
 from prometheus_client import CollectorRegistry
 
 from archrouter import v1
-from archrouter.adapters.clock import SystemClock
-from archrouter.adapters.fake_backend import FAKE_PROFILE, FakeBackend
 from archrouter.adapters.policy_yaml import load_policy_set
+from archrouter.app.clock import SystemClock
 from archrouter.application.limits import RequestLimits
 from archrouter.application.policy_store import PolicyStore
 from archrouter.application.router import Router

@@ -1,16 +1,16 @@
 """Asks a served language model sample questions, and reads how it writes its answers."""
 
 from archrouter.adapters.bundle.loader import PromptBundle
-from archrouter.adapters.triton.connection import TritonConnection
-from archrouter.adapters.triton.generation import generate
 from archrouter.application.probe_prompts import probe_requests
 from archrouter.domain.skeleton_probe import SkeletonProbe, probe_skeleton
+from archrouter.inference.generation import generate
+from archrouter.inference.triton_client import TritonClient
 
 _ANSWER_TOKENS = 48
 _GENERATION_TIMEOUT_S = 120.0
 
 
-async def probe_answers(connection: TritonConnection, model: str, bundle: PromptBundle) -> SkeletonProbe:
+async def probe_answers(connection: TritonClient, model: str, bundle: PromptBundle) -> SkeletonProbe:
     """Let a model answer the sample questions greedily.
 
     Args:

@@ -17,13 +17,13 @@ from archrouter.adapters.bundle.writer import (
     write_manifest,
     write_prompt_files,
 )
-from archrouter.adapters.triton.connection import TritonConnection
-from archrouter.adapters.triton.embedded import EmbeddedModel, EmbeddedTriton
-from archrouter.adapters.triton.tensors import PARAMETER_MODEL_DIRECTORY, PARAMETER_MODEL_VERSION
 from archrouter.app.answer_probe import probe_answers
 from archrouter.domain.answer import AnswerSkeleton
 from archrouter.domain.dialect import Dialect
 from archrouter.domain.skeleton_probe import MIN_AGREEMENT, SkeletonProbe
+from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
+from archrouter.inference.tensors import PARAMETER_MODEL_DIRECTORY, PARAMETER_MODEL_VERSION
+from archrouter.inference.triton_client import TritonClient
 
 REFERENCE_MODEL = "reference_lm"
 DEFAULT_MAX_PROMPT_TOKEN_COUNT = 4096
@@ -122,7 +122,7 @@ async def _probe(bundle: PromptBundle, model_repository: Path) -> SkeletonProbe:
     }
     triton = EmbeddedTriton(model_repository, (EmbeddedModel(REFERENCE_MODEL, parameters),), _START_TIMEOUT_S)
     await triton.start()
-    connection = TritonConnection(triton.endpoint, max_concurrent_requests=1)
+    connection = TritonClient(triton.endpoint, max_concurrent_requests=1)
     try:
         return await probe_answers(connection, REFERENCE_MODEL, bundle)
     finally:

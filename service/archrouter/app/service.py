@@ -13,13 +13,7 @@ from grpc import aio
 from prometheus_client import CollectorRegistry, disable_created_metrics, start_http_server
 
 from archrouter import __version__
-from archrouter.adapters.triton.embedded import EmbeddedTriton, EmbeddedTritonError
-from archrouter.app.engine_fleet import EngineFleet
-from archrouter.app.engine_pool import EnginePool
-from archrouter.app.model_monitor import ModelMonitor
 from archrouter.app.policy_reloader import PolicyReloader
-from archrouter.app.served_model import ServedModel
-from archrouter.app.triton_supervisor import keep_running
 from archrouter.app.wiring import (
     Core,
     build_backend,
@@ -31,6 +25,12 @@ from archrouter.app.wiring import (
     load_engine_bundle,
 )
 from archrouter.config import Settings
+from archrouter.inference.embedded import EmbeddedTriton, EmbeddedTritonError
+from archrouter.inference.endpoint import EnginePool
+from archrouter.inference.fleet import EngineFleet
+from archrouter.inference.model_monitor import ModelMonitor
+from archrouter.inference.served_model import ServedModel
+from archrouter.inference.triton_supervisor import keep_running
 from archrouter.observability.logging import configure_logging
 from archrouter.observability.metrics import INLINE_POLICY_SET, Metrics
 from archrouter.rpc.health import WHOLE_SERVER, Component, Health

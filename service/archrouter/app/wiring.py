@@ -7,23 +7,23 @@ from pathlib import Path
 from archrouter import __version__
 from archrouter.adapters.bundle.loader import PromptBundle, load_bundle
 from archrouter.adapters.bundle.manifest import BundleError
-from archrouter.adapters.clock import SystemClock
-from archrouter.adapters.engines_yaml import EngineSpec, load_engines
 from archrouter.adapters.policy_directory import PolicyDirectory
 from archrouter.adapters.policy_yaml import load_policy_set
-from archrouter.adapters.triton.compact_backend import CompactBackend
-from archrouter.adapters.triton.connection import TritonConnection
-from archrouter.adapters.triton.embedded import EmbeddedModel, EmbeddedTriton
-from archrouter.adapters.triton.language_model_backend import LanguageModelBackend
-from archrouter.adapters.triton.tensors import PARAMETER_MODEL_DIRECTORY, PARAMETER_MODEL_VERSION
-from archrouter.app.engine_fleet import EngineFleet
-from archrouter.app.engine_pool import EnginePool, PooledEngine
+from archrouter.app.clock import SystemClock
 from archrouter.application.limits import RequestLimits
 from archrouter.application.policy_store import PolicySnapshot, PolicyStore
 from archrouter.application.ports import ScoringBackend
 from archrouter.application.router import Router
 from archrouter.config import Settings
 from archrouter.domain.scoring import BackendProfile
+from archrouter.inference.compact import CompactBackend
+from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
+from archrouter.inference.endpoint import EnginePool, PooledEngine
+from archrouter.inference.endpoints_file import EngineSpec, load_engines
+from archrouter.inference.fleet import EngineFleet
+from archrouter.inference.language_model import LanguageModelBackend
+from archrouter.inference.tensors import PARAMETER_MODEL_DIRECTORY, PARAMETER_MODEL_VERSION
+from archrouter.inference.triton_client import TritonClient
 from archrouter.observability.metrics import Metrics
 from archrouter.rpc.credentials import Credentials
 from archrouter.rpc.dependencies import RpcDependencies
@@ -252,8 +252,8 @@ def request_limits(settings: Settings) -> RequestLimits:
     )
 
 
-def _connection(settings: Settings, endpoint: str, metrics: Metrics) -> TritonConnection:
-    return TritonConnection(
+def _connection(settings: Settings, endpoint: str, metrics: Metrics) -> TritonClient:
+    return TritonClient(
         endpoint,
         max_concurrent_requests=settings.triton.max_concurrent_requests,
         count_request=metrics.count_backend_request,

@@ -6,7 +6,7 @@ from archrouter.cli.bundle import bundle
 from archrouter.cli.check import check
 from archrouter.cli.compare import compare_runs
 from archrouter.cli.demo import demo
-from archrouter.cli.engines import engines
+from archrouter.cli.endpoints import engines
 from archrouter.cli.eval import evaluate
 from archrouter.cli.health import health
 from archrouter.cli.route import route

@@ -6,12 +6,12 @@ import click
 
 from archrouter.adapters.bundle.loader import PromptBundle, load_bundle
 from archrouter.adapters.bundle.manifest import BundleError, check_files
-from archrouter.adapters.triton.embedded import EmbeddedTritonError
 from archrouter.app.bundle_build import DEFAULT_MAX_PROMPT_TOKEN_COUNT, BundleRequest, build_bundle
 from archrouter.cli.console import note, print_json
 from archrouter.cli.exits import FailedError
 from archrouter.config import EmbeddedSettings
 from archrouter.domain.dialect import Dialect
+from archrouter.inference.embedded import EmbeddedTritonError
 
 GROUP_EPILOG = """\b
 Examples:

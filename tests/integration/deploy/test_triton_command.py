@@ -17,7 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from known_metrics import TRITON
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from archrouter.adapters.triton.embedded import TritonInstallation, _assemble_backend, _environment
+from archrouter.inference.embedded import TritonInstallation, _assemble_backend, _environment
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -19,9 +19,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from archrouter import v1
 from archrouter.adapters.bundle.loader import PromptBundle, load_bundle
 from archrouter.adapters.bundle.manifest import MANIFEST_FILE, digest_of_file
-from archrouter.adapters.triton.embedded import EmbeddedModel, EmbeddedTriton
 from archrouter.app.bundle_build import REFERENCE_MODEL
 from archrouter.client import ClientOptions, RetryOptions, RoutingClient
+from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
 from archrouter.rpc.health import ENGINES_SERVICE, WHOLE_SERVER
 
 START_TIMEOUT_S = 60.0

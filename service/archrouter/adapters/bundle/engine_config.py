@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from archrouter.adapters.bundle.manifest import ENGINE_FOLDER, BundleError, Engine, Manifest, check_files
-from archrouter.adapters.triton.tensors import TOKENS_PER_BLOCK
+from archrouter.inference.tensors import TOKENS_PER_BLOCK
 
 ENGINE_CONFIG_FILE = f"{ENGINE_FOLDER}/config.json"
 LOGITS_DTYPE = "float32"

@@ -12,10 +12,10 @@ from tritonclient.grpc import InferInput, InferRequestedOutput, InferResult
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from archrouter.adapters.triton.errors import status_of, triton_errors
-from archrouter.adapters.triton.model_checks import check_model
-from archrouter.adapters.triton.tensors import ModelTensors, Tensor
 from archrouter.domain.errors import ArchRouterError, BackendProtocolError, BudgetExceededError
+from archrouter.inference.model_checks import check_model
+from archrouter.inference.tensors import ModelTensors, Tensor
+from archrouter.inference.triton_errors import status_of, triton_errors
 
 # `channel_args` replaces the client's defaults, so the message limits stand here again. The short back-off makes
 # a restarted server reachable within a second instead of up to two minutes. What is called the least back-off is the
@@ -37,7 +37,7 @@ class NamedArray:
     value: NDArray[Any]  # any dtype of the KServe v2 protocol
 
 
-class TritonConnection:
+class TritonClient:
     """A `tritonclient.grpc.aio` client that raises domain errors. Used from one event loop."""
 
     def __init__(

@@ -8,10 +8,6 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from archrouter.adapters.triton import tensors
-from archrouter.adapters.triton.connection import NamedArray, TritonConnection, output_array
-from archrouter.adapters.triton.errors import RETRY_AFTER_S
-from archrouter.adapters.triton.per_policy_set import WARM_UP, PerPolicySet
 from archrouter.domain.calibration import Calibration
 from archrouter.domain.conversation import Conversation
 from archrouter.domain.errors import (
@@ -24,6 +20,10 @@ from archrouter.domain.errors import (
 from archrouter.domain.policy import PolicySet, RoutePolicy
 from archrouter.domain.posterior import posterior_from_scores
 from archrouter.domain.scoring import BackendProfile, Overflow, Scoring, ScoringRequest, StageTimes, Tier, Usage
+from archrouter.inference import tensors
+from archrouter.inference.per_policy_set import WARM_UP, PerPolicySet
+from archrouter.inference.triton_client import NamedArray, TritonClient, output_array
+from archrouter.inference.triton_errors import RETRY_AFTER_S
 
 ENCODING_TIMEOUT_S = 60.0
 """For the candidates of a policy set that is new to the model: some 13 ms each on two busy CPU cores."""
@@ -32,7 +32,7 @@ ENCODING_TIMEOUT_S = 60.0
 class CompactBackend:
     """Scores with the compact router. The service only normalises what Triton computed."""
 
-    def __init__(self, connection: TritonConnection, model: str) -> None:
+    def __init__(self, connection: TritonClient, model: str) -> None:
         """Bind to a model.
 
         Args:

@@ -2,7 +2,7 @@
 
 from fakes import make_set
 
-from archrouter.adapters.triton.per_policy_set import PerPolicySet
+from archrouter.inference.per_policy_set import PerPolicySet
 
 
 def test_the_value_used_least_recently_is_forgotten_first() -> None:

@@ -12,12 +12,12 @@ from functools import partial
 
 import structlog
 
-from archrouter.adapters.engines_yaml import EngineList, EngineSpec
-from archrouter.app.engine_pool import EnginePool, EngineState, PooledEngine
-from archrouter.app.model_monitor import ModelMonitor
 from archrouter.domain.errors import ArchRouterError
 from archrouter.domain.findings import has_errors
 from archrouter.domain.scoring import BackendProfile
+from archrouter.inference.endpoint import EnginePool, EngineState, PooledEngine
+from archrouter.inference.endpoints_file import EngineList, EngineSpec
+from archrouter.inference.model_monitor import ModelMonitor
 from archrouter.observability.metrics import Metrics
 from archrouter.rpc.health import Component, Health
 

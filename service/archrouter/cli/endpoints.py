@@ -7,15 +7,15 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from archrouter.adapters.engines_yaml import EngineSpec, load_engines
-from archrouter.app.engine_check import EngineVerdict, check_engines
 from archrouter.cli.connection import DEFAULT_TARGET, Connection, target_options
 from archrouter.cli.console import note, print_json, print_table
-from archrouter.cli.engine_switch import reload_by_command, reload_by_signal, switch_engines
+from archrouter.cli.endpoint_switch import reload_by_command, reload_by_signal, switch_engines
 from archrouter.cli.exits import EXIT_FAILED, FailedError, service_errors
 from archrouter.cli.policy_paths import LocatedFinding
 from archrouter.config import TritonSettings
 from archrouter.domain.findings import has_errors
+from archrouter.inference.endpoint_check import EngineVerdict, check_engines
+from archrouter.inference.endpoints_file import EngineSpec, load_engines
 
 GROUP_EPILOG = """\b
 Examples:

@@ -6,7 +6,7 @@ import pytest
 from engine_bundles import change_engine, write_engine_bundle
 
 from archrouter.adapters.bundle.manifest import read_manifest
-from archrouter.adapters.engines_yaml import EngineEntry, EngineList, load_engines, read_engines_document
+from archrouter.inference.endpoints_file import EngineEntry, EngineList, load_engines, read_engines_document
 
 TWO = """\
 engines:

@@ -4,7 +4,7 @@ import asyncio
 
 import structlog
 
-from archrouter.adapters.triton.embedded import EmbeddedTriton, EmbeddedTritonError
+from archrouter.inference.embedded import EmbeddedTriton, EmbeddedTritonError
 
 MAX_RESTART_DELAY_S = 30.0
 

@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 from tritonclient.grpc import InferResult
 
 from archrouter.adapters.bundle.loader import PromptBundle
-from archrouter.adapters.triton import tensors
-from archrouter.adapters.triton.connection import NamedArray, TritonConnection, output_array, scalar
-from archrouter.adapters.triton.errors import RETRY_AFTER_S
-from archrouter.adapters.triton.model_checks import check_language_model
-from archrouter.adapters.triton.per_policy_set import WARM_UP, PerPolicySet
 from archrouter.domain.errors import ArchRouterError, BackendProtocolError, ModelNotReadyError
 from archrouter.domain.expansion import DEFAULT_EPSILON, Expansion
 from archrouter.domain.policy import PolicySet
 from archrouter.domain.prompt import CompiledPrompt, Prompt
 from archrouter.domain.scoring import BackendProfile, Scoring, ScoringRequest, StageTimes, Usage
 from archrouter.domain.tokens import TokenIds
+from archrouter.inference import tensors
+from archrouter.inference.model_checks import check_language_model
+from archrouter.inference.per_policy_set import WARM_UP, PerPolicySet
+from archrouter.inference.triton_client import NamedArray, TritonClient, output_array, scalar
+from archrouter.inference.triton_errors import RETRY_AFTER_S
 
 _PINNED_PRIORITY = 100
 """Highest retention priority: the policies' KV blocks are evicted last."""
@@ -44,7 +44,7 @@ class LanguageModelBackend:
     """Scores by asking for next-token logits where the candidates' answers part."""
 
     def __init__(
-        self, connection: TritonConnection, model: str, bundle: PromptBundle, *, epsilon: float = DEFAULT_EPSILON
+        self, connection: TritonClient, model: str, bundle: PromptBundle, *, epsilon: float = DEFAULT_EPSILON
     ) -> None:
         """Bind a bundle to the model that serves its weights.
 

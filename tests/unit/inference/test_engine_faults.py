@@ -13,10 +13,10 @@ from tritonclient.grpc.model_config_pb2 import TYPE_FP16
 
 from archrouter.adapters.bundle.loader import load_bundle
 from archrouter.adapters.bundle.manifest import BundleError, read_manifest
-from archrouter.adapters.triton.connection import TritonConnection
-from archrouter.adapters.triton.language_model_backend import LanguageModelBackend
-from archrouter.adapters.triton.per_policy_set import WARM_UP
 from archrouter.domain.errors import BackendProtocolError
+from archrouter.inference.language_model import LanguageModelBackend
+from archrouter.inference.per_policy_set import WARM_UP
+from archrouter.inference.triton_client import TritonClient
 
 TIMEOUT_S = 10.0
 LOGITS_REFUSAL = "To return generation logits, gather_generation_logits must be enabled in ExecutorConfig"
@@ -31,7 +31,7 @@ class Deployment:
 
     async def start(self) -> None:
         """Do what the service does before it serves."""
-        connection = TritonConnection(self.triton.endpoint, max_concurrent_requests=1)
+        connection = TritonClient(self.triton.endpoint, max_concurrent_requests=1)
         try:
             await LanguageModelBackend(connection, "tensorrt_llm", load_bundle(self.directory)).warm_up(
                 timeout_s=TIMEOUT_S
@@ -255,7 +255,7 @@ FAULTS: dict[str, tuple[Callable[[Deployment], object], type[Exception], str]] =
 
 async def test_an_engine_that_fits_its_bundle_serves(deployment: Deployment) -> None:
     """Without a fault the first call is answered."""
-    connection = TritonConnection(deployment.triton.endpoint, max_concurrent_requests=1)
+    connection = TritonClient(deployment.triton.endpoint, max_concurrent_requests=1)
     bundle = load_bundle(deployment.directory)
     backend = LanguageModelBackend(connection, "tensorrt_llm", bundle)
 

@@ -1,13 +1,13 @@
 """A model is warm when it is prepared for what is being served."""
 
 import pytest
+from fake_backend import FAKE_PROFILE
 from fakes import make_set
 from rpc_service import GatedBackend
 
-from archrouter.adapters.fake_backend import FAKE_PROFILE
-from archrouter.app.served_model import ServedModel
 from archrouter.domain.errors import ModelNotReadyError, PromptTooLongError
 from archrouter.domain.policy import PolicySet
+from archrouter.inference.served_model import ServedModel
 
 TIMEOUT_S = 5.0
 

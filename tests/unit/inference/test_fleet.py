@@ -8,20 +8,20 @@ from typing import cast
 
 import pytest
 import pytest_asyncio
+from fake_backend import FAKE_PROFILE
 from fakes import make_set
 from prometheus_client import CollectorRegistry
 from rpc_service import GatedBackend, eventually
 from structlog.testing import capture_logs
 
 from archrouter.adapters.bundle.loader import PromptBundle
-from archrouter.adapters.engines_yaml import EngineList, EngineSpec
-from archrouter.adapters.fake_backend import FAKE_PROFILE
-from archrouter.app.engine_fleet import EngineFleet
-from archrouter.app.engine_pool import EnginePool, PooledEngine
 from archrouter.domain.conversation import Conversation, Message, Role
 from archrouter.domain.errors import BackendProtocolError, BackendUnavailableError
 from archrouter.domain.findings import Finding, Severity
 from archrouter.domain.scoring import ScoringRequest
+from archrouter.inference.endpoint import EnginePool, PooledEngine
+from archrouter.inference.endpoints_file import EngineList, EngineSpec
+from archrouter.inference.fleet import EngineFleet
 from archrouter.observability.metrics import Metrics
 from archrouter.rpc.health import ENGINES_SERVICE, Health
 

@@ -6,9 +6,9 @@ from typing import Any
 from tritonclient.grpc.model_config_pb2 import DataType
 
 from archrouter.adapters.bundle.loader import PromptBundle
-from archrouter.adapters.triton import tensors
-from archrouter.adapters.triton.tensors import ModelTensors, Tensor
 from archrouter.domain.errors import BackendProtocolError
+from archrouter.inference import tensors
+from archrouter.inference.tensors import ModelTensors, Tensor
 
 ENGINE_BACKEND = "tensorrtllm"
 """TensorRT-LLM's C++ backend."""

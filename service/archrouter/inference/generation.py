@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from archrouter.adapters.triton import tensors
-from archrouter.adapters.triton.connection import NamedArray, TritonConnection, scalar
 from archrouter.domain.errors import BackendProtocolError
 from archrouter.domain.tokens import TokenIds
+from archrouter.inference import tensors
+from archrouter.inference.triton_client import NamedArray, TritonClient, scalar
 
 
 async def generate(
-    connection: TritonConnection,
+    connection: TritonClient,
     model: str,
     prompt: Sequence[int],
     *,

@@ -4,11 +4,10 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from fake_backend import FAKE_PROFILE
 from fakes import make_set
 from rpc_service import GatedBackend
 
-from archrouter.adapters.fake_backend import FAKE_PROFILE
-from archrouter.app.engine_pool import EnginePool, EngineState, PooledEngine
 from archrouter.domain.conversation import Conversation, Message, Role
 from archrouter.domain.errors import (
     BackendProtocolError,
@@ -20,6 +19,7 @@ from archrouter.domain.errors import (
 )
 from archrouter.domain.policy import PolicySet
 from archrouter.domain.scoring import ScoringRequest
+from archrouter.inference.endpoint import EnginePool, EngineState, PooledEngine
 
 TIMEOUT_S = 5.0
 QUESTION = ScoringRequest(make_set("support"), Conversation.from_messages((Message(Role.USER, "writing code"),)))

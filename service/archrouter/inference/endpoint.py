@@ -1,6 +1,6 @@
 """Several engines behind one `ScoringBackend`: each call goes to the ready engine with the fewest calls.
 
-The pool knows who may take calls, not why; `archrouter.app.engine_fleet` decides that.
+The pool knows who may take calls, not why; `archrouter.inference.fleet` decides that.
 """
 
 import asyncio
@@ -9,11 +9,11 @@ from enum import Enum
 
 import structlog
 
-from archrouter.app.served_model import RETRY_AFTER_S, ServedModel
 from archrouter.application.ports import ScoringBackend
 from archrouter.domain.errors import ModelNotReadyError, OverloadedError, UnavailableError
 from archrouter.domain.policy import PolicySet
 from archrouter.domain.scoring import BackendProfile, Scoring, ScoringRequest
+from archrouter.inference.served_model import RETRY_AFTER_S, ServedModel
 
 _ATTEMPTS = 2
 """Engines a call is put to at most: one that failed it, and one other. More would let one bad call fail them all."""

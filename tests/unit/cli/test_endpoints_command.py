@@ -10,12 +10,12 @@ import pytest_asyncio
 from click.testing import CliRunner, Result
 from engine_bundles import VOCAB_SIZE, write_engine_bundle
 from engine_triton import EngineTriton, engine_triton
+from fake_backend import FAKE_PROFILE
 from rpc_service import running_service
 
 from archrouter.adapters.bundle.manifest import read_manifest
-from archrouter.adapters.fake_backend import FAKE_PROFILE
 from archrouter.cli import cli
-from archrouter.cli.engine_switch import reload_by_command, reload_by_signal, switch_engines
+from archrouter.cli.endpoint_switch import reload_by_command, reload_by_signal, switch_engines
 from archrouter.cli.exits import FailedError
 from archrouter.client import ClientOptions
 from archrouter.rpc.health import Component

@@ -4,7 +4,6 @@ import grpc
 import pytest
 from tritonclient.utils import InferenceServerException
 
-from archrouter.adapters.triton.errors import triton_errors
 from archrouter.domain.errors import (
     ArchRouterError,
     BackendProtocolError,
@@ -13,6 +12,7 @@ from archrouter.domain.errors import (
     ModelNotReadyError,
     OverloadedError,
 )
+from archrouter.inference.triton_errors import triton_errors
 
 EXPECTED: dict[grpc.StatusCode, type[ArchRouterError]] = {
     grpc.StatusCode.CANCELLED: BackendUnavailableError,

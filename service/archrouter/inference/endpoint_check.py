@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from archrouter.adapters.engines_yaml import EngineSpec
-from archrouter.adapters.triton.connection import TritonConnection
-from archrouter.adapters.triton.language_model_backend import LanguageModelBackend
 from archrouter.domain.errors import ArchRouterError
+from archrouter.inference.endpoints_file import EngineSpec
+from archrouter.inference.language_model import LanguageModelBackend
+from archrouter.inference.triton_client import TritonClient
 
 _PAUSE_S = 0.5
 
@@ -47,7 +47,7 @@ async def check_engines(
 
 
 async def _check(engine: EngineSpec, timeout_s: float, wait_s: float) -> EngineVerdict:
-    connection = TritonConnection(engine.endpoint, max_concurrent_requests=1)
+    connection = TritonClient(engine.endpoint, max_concurrent_requests=1)
     backend = LanguageModelBackend(connection, engine.model, engine.bundle)
     loop = asyncio.get_running_loop()
     give_up_s = loop.time() + wait_s

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from fakes import make_set
 
-from archrouter.adapters.triton import tensors
-from archrouter.adapters.triton.compact_backend import CompactBackend
-from archrouter.adapters.triton.connection import NamedArray, TritonConnection
-from archrouter.adapters.triton.per_policy_set import WARM_UP
 from archrouter.domain.errors import BackendUnavailableError, ModelNotReadyError
+from archrouter.inference import tensors
+from archrouter.inference.compact import CompactBackend
+from archrouter.inference.per_policy_set import WARM_UP
+from archrouter.inference.triton_client import NamedArray, TritonClient
 
 SET = make_set("desk")
 PARAMETERS = {
@@ -33,7 +33,7 @@ class Answer:
         return np.zeros(self._count + 1, np.float32) if name == tensors.SCORES.name else np.zeros(1, np.int32)
 
 
-class Connection(TritonConnection):
+class Connection(TritonClient):
     """Notes the ids of the candidates it is asked about; fails while it is down."""
 
     def __init__(self) -> None:

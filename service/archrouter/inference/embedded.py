@@ -17,8 +17,8 @@ from pathlib import Path
 from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from archrouter.adapters.triton import guard
-from archrouter.adapters.triton.connection import TritonConnection
+from archrouter.inference import guard
+from archrouter.inference.triton_client import TritonClient
 
 LOG_TAIL_LINES = 40
 _POLL_INTERVAL_S = 0.05
@@ -243,7 +243,7 @@ class EmbeddedTriton:
         ]
 
     async def _wait_until_ready(self, process: asyncio.subprocess.Process) -> None:
-        connection = TritonConnection(self.endpoint, max_concurrent_requests=1)
+        connection = TritonClient(self.endpoint, max_concurrent_requests=1)
         try:
             for model in self.models:
                 while not await connection.is_model_ready(model.name, timeout_s=1.0):

@@ -11,13 +11,13 @@ from structlog.testing import capture_logs
 
 from archrouter.adapters.bundle.loader import load_bundle
 from archrouter.adapters.bundle.manifest import BundleError
-from archrouter.adapters.triton.connection import TritonConnection
-from archrouter.adapters.triton.language_model_backend import LanguageModelBackend
-from archrouter.adapters.triton.per_policy_set import WARM_UP
-from archrouter.app.model_monitor import ModelMonitor
 from archrouter.app.wiring import build_engine_pool, load_engine_bundle
 from archrouter.config import EmbeddedSettings, RoutingSettings, Settings, TritonSettings
 from archrouter.domain.errors import BackendProtocolError, ModelNotReadyError
+from archrouter.inference.language_model import LanguageModelBackend
+from archrouter.inference.model_monitor import ModelMonitor
+from archrouter.inference.per_policy_set import WARM_UP
+from archrouter.inference.triton_client import TritonClient
 
 TIMEOUT_S = 5.0
 ENGINE = RoutingSettings(mode="engine")
@@ -45,7 +45,7 @@ async def test_health_waits_for_the_right_engine_and_the_log_says_why(checkpoint
     bundle = load_bundle(write_engine_bundle(tmp_path / "bundle", checkpoint))
     changes: list[bool] = []
     async with engine_triton("sha256:" + "f" * 64, vocab_size=VOCAB_SIZE) as triton:
-        connection = TritonConnection(triton.endpoint, max_concurrent_requests=1)
+        connection = TritonClient(triton.endpoint, max_concurrent_requests=1)
         backend = LanguageModelBackend(connection, "tensorrt_llm", bundle)
         monitor = ModelMonitor(backend, changes.append, interval_s=0.01, warm_up_timeout_s=TIMEOUT_S)
         with capture_logs() as logs:
@@ -100,7 +100,7 @@ async def test_an_engine_that_became_another_one_serves_no_more(checkpoint: Path
     bundle = load_bundle(write_engine_bundle(tmp_path / "bundle", checkpoint))
     version = bundle.profile.model_version
     async with engine_triton(version, vocab_size=VOCAB_SIZE) as triton:
-        backend = LanguageModelBackend(TritonConnection(triton.endpoint, max_concurrent_requests=1), "m", bundle)
+        backend = LanguageModelBackend(TritonClient(triton.endpoint, max_concurrent_requests=1), "m", bundle)
         served = triton.config.parameters["model_version"]
         await backend.warm_up(timeout_s=TIMEOUT_S)
         before = await backend.is_ready(timeout_s=TIMEOUT_S)
