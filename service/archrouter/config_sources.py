@@ -155,7 +155,10 @@ def load_settings(
         try:
             sections[section] = section_type(section).model_validate(given)
         except ValidationError as error:
-            problems.extend(_value_problem(section, str(item["loc"][0]), values) for item in error.errors())
+            problems.extend(
+                _value_problem(section, str(item["loc"][0]), values, item.get("ctx", {}).get("error"))
+                for item in error.errors()
+            )
     if problems:
         raise SettingsError(tuple(problems))
     return Settings.model_validate(sections)
@@ -249,14 +252,15 @@ def _members(node: yaml.Node, path: Path, name: str, problems: list[str]) -> Ite
         yield key, value_node, line
 
 
-def _value_problem(section: str, name: str, values: Mapping[str, _Value]) -> str:
+def _value_problem(section: str, name: str, values: Mapping[str, _Value], needed: ValueError | None) -> str:
+    """Say what is wrong with a value; `needed` is what a validator of the key says that it must be."""
     key = next(key for key in setting_keys() if (key.section, key.name) == (section, name))
     given = values[key.key]
     shown = str(given.value)
     if len(shown) > _SHOWN_CHARACTERS:
         shown = f"{shown[:_SHOWN_CHARACTERS]}…"
     return (
-        f"{key.key} is {shown!r}, set by {given.source}; it must be {key.allowed}. "
+        f"{key.key} is {shown!r}, set by {given.source}; it must be {needed or key.allowed}. "
         f"Correct it, or remove it to get the default, {key.default or 'empty'}"
     )
 

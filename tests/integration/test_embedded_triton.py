@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton, EmbeddedTritonError
+from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
+from archrouter.inference.installation import EmbeddedTritonError
 from archrouter.inference.triton_client import TritonClient
 
 START_TIMEOUT_S = 60.0

@@ -26,24 +26,27 @@ _NO_MATCH_LOGIT = 1.5
 
 
 class FakeBackend:
-    """`ScoringBackend` that counts the words a route shares with the latest user message.
+    """`Model` that counts the words a route shares with the latest user message.
 
     Attributes:
         profile: What it says of itself.
         failure: Raised by the next calls of `score` and `warm_up` while it is not None.
         ready: What `is_ready` answers.
         requests: Every scored request, in order.
+        prepare_failure: Raised by the next calls of `prepare` while it is not None.
         prepared: Ids of every prepared policy set, in order.
+        released: Ids of every released policy set, in order.
     """
 
     def __init__(self, profile: BackendProfile = FAKE_PROFILE) -> None:
         """Start healthy."""
         self.profile = profile
         self.failure: ArchRouterError | None = None
-        self.prepare_failure: ArchRouterError | None = None
+        self.prepare_failure: Exception | None = None
         self.ready = True
         self.requests: list[ScoringRequest] = []
         self.prepared: list[str] = []
+        self.released: list[str] = []
 
     async def warm_up(self, *, timeout_s: float) -> BackendProfile:
         """Return the profile, or fail as told."""
@@ -62,6 +65,10 @@ class FakeBackend:
         if self.prepare_failure is not None:
             raise self.prepare_failure
         self.prepared.append(policy_set.id)
+
+    def release(self, policy_set: PolicySet) -> None:
+        """Remember the set."""
+        self.released.append(policy_set.id)
 
     async def score(self, request: ScoringRequest, *, timeout_s: float) -> Scoring:
         """Score by shared words, or fail as told."""

@@ -9,7 +9,8 @@ from pathlib import Path
 from archrouter.adapters.bundle.loader import PromptBundle
 from archrouter.app.bundle_build import REFERENCE_MODEL
 from archrouter.config import EmbeddedSettings
-from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton, EmbeddedTritonError
+from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
+from archrouter.inference.installation import EmbeddedTritonError
 from archrouter.inference.tensors import PARAMETER_MODEL_DIRECTORY, PARAMETER_MODEL_VERSION
 from engine.verify.results import CannotRunError
 

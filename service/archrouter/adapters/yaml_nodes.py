@@ -1,6 +1,6 @@
 """YAML text to a tree of nodes that know their line and column, or to the one finding that forbids it.
 
-What remains of YAML is what policy and engines files need: one document of plain mappings, lists and scalars. Anchors,
+What remains of YAML is what policy and endpoints files need: one document of mappings, lists and scalars. Anchors,
 aliases and tags are refused, because a reader must know their rules to know the meaning, and because a few lines of
 aliases expand to gigabytes. Sizes are bounded before they cost anything.
 """

@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 class SystemClock:
     """`Clock` over the operating system."""
 
-    def now(self) -> datetime:
+    monotonic_s = staticmethod(time.perf_counter)
+
+    @staticmethod
+    def now() -> datetime:
         """Return the wall-clock time, in UTC."""
         return datetime.now(UTC)
-
-    def monotonic_s(self) -> float:
-        """Return seconds that never run backwards; only differences mean anything."""
-        return time.perf_counter()

@@ -11,7 +11,7 @@ from archrouter.cli.console import note, print_json
 from archrouter.cli.exits import FailedError
 from archrouter.config import EmbeddedSettings
 from archrouter.domain.dialect import Dialect
-from archrouter.inference.embedded import EmbeddedTritonError
+from archrouter.inference.installation import EmbeddedTritonError
 
 GROUP_EPILOG = """\b
 Examples:
@@ -123,7 +123,7 @@ def build(  # noqa: PLR0913  # one for each option
     Converting needs the extra archrouter[build] (torch, several GB). A 1.5 B-parameter model takes about 6 GB as fp32.
     The bundle appears whole or not at all.
     """
-    del runtime  # there is one; the option leaves room for engines
+    del runtime  # there is one; the option leaves room for TensorRT engines
     request = BundleRequest(
         checkpoint=checkpoint,
         output=output,

@@ -1,4 +1,4 @@
-"""Tells a running service of its new engines file, and waits until its engines have changed."""
+"""Tells a running service of its new endpoints file, and waits until its endpoints have changed."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from archrouter.cli.exits import FailedError
 from archrouter.client import ClientOptions, RoutingClient
 from archrouter.client.routing import open_channel
-from archrouter.rpc.health import ENGINES_SERVICE
+from archrouter.rpc.health import ENDPOINTS_SERVICE
 
 
 def reload_by_signal(pid: int) -> Callable[[], None]:
@@ -60,8 +60,8 @@ def reload_by_command(command: str) -> Callable[[], None]:
     return run
 
 
-async def switch_engines(options: ClientOptions, reload: Callable[[], None], *, timeout_s: float) -> str:
-    """Have a service read its engines file, and wait until every engine of it serves.
+async def switch_endpoints(options: ClientOptions, reload: Callable[[], None], *, timeout_s: float) -> str:
+    """Have a service read its endpoints file, and wait until every endpoint of it serves.
 
     Args:
         options: How to reach the service.
@@ -72,11 +72,11 @@ async def switch_engines(options: ClientOptions, reload: Callable[[], None], *, 
         The `model_version` that the service reports then.
 
     Raises:
-        FailedError: When the service keeps its old engines, or is not through in time.
+        FailedError: When the service keeps its old endpoints, or is not through in time.
         RoutingError: When it does not say what it is.
     """
     try:
-        async with asyncio.timeout(timeout_s), _engines_health(options) as states:
+        async with asyncio.timeout(timeout_s), _endpoints_health(options) as states:
             agrees = await anext(states)
             reload()
             if agrees:  # first the switch begins: what serves is not what the file says
@@ -84,15 +84,15 @@ async def switch_engines(options: ClientOptions, reload: Callable[[], None], *, 
             await _until(states, agrees=True)
     except TimeoutError:
         msg = (
-            f"{options.target} does not serve the new engines after {timeout_s:g} s; the old ones keep serving unless "
-            "its log says engines_taken_over. Its lines engine_refused and engines_rejected say why"
+            f"{options.target} does not serve the new endpoints after {timeout_s:g} s; the old ones keep serving "
+            "unless its log says endpoints_taken_over. Its lines endpoint_refused and endpoints_rejected say why"
         )
         raise FailedError(msg) from None
     except StopAsyncIteration:
         msg = f"{options.target} stopped during the switch"
         raise FailedError(msg) from None
     except grpc.aio.AioRpcError as error:
-        msg = f"{options.target} does not tell the health of its engines: {error.code().name}: {error.details()}"
+        msg = f"{options.target} does not tell the health of its endpoints: {error.code().name}: {error.details()}"
         raise FailedError(msg) from error
     async with RoutingClient(options) as client:
         return str((await client.server_info()).model_version)
@@ -104,10 +104,10 @@ async def _until(states: AsyncIterator[bool], *, agrees: bool) -> None:
 
 
 @asynccontextmanager
-async def _engines_health(options: ClientOptions) -> AsyncIterator[AsyncIterator[bool]]:
-    """Watch whether what serves agrees with the service's engines file: the state now, then each change."""
+async def _endpoints_health(options: ClientOptions) -> AsyncIterator[AsyncIterator[bool]]:
+    """Watch whether what serves agrees with the service's endpoints file: the state now, then each change."""
     async with open_channel(options) as channel:
-        request = health_pb2.HealthCheckRequest(service=ENGINES_SERVICE)
+        request = health_pb2.HealthCheckRequest(service=ENDPOINTS_SERVICE)
         watch = health_pb2_grpc.HealthStub(channel).Watch(request)
 
         async def states() -> AsyncIterator[bool]:

@@ -7,75 +7,27 @@ import shutil
 import signal
 import socket
 import sys
-import sysconfig
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 
 from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from archrouter.inference import guard
+from archrouter.inference.installation import (
+    EmbeddedTritonError,
+    TritonInstallation,
+    assemble_backend,
+    environment,
+)
 from archrouter.inference.triton_client import TritonClient
 
 LOG_TAIL_LINES = 40
 _POLL_INTERVAL_S = 0.05
 _EXIT_TIMEOUT_S = 5
 _REAP_TIMEOUT_S = 5.0
-_WHEEL = "nvidia-pytriton"
-
-
-class EmbeddedTritonError(RuntimeError):
-    """The embedded Triton cannot be started, or ended before it was ready."""
-
-
-@dataclass(frozen=True, slots=True)
-class TritonInstallation:
-    """The parts of the ``nvidia-pytriton`` wheel that a server needs.
-
-    Attributes:
-        server: The ``tritonserver`` binary.
-        python_backend: Folder of the Python backend.
-        stub: The Python backend's stub for the running Python.
-        libraries: Folder of the shared libraries the wheel bundles.
-    """
-
-    server: Path
-    python_backend: Path
-    stub: Path
-    libraries: Path
-
-    @classmethod
-    def find(cls) -> "TritonInstallation":
-        """Locate the wheel that is installed for the running Python.
-
-        Returns:
-            Existing paths.
-
-        Raises:
-            EmbeddedTritonError: When the wheel or a part of it is missing, with the remedy.
-        """
-        try:
-            site = Path(str(metadata.distribution(_WHEEL).locate_file("")))
-        except metadata.PackageNotFoundError:
-            msg = f"the embedded Triton needs the package {_WHEEL}; install it with: pip install 'archrouter[embedded]'"
-            raise EmbeddedTritonError(msg) from None
-        root = site / "pytriton" / "tritonserver"
-        python = f"{sys.version_info.major}.{sys.version_info.minor}"
-        found = cls(
-            server=root / "bin" / "tritonserver",
-            python_backend=root / "backends" / "python",
-            stub=root / "python_backend_stubs" / python / "triton_python_backend_stub",
-            libraries=site / "nvidia_pytriton.libs",
-        )
-        for path in (found.server, found.python_backend, found.stub, found.libraries):
-            if not path.exists():
-                supported = ", ".join(sorted(p.name for p in (root / "python_backend_stubs").glob("*")))
-                msg = f"{_WHEEL} has no {path.relative_to(site)}; it serves Python {supported}, this is {python}"
-                raise EmbeddedTritonError(msg)
-        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +45,7 @@ class EmbeddedModel:
 
 @dataclass(slots=True)
 class EmbeddedTriton:
-    """Starts, watches and stops one Triton. Its port stays the same over restarts.
+    """Starts, watches and stops one Triton. Its port is its own from `reserve` to `close`, over restarts as well.
 
     Attributes:
         model_repository: Folder of models.
@@ -105,17 +57,23 @@ class EmbeddedTriton:
     models: tuple[EmbeddedModel, ...]
     start_timeout_s: float
     run_directory: Path = field(init=False)
-    _port: int = field(init=False)
+    _reservation: socket.socket | None = field(init=False, default=None)
     _is_assembled: bool = field(init=False, default=False)
     _process: asyncio.subprocess.Process | None = field(init=False, default=None)
 
-    def __post_init__(self) -> None:
-        """Choose the port, so that clients can be built before the server is started."""
-        self._port = _free_port()
+    def reserve(self) -> None:
+        """Take a free port and keep everybody else from it, so that clients can be built before the server starts.
+
+        The socket is bound, but does not listen: connections reach Triton alone, which shares the port with it.
+        """
+        if self._reservation is None:
+            self._reservation = socket.socket()
+            self._reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            self._reservation.bind(("127.0.0.1", 0))
 
     @property
     def endpoint(self) -> str:
-        """HOST:PORT of its gRPC, on the loopback interface."""
+        """HOST:PORT of its gRPC, on the loopback interface; known once it is reserved."""
         return f"127.0.0.1:{self._port}"
 
     @property
@@ -130,17 +88,18 @@ class EmbeddedTriton:
         return self.run_directory / "triton.log"
 
     async def start(self) -> None:
-        """Start the server and wait until every model is ready.
+        """Start the server, on a port that is reserved if need be, and wait until every model is ready.
 
         Raises:
             EmbeddedTritonError: With the tail of Triton's log, when it ends or takes too long.
         """
         installation = TritonInstallation.find()
         self._check_repository()
+        self.reserve()
         if not self._is_assembled:
             self.run_directory = Path(tempfile.mkdtemp(prefix="archrouter-triton-"))
             self._is_assembled = True
-            _assemble_backend(installation, self._backend_directory)
+            assemble_backend(installation, self._backend_directory)
             for model in self.models:
                 _assemble_model(self.model_repository / model.name, model, self._repository_view)
         with self.log_file.open("ab") as log:
@@ -153,7 +112,7 @@ class EmbeddedTriton:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=_environment(installation, os.environ),
+                env=environment(installation, os.environ),
                 start_new_session=True,  # a terminal's Ctrl-C reaches the service, which then stops Triton in order
             )
         try:
@@ -195,7 +154,10 @@ class EmbeddedTriton:
         self._process = None
 
     def close(self) -> None:
-        """Remove the run directory with Triton's log; the server has been stopped."""
+        """Give the port back and remove the run directory with Triton's log; the server has been stopped."""
+        if self._reservation is not None:
+            self._reservation.close()
+            self._reservation = None
         if self._is_assembled:
             shutil.rmtree(self.run_directory, ignore_errors=True)
 
@@ -203,6 +165,13 @@ class EmbeddedTriton:
         """Return the last lines of Triton's log."""
         lines = self.log_file.read_text(errors="replace").splitlines()
         return "\n".join(lines[-LOG_TAIL_LINES:])
+
+    @property
+    def _port(self) -> int:
+        if self._reservation is None:
+            msg = "the embedded Triton has no port yet; reserve one or start it"
+            raise EmbeddedTritonError(msg)
+        return int(self._reservation.getsockname()[1])
 
     @property
     def _backend_directory(self) -> Path:
@@ -237,6 +206,7 @@ class EmbeddedTriton:
             f"--backend-config=python,shm-region-prefix-name={self._shm_prefix}",
             "--grpc-address=127.0.0.1",
             f"--grpc-port={self._port}",
+            "--reuse-grpc-port=true",  # with the reservation
             "--allow-http=false",
             "--allow-metrics=false",
             f"--exit-timeout-secs={_EXIT_TIMEOUT_S}",
@@ -278,21 +248,6 @@ class EmbeddedTriton:
         return f"{message}; its log ({self.log_file}) ends with:\n{tail}{hint}"
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _assemble_backend(installation: TritonInstallation, directory: Path) -> None:
-    """Put the Python backend and the stub of the running Python side by side, where Triton looks for both."""
-    backend = directory / "python"
-    backend.mkdir(parents=True)
-    for path in (*installation.python_backend.iterdir(), installation.stub):
-        if path.is_file():
-            (backend / path.name).symlink_to(path)
-
-
 def _assemble_model(source: Path, model: EmbeddedModel, repository: Path) -> None:
     """Put a view of the model into a repository of this server's own: its versions, and its config with our values."""
     config = text_format.Parse((source / "config.pbtxt").read_text(), ModelConfig())
@@ -304,18 +259,3 @@ def _assemble_model(source: Path, model: EmbeddedModel, repository: Path) -> Non
     for version in source.iterdir():
         if version.name.isdigit():
             (view / version.name).symlink_to(version.resolve())
-
-
-def _environment(installation: TritonInstallation, inherited: Mapping[str, str]) -> dict[str, str]:
-    """Let Triton find its libraries, and its stub the running Python with its packages."""
-    libraries = [str(installation.libraries), str(sysconfig.get_config_var("LIBDIR"))]
-    if inherited.get("LD_LIBRARY_PATH"):
-        libraries.append(inherited["LD_LIBRARY_PATH"])
-    return {
-        **inherited,
-        "LD_LIBRARY_PATH": os.pathsep.join(libraries),
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), inherited.get("PATH", os.defpath)]),
-        "ORT_DISABLE_TELEMETRY": "1",  # ONNX Runtime's own switch-off function comes too late
-        "PYTHONNOUSERSITE": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }

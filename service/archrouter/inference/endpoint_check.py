@@ -1,27 +1,26 @@
-"""Checks the engines of an engines file from where it is run, before a service is told of them."""
+"""Checks the endpoints of an endpoints file from where it is run, before a service is told of them."""
 
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from archrouter.domain.errors import ArchRouterError
-from archrouter.inference.endpoints_file import EngineSpec
-from archrouter.inference.language_model import LanguageModelBackend
-from archrouter.inference.triton_client import TritonClient
+from archrouter.inference.connect import connect
+from archrouter.inference.endpoint import EndpointSpec
 
 _PAUSE_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class EngineVerdict:
-    """What the checks of one engine gave.
+class EndpointVerdict:
+    """What the checks of one endpoint gave.
 
     Attributes:
-        engine: The engine.
+        endpoint: The endpoint.
         reason: Why it may not serve; empty when it may.
     """
 
-    engine: EngineSpec
+    endpoint: EndpointSpec
     reason: str
 
     @property
@@ -30,36 +29,35 @@ class EngineVerdict:
         return not self.reason
 
 
-async def check_engines(
-    engines: Iterable[EngineSpec], *, timeout_s: float, wait_s: float = 0.0
-) -> tuple[EngineVerdict, ...]:
-    """Do to each engine, all at once, what the service does before it lets one take calls.
+async def check_endpoints(
+    endpoints: Iterable[EndpointSpec], *, timeout_s: float, wait_s: float = 0.0
+) -> tuple[EndpointVerdict, ...]:
+    """Do to each endpoint, all at once, what the service does before it lets one take calls.
 
     Args:
-        engines: The engines.
+        endpoints: The endpoints, each with a bundle.
         timeout_s: Time for the checks of one, > 0.
-        wait_s: Time in which one that does not pass is tried again, >= 0; an engine takes a minute to load.
+        wait_s: Time in which one that does not pass is tried again, >= 0; a TensorRT engine takes a minute to load.
 
     Returns:
         A verdict for each, in order.
     """
-    return tuple(await asyncio.gather(*(_check(engine, timeout_s, wait_s) for engine in engines)))
+    return tuple(await asyncio.gather(*(_check(endpoint, timeout_s, wait_s) for endpoint in endpoints)))
 
 
-async def _check(engine: EngineSpec, timeout_s: float, wait_s: float) -> EngineVerdict:
-    connection = TritonClient(engine.endpoint, max_concurrent_requests=1)
-    backend = LanguageModelBackend(connection, engine.model, engine.bundle)
+async def _check(endpoint: EndpointSpec, timeout_s: float, wait_s: float) -> EndpointVerdict:
+    model = connect(endpoint, max_concurrent_requests=1)
     loop = asyncio.get_running_loop()
     give_up_s = loop.time() + wait_s
     try:
         while True:
             try:
-                await backend.warm_up(timeout_s=timeout_s)
+                await model.warm_up(timeout_s=timeout_s)
             except ArchRouterError as error:
                 if loop.time() >= give_up_s:
-                    return EngineVerdict(engine, str(error))
+                    return EndpointVerdict(endpoint, str(error))
                 await asyncio.sleep(_PAUSE_S)
             else:
-                return EngineVerdict(engine, "")
+                return EndpointVerdict(endpoint, "")
     finally:
-        await backend.close()
+        await model.close()

@@ -1,8 +1,8 @@
-"""Engines files: the inference servers that decide, and the bundle of each; strict YAML to engines, or to findings.
+"""Endpoints files: where the models that decide are served, and the bundle of each; strict YAML, or findings.
 
 ::
 
-    engines:
+    endpoints:
       - endpoint: triton-a:8001
         bundle: bundles/arch-router-2     # a relative path starts at the folder of this file
       - endpoint: triton-b:8001
@@ -10,28 +10,26 @@
         model: tensorrt_llm               # optional; triton.engine_model where it is left out
 """
 
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from archrouter.adapters.bundle.loader import PromptBundle, load_bundle
-from archrouter.adapters.bundle.manifest import BundleError
 from archrouter.adapters.yaml_document import DocumentReader, YamlDocument, read_document
 from archrouter.adapters.yaml_fields import Table
 from archrouter.adapters.yaml_file import read_text
+from archrouter.config import split_address
 from archrouter.domain.findings import Finding, Severity, has_errors, quoted
+from archrouter.inference.bundle import Bundle
+from archrouter.inference.endpoint import EndpointList, EndpointSpec
 
-_KEYS = ("engines",)
-_ENGINE_KEYS = ("endpoint", "bundle", "model")
-_BEGIN = "'engines:' and a list"
-_ENDPOINT = re.compile(r"(?P<host>[^\s:/\[\]]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
-_MAX_PORT = 65535
+_KEYS = ("endpoints",)
+_ENDPOINT_KEYS = ("endpoint", "bundle", "model")
+_BEGIN = "'endpoints:' and a list"
 
 
 @dataclass(frozen=True, slots=True)
-class EngineEntry:
-    """What the file says of one engine.
+class EndpointEntry:
+    """What the file says of one endpoint.
 
     Attributes:
         endpoint: HOST:PORT of Triton's gRPC.
@@ -44,79 +42,43 @@ class EngineEntry:
     model: str
 
 
-@dataclass(frozen=True, slots=True)
-class EngineSpec:
-    """An engine whose bundle is whole.
-
-    Attributes:
-        endpoint: HOST:PORT of Triton's gRPC.
-        model: Its name in Triton.
-        bundle: Prompt and tokenizer of its weights.
-    """
-
-    endpoint: str
-    model: str
-    bundle: PromptBundle
-
-    @property
-    def name(self) -> str:
-        """Its name for people."""
-        return f"{self.endpoint}/{self.model}"
-
-    def is_same_as(self, other: "EngineSpec") -> bool:
-        """Say whether two entries mean one engine: the same place, and equal facts, calibration included."""
-        return self.name == other.name and self.bundle.profile == other.bundle.profile
-
-
-@dataclass(frozen=True, slots=True)
-class EngineList:
-    """What one look at an engines file gave.
-
-    Attributes:
-        engines: In the order of the file; empty when a finding is an error.
-        findings: Everything found, in the order of the file.
-    """
-
-    engines: tuple[EngineSpec, ...]
-    findings: tuple[Finding, ...]
-
-
-def load_engines(path: Path, default_model: str) -> EngineList:
-    """Read an engines file and the bundles it names.
+def load_endpoints(path: Path, default_model: str, load_bundle: Callable[[Path], Bundle]) -> EndpointList:
+    """Read an endpoints file and the bundles it names.
 
     Args:
         path: The file; of any size, kind and content.
         default_model: Triton model of entries that name none.
+        load_bundle: Reads a bundle; raises ValueError or OSError for one that cannot be used.
 
     Returns:
-        The engines, none of which has been called yet; or why the file cannot be used.
+        The endpoints, none of which has been called yet; or why the file cannot be used.
     """
     text = read_text(path)
     if isinstance(text, Finding):
-        return EngineList((), (text,))
-    document = read_engines_document(text)
+        return EndpointList((), (text,))
+    document = read_endpoints_document(text)
     if document.content is None:
-        return EngineList((), document.findings)
-    bundles: dict[str, PromptBundle] = {}
+        return EndpointList((), document.findings)
+    bundles: dict[str, Bundle] = {}
     found: list[Finding] = []
     for index, entry in enumerate(document.content):
         if entry.bundle in bundles:
             continue
         try:
             bundles[entry.bundle] = load_bundle(path.parent / entry.bundle)
-        except (BundleError, OSError) as error:
-            found.append(Finding(Severity.ERROR, f"engines[{index}].bundle", str(error)))
+        except (ValueError, OSError) as error:
+            found.append(Finding(Severity.ERROR, f"endpoints[{index}].bundle", str(error)))
     findings = (*document.findings, *document.places.locate(found))
     if has_errors(findings):
-        return EngineList((), findings)
-    engines = (
-        EngineSpec(entry.endpoint, entry.model or default_model, bundles[entry.bundle]) for entry in document.content
+        return EndpointList((), findings)
+    endpoints = (
+        EndpointSpec(entry.endpoint, entry.model or default_model, bundles[entry.bundle]) for entry in document.content
     )
-    return EngineList(tuple(engines), findings)
+    return EndpointList(tuple(endpoints), findings)
 
 
-def read_engines_document(text: str) -> YamlDocument[tuple[EngineEntry, ...]]:
-    """Read the text of an engines file; no bundle is looked at.
+def read_endpoints_document(text: str) -> YamlDocument[tuple[EndpointEntry, ...]]:
+    """Read the text of an endpoints file; no bundle is looked at.
 
     Args:
         text: The file; untrusted.
@@ -124,47 +86,50 @@ def read_engines_document(text: str) -> YamlDocument[tuple[EngineEntry, ...]]:
     Returns:
         The document; its places also locate what is wrong with a bundle.
     """
-    return read_document(text, _KEYS, _read_engines, _check, _BEGIN)
+    return read_document(text, _KEYS, _read_endpoints, _check, _BEGIN)
 
 
-def _read_engines(reader: DocumentReader, table: Table) -> tuple[EngineEntry, ...]:
+def _read_endpoints(reader: DocumentReader, table: Table) -> tuple[EndpointEntry, ...]:
     field = reader.fields.required(
-        table, "engines", "list at least one engine, as in - {endpoint: HOST:PORT, bundle: DIR}"
+        table, "endpoints", "list at least one endpoint, as in - {endpoint: HOST:PORT, bundle: DIR}"
     )
     items = reader.fields.items(field) if field else None
-    reader.places.put("engines", None if items is None else field)
-    tables = [reader.fields.table(item, _ENGINE_KEYS) for item in items or ()]
-    readable = [engine_table for engine_table in tables if engine_table is not None]
+    reader.places.put("endpoints", None if items is None else field)
+    tables = [reader.fields.table(item, _ENDPOINT_KEYS) for item in items or ()]
+    readable = [entry for entry in tables if entry is not None]
     if len(readable) != len(tables):
-        reader.places.put("engines", None)
-    return tuple(_read_engine(reader, engine_table, f"engines[{i}]") for i, engine_table in enumerate(readable))
+        reader.places.put("endpoints", None)
+    return tuple(_read_endpoint(reader, entry, f"endpoints[{i}]") for i, entry in enumerate(readable))
 
 
-def _read_engine(reader: DocumentReader, table: Table, path: str) -> EngineEntry:
+def _read_endpoint(reader: DocumentReader, table: Table, path: str) -> EndpointEntry:
     reader.places.put(path, table.field)
-    return EngineEntry(
+    return EndpointEntry(
         endpoint=reader.text(table, "endpoint", f"{path}.endpoint", "name HOST:PORT of Triton's gRPC"),
         bundle=reader.text(table, "bundle", f"{path}.bundle", "name the directory of the bundle it serves"),
         model=reader.optional_text(table, "model", f"{path}.model"),
     )
 
 
-def _check(entries: tuple[EngineEntry, ...]) -> Iterator[Finding]:
+def _check(entries: tuple[EndpointEntry, ...]) -> Iterator[Finding]:
     if not entries:
-        yield Finding(Severity.ERROR, "engines", "is empty; list at least one engine")
+        yield Finding(Severity.ERROR, "endpoints", "is empty; list at least one endpoint")
     first_at: dict[tuple[str, str], int] = {}
     for index, entry in enumerate(entries):
-        path = f"engines[{index}]"
-        if not _is_endpoint(entry.endpoint):
+        path = f"endpoints[{index}]"
+        if not _is_address(entry.endpoint):
             yield Finding(Severity.ERROR, f"{path}.endpoint", f"{quoted(entry.endpoint)} is not HOST:PORT; write both")
         if not entry.bundle.strip():
             yield Finding(Severity.ERROR, f"{path}.bundle", "is empty; name the directory of the bundle")
         first = first_at.setdefault((entry.endpoint, entry.model), index)
         if first != index:
-            message = f"{quoted(entry.endpoint)} is already engines[{first}] with the same model; remove one of them"
+            message = f"{quoted(entry.endpoint)} is already endpoints[{first}] with the same model; remove one of them"
             yield Finding(Severity.ERROR, f"{path}.endpoint", message)
 
 
-def _is_endpoint(text: str) -> bool:
-    match = _ENDPOINT.fullmatch(text)
-    return match is not None and 0 < int(match["port"]) <= _MAX_PORT
+def _is_address(text: str) -> bool:
+    try:
+        host, port = split_address(text)
+    except ValueError:
+        return False
+    return bool(host) and port > 0

@@ -1,4 +1,4 @@
-"""`ScoringBackend` over a causal language model: the posterior over the candidates from one row of logits a call.
+"""A causal language model: the posterior over the candidates from one row of logits a call.
 
 The tensors are those of TensorRT-LLM 1.2.1's C++ backend; ``reference_lm`` serves the same on the CPU.
 """
@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from tritonclient.grpc import InferResult
 
-from archrouter.adapters.bundle.loader import PromptBundle
 from archrouter.domain.errors import ArchRouterError, BackendProtocolError, ModelNotReadyError
 from archrouter.domain.expansion import DEFAULT_EPSILON, Expansion
 from archrouter.domain.policy import PolicySet
@@ -20,6 +19,7 @@ from archrouter.domain.prompt import CompiledPrompt, Prompt
 from archrouter.domain.scoring import BackendProfile, Scoring, ScoringRequest, StageTimes, Usage
 from archrouter.domain.tokens import TokenIds
 from archrouter.inference import tensors
+from archrouter.inference.bundle import Bundle
 from archrouter.inference.model_checks import check_language_model
 from archrouter.inference.per_policy_set import WARM_UP, PerPolicySet
 from archrouter.inference.triton_client import NamedArray, TritonClient, output_array, scalar
@@ -44,7 +44,7 @@ class LanguageModelBackend:
     """Scores by asking for next-token logits where the candidates' answers part."""
 
     def __init__(
-        self, connection: TritonClient, model: str, bundle: PromptBundle, *, epsilon: float = DEFAULT_EPSILON
+        self, connection: TritonClient, model: str, bundle: Bundle, *, epsilon: float = DEFAULT_EPSILON
     ) -> None:
         """Bind a bundle to the model that serves its weights.
 
@@ -60,9 +60,10 @@ class LanguageModelBackend:
         self._epsilon = epsilon
         self._checked_config: Any = None  # `ModelConfig`; None while no warm-up has succeeded
         self._compiled: PerPolicySet[CompiledPrompt] = PerPolicySet()
+        self._compiling = asyncio.Lock()
 
     async def warm_up(self, *, timeout_s: float) -> BackendProfile:
-        """Check that Triton serves this bundle's weights, and score once; see `ScoringBackend.warm_up`.
+        """Check that Triton serves this bundle's weights, and score once; see `Model.warm_up`.
 
         No call is scored before the first success, nor after a failure until the next one.
         """
@@ -89,7 +90,11 @@ class LanguageModelBackend:
 
     async def prepare(self, policy_set: PolicySet) -> None:
         """Tokenise the policies and build the candidate trie; see `ScoringBackend.prepare`."""
-        await self._compile(policy_set)
+        self._compiled.hold(policy_set, await self._compile(policy_set))
+
+    def release(self, policy_set: PolicySet) -> None:
+        """Forget what was compiled."""
+        self._compiled.release(policy_set)
 
     async def score(self, request: ScoringRequest, *, timeout_s: float) -> Scoring:
         """Expand the trie of answers, all calls of one depth together; see `ScoringBackend.score`."""
@@ -104,7 +109,9 @@ class LanguageModelBackend:
 
     async def _score(self, request: ScoringRequest, *, timeout_s: float) -> Scoring:
         started_s = time.perf_counter()
-        compiled = await self._compile(request.policy_set)
+        compiled = self._compiled.held.get(request.policy_set.revision) or await self._compile_inline(
+            request.policy_set
+        )
         # Tokenising a long conversation takes milliseconds; in a thread it does not hold up other calls.
         prompt = await asyncio.to_thread(compiled.assemble, request.conversation, request.overflow)
         tokenized_s = time.perf_counter()
@@ -139,14 +146,16 @@ class LanguageModelBackend:
     async def _compile(self, policy_set: PolicySet) -> CompiledPrompt:
         compiled = self._compiled.get(policy_set)
         if compiled is None:
-            compiled = self._compiled.put(
-                policy_set, await asyncio.to_thread(self._bundle.compiler.compile, policy_set)
-            )
+            compiled = await asyncio.to_thread(self._bundle.compiler.compile, policy_set)
         return compiled
 
+    async def _compile_inline(self, policy_set: PolicySet) -> CompiledPrompt:
+        async with self._compiling:  # equal sets that arrive together are compiled once
+            return self._compiled.get(policy_set) or self._compiled.put(policy_set, await self._compile(policy_set))
+
     def _check_width(self, row: NDArray[np.float32]) -> None:
-        """Refuse a row of another width than the vocabulary of the bundle's engine: it is another engine's."""
-        engine = self._bundle.manifest.engine
+        """Refuse a row of another width than the vocabulary of the bundle's TensorRT engine: it is another engine's."""
+        engine = self._bundle.engine
         if engine is not None and row.size != engine.vocab_size:
             msg = (
                 f"a row of logits has {row.size} values, the bundle's engine a vocabulary of {engine.vocab_size}; "
@@ -160,7 +169,8 @@ class LanguageModelBackend:
             async with asyncio.TaskGroup() as group:
                 calls = [group.create_task(self._call(prompt, path, timeout_s=timeout_s)) for path in paths]
         except BaseExceptionGroup as failures:
-            raise failures.exceptions[0] from None
+            first = failures.exceptions[0]
+            raise first from first.__cause__  # what Triton said, instead of the group
         return [call.result() for call in calls]
 
     async def _call(self, prompt: Prompt, path: TokenIds, *, timeout_s: float) -> _Answer:
@@ -173,7 +183,7 @@ class LanguageModelBackend:
         return _answer(result)
 
 
-def scoring_inputs(bundle: PromptBundle, prompt: Prompt, path: TokenIds) -> list[NamedArray]:
+def scoring_inputs(bundle: Bundle, prompt: Prompt, path: TokenIds) -> list[NamedArray]:
     """Write one request by the wire recipe: tokens [1, N], scalars [1, 1], one new token, its raw logits.
 
     Args:

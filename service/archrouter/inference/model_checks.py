@@ -5,9 +5,9 @@ from typing import Any
 
 from tritonclient.grpc.model_config_pb2 import DataType
 
-from archrouter.adapters.bundle.loader import PromptBundle
 from archrouter.domain.errors import BackendProtocolError
 from archrouter.inference import tensors
+from archrouter.inference.bundle import Bundle
 from archrouter.inference.tensors import ModelTensors, Tensor
 
 ENGINE_BACKEND = "tensorrtllm"
@@ -41,7 +41,7 @@ def check_model(config: Any, contract: ModelTensors) -> None:  # noqa: ANN401  #
     _refuse(config, _contract_problems(config, contract))
 
 
-def check_language_model(config: Any, bundle: PromptBundle) -> None:  # noqa: ANN401  # protobuf
+def check_language_model(config: Any, bundle: Bundle) -> None:  # noqa: ANN401  # protobuf
     """Check that a model serves the weights of a bundle, by the contract of the language model.
 
     Args:
@@ -64,7 +64,7 @@ def _refuse(config: Any, problems: Iterable[str]) -> None:  # noqa: ANN401  # pr
         raise BackendProtocolError(msg)
 
 
-def _version_problems(config: Any, bundle: PromptBundle) -> Iterator[str]:  # noqa: ANN401  # protobuf
+def _version_problems(config: Any, bundle: Bundle) -> Iterator[str]:  # noqa: ANN401  # protobuf
     served = config.parameters[tensors.PARAMETER_MODEL_VERSION].string_value if _has(config, "model_version") else ""
     expected = bundle.profile.model_version
     if served != expected:
@@ -102,13 +102,13 @@ def _described(tensor: Tensor) -> str:
     return f"{tensor.datatype} {list(tensor.dims)}{' reshaped to []' if tensor.is_scalar else ''}"
 
 
-def _engine_problems(config: Any, bundle: PromptBundle) -> Iterator[str]:  # noqa: ANN401  # protobuf
+def _engine_problems(config: Any, bundle: Bundle) -> Iterator[str]:  # noqa: ANN401  # protobuf
     for key in REQUIRED_ENGINE_PARAMETERS:
         if not _has(config, key):
             yield f"parameter {key!r} is missing in its config.pbtxt; take the file of model_repository/tensorrt_llm"
     if _has(config, "normalize_log_probs") and config.parameters["normalize_log_probs"].string_value not in _FALSE:
         yield "parameter 'normalize_log_probs' is not false; set it to false in its config.pbtxt"
-    engine = bundle.manifest.engine
+    engine = bundle.engine
     if engine is None:
         yield "it is a TensorRT-LLM engine, the bundle is for the CPU; set the bundle that this engine was built with"
     elif config.max_batch_size > engine.max_batch_size:

@@ -4,7 +4,8 @@ import asyncio
 
 import structlog
 
-from archrouter.inference.embedded import EmbeddedTriton, EmbeddedTritonError
+from archrouter.inference.embedded import EmbeddedTriton
+from archrouter.inference.installation import EmbeddedTritonError
 
 MAX_RESTART_DELAY_S = 30.0
 
@@ -26,7 +27,7 @@ async def keep_running(triton: EmbeddedTriton, *, restart_delay_s: float) -> Non
             await asyncio.sleep(delay_s)
             try:
                 await triton.start()
-            except EmbeddedTritonError as error:
+            except (EmbeddedTritonError, OSError) as error:
                 _log.error("embedded_triton_restart_failed", reason=str(error))  # the log tail says it all
                 delay_s = min(2 * delay_s, MAX_RESTART_DELAY_S)
         _log.info("embedded_triton_restarted", pid=triton.pid, endpoint=triton.endpoint)

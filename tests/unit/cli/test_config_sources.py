@@ -134,7 +134,7 @@ def test_names_that_are_not_ours_are_ignored(name: str) -> None:
         ("servr:\n  listen: a\n", ":1: servr is no section; did you mean server?"),
         ("server:\n  lisen: a\n", ":2: server.lisen is no setting; did you mean server.listen?"),
         ("server:\n  zzz: a\n", ":2: server.zzz is no setting; archrouter serve --help lists all settings"),
-        ("server:\n  listen: a\n  listen: b\n", ":3: listen is there twice in server; remove one"),
+        ("server:\n  listen: a:1\n  listen: b:1\n", ":3: listen is there twice in server; remove one"),
         ("server: [a]\n", ":1: server is not a mapping; write 'key: value' lines"),
         ("- server\n", ":1: the file is not a mapping; write 'key: value' lines"),
         ("server:\n  listen: [a]\n", ":2: server.listen is a list or a mapping; it must be text"),

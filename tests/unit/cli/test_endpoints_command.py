@@ -1,4 +1,4 @@
-"""``archrouter engines`` without a service: what it checks, and when it tells nobody."""
+"""``archrouter endpoints`` without a service: what it checks, and when it tells nobody."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from rpc_service import running_service
 
 from archrouter.adapters.bundle.manifest import read_manifest
 from archrouter.cli import cli
-from archrouter.cli.endpoint_switch import reload_by_command, reload_by_signal, switch_engines
+from archrouter.cli.endpoint_switch import reload_by_command, reload_by_signal, switch_endpoints
 from archrouter.cli.exits import FailedError
 from archrouter.client import ClientOptions
 from archrouter.rpc.health import Component
@@ -39,18 +39,18 @@ async def triton(bundle_directory: Path) -> AsyncIterator[EngineTriton]:
 
 @pytest.fixture
 def file(triton: EngineTriton, tmp_path: Path) -> Path:
-    """List the engine."""
-    path = tmp_path / "engines.yaml"
-    path.write_text(f"engines:\n  - {{endpoint: '{triton.endpoint}', bundle: one}}\n")
+    """List the endpoint."""
+    path = tmp_path / "endpoints.yaml"
+    path.write_text(f"endpoints:\n  - {{endpoint: '{triton.endpoint}', bundle: one}}\n")
     return path
 
 
 async def run(*arguments: str) -> Result:
     """Run the command in a thread of its own, so that the fake server can answer it."""
-    return await asyncio.to_thread(CliRunner().invoke, cli, ["engines", *arguments])
+    return await asyncio.to_thread(CliRunner().invoke, cli, ["endpoints", *arguments])
 
 
-async def test_engines_that_pass_are_listed_with_their_version(
+async def test_endpoints_that_pass_are_listed_with_their_version(
     file: Path, triton: EngineTriton, tmp_path: Path
 ) -> None:
     """Exit code 0, one record each."""
@@ -58,7 +58,7 @@ async def test_engines_that_pass_are_listed_with_their_version(
 
     assert 0 == result.exit_code
     assert {
-        "engines": [
+        "endpoints": [
             {
                 "endpoint": triton.endpoint,
                 "model": "tensorrt_llm",
@@ -70,7 +70,7 @@ async def test_engines_that_pass_are_listed_with_their_version(
     } == json.loads(result.stdout)
 
 
-async def test_an_engine_that_does_not_pass_fails_the_check(file: Path, triton: EngineTriton) -> None:
+async def test_an_endpoint_that_does_not_pass_fails_the_check(file: Path, triton: EngineTriton) -> None:
     """Exit code 1; the table says why."""
     triton.config.parameters["model_version"].string_value = "sha256:" + "f" * 64
 
@@ -80,7 +80,7 @@ async def test_an_engine_that_does_not_pass_fails_the_check(file: Path, triton: 
     assert "deploy the engine and the" in " ".join(result.stdout.split())
 
 
-async def test_a_check_can_wait_for_an_engine_that_loads(file: Path, triton: EngineTriton) -> None:
+async def test_a_check_can_wait_for_an_endpoint_that_loads(file: Path, triton: EngineTriton) -> None:
     """What does not pass yet is tried again for as long as it is told."""
     version = triton.config.parameters["model_version"].string_value
     triton.config.parameters["model_version"].string_value = ""
@@ -92,23 +92,23 @@ async def test_a_check_can_wait_for_an_engine_that_loads(file: Path, triton: Eng
 
 
 async def test_a_file_that_cannot_be_used_is_told_as_compilers_do(file: Path) -> None:
-    """File, line, column, field and remedy; no engine is called."""
-    file.write_text("engines:\n  - {endpoint: a, bundle: one}\n")
+    """File, line, column, field and remedy; no endpoint is called."""
+    file.write_text("endpoints:\n  - {endpoint: a, bundle: one}\n")
 
     result = await run("check", str(file))
 
     assert 1 == result.exit_code
-    assert f"{file}:2:16: error: engines[0].endpoint: 'a' is not HOST:PORT; write both" in result.stderr
+    assert f"{file}:2:16: error: endpoints[0].endpoint: 'a' is not HOST:PORT; write both" in result.stderr
 
 
-async def test_nothing_is_switched_to_an_engine_that_does_not_pass(file: Path, triton: EngineTriton) -> None:
+async def test_nothing_is_switched_to_an_endpoint_that_does_not_pass(file: Path, triton: EngineTriton) -> None:
     """The service is not told."""
     triton.config.parameters.pop("tokenizer_dir")
 
     result = await run("switch", str(file), "--reload-command", f"touch {file.parent / 'told'}")
 
     assert 1 == result.exit_code
-    assert "nothing was switched: 1 of 1 engines do not pass" in result.stderr
+    assert "nothing was switched: 1 of 1 endpoints do not pass" in result.stderr
     assert "parameter 'tokenizer_dir' is missing" in result.stderr
     assert not (file.parent / "told").exists()
 
@@ -127,7 +127,7 @@ async def test_a_switch_without_a_service_fails(file: Path) -> None:
     result = await run("switch", str(file), "--pid", str(NOBODY), "--target", "127.0.0.1:1")
 
     assert 1 == result.exit_code
-    assert "127.0.0.1:1 does not tell the health of its engines: UNAVAILABLE" in result.stderr
+    assert "127.0.0.1:1 does not tell the health of its endpoints: UNAVAILABLE" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -148,30 +148,30 @@ def test_a_service_that_cannot_be_told_is_not_switched(reload: Callable[[], None
     assert "nothing was switched" in caught.value.message
 
 
-async def test_a_switch_is_through_when_the_engines_changed_and_the_service_says_so() -> None:
+async def test_a_switch_is_through_when_the_endpoints_changed_and_the_service_says_so() -> None:
     """NOT_SERVING while the service switches, SERVING after: then the version counts."""
     async with running_service() as service:
         loop = asyncio.get_running_loop()
 
         def reload() -> None:
-            loop.call_later(0.05, lambda: service.health.set_ready(Component.ENGINES, ready=False))
-            loop.call_later(0.10, lambda: service.health.set_ready(Component.ENGINES, ready=True))
+            loop.call_later(0.05, lambda: service.health.set_ready(Component.ENDPOINTS, ready=False))
+            loop.call_later(0.10, lambda: service.health.set_ready(Component.ENDPOINTS, ready=True))
 
         options = ClientOptions(f"127.0.0.1:{service.port}")
 
-        assert FAKE_PROFILE.model_version == await switch_engines(options, reload, timeout_s=5)
+        assert FAKE_PROFILE.model_version == await switch_endpoints(options, reload, timeout_s=5)
 
 
 @pytest.mark.parametrize("agrees_before", [True, False])
-async def test_a_service_that_keeps_its_engines_fails_the_switch(*, agrees_before: bool) -> None:
+async def test_a_service_that_keeps_its_endpoints_fails_the_switch(*, agrees_before: bool) -> None:
     """A refused list leaves health at NOT_SERVING; the command gives up in time and says where to look."""
     async with running_service() as service:
-        service.health.set_ready(Component.ENGINES, ready=agrees_before)
+        service.health.set_ready(Component.ENDPOINTS, ready=agrees_before)
         options = ClientOptions(f"127.0.0.1:{service.port}")
 
-        with pytest.raises(FailedError, match="engine_refused and engines_rejected say why"):
-            await switch_engines(
-                options, lambda: service.health.set_ready(Component.ENGINES, ready=False), timeout_s=0.3
+        with pytest.raises(FailedError, match="endpoint_refused and endpoints_rejected say why"):
+            await switch_endpoints(
+                options, lambda: service.health.set_ready(Component.ENDPOINTS, ready=False), timeout_s=0.3
             )
 
 
@@ -181,4 +181,4 @@ async def test_a_service_that_stops_fails_the_switch() -> None:
         options = ClientOptions(f"127.0.0.1:{service.port}")
 
         with pytest.raises(FailedError, match="stopped during the switch"):
-            await switch_engines(options, service.health.close, timeout_s=5)
+            await switch_endpoints(options, service.health.close, timeout_s=5)

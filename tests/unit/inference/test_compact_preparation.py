@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from fakes import make_set
 
-from archrouter.domain.errors import BackendUnavailableError, ModelNotReadyError
+from archrouter.domain.errors import ArchRouterError, BackendUnavailableError, ModelNotReadyError, OverloadedError
 from archrouter.inference import tensors
 from archrouter.inference.compact import CompactBackend
 from archrouter.inference.per_policy_set import WARM_UP
@@ -39,7 +39,7 @@ class Connection(TritonClient):
     def __init__(self) -> None:
         """Start without a channel."""
         self.asked: list[list[str]] = []
-        self.is_down = False
+        self.failure: ArchRouterError | None = None
 
     async def model_parameters(self, *_: object, **__: object) -> dict[str, str]:
         """Give what config.pbtxt would say."""
@@ -47,9 +47,8 @@ class Connection(TritonClient):
 
     async def infer(self, _model: str, inputs: tuple[NamedArray, ...], *_: object, **__: object) -> Answer:  # type: ignore[override]
         """Answer, or fail like a server that is gone."""
-        if self.is_down:
-            msg = "gone"
-            raise BackendUnavailableError(msg, retry_after_s=1.0)
+        if self.failure is not None:
+            raise self.failure
         ids = [json.loads(candidate)["id"] for candidate in inputs[1].value.tolist()]
         self.asked.append(ids)
         return Answer(len(ids))
@@ -80,11 +79,17 @@ async def test_a_set_is_encoded_at_once_where_the_model_is_up(connection: Connec
     assert ["coding"] == connection.asked[-1]
 
 
-async def test_a_model_that_is_down_does_not_refuse_a_policy_set(connection: Connection) -> None:
-    """Whether a set is valid does not depend on a server."""
+@pytest.mark.parametrize(
+    "failure",
+    [BackendUnavailableError("gone", retry_after_s=1.0), OverloadedError("full", retry_after_s=1.0)],
+)
+async def test_a_model_that_is_down_or_busy_does_not_refuse_a_policy_set(
+    connection: Connection, failure: ArchRouterError
+) -> None:
+    """Whether a set is valid does not depend on the state of a server."""
     backend = CompactBackend(connection, "compact_router")
     await backend.warm_up(timeout_s=1.0)
-    connection.is_down = True
+    connection.failure = failure
 
     await backend.prepare(SET)
 

@@ -7,9 +7,10 @@ from rpc_service import GatedBackend
 
 from archrouter.domain.errors import ModelNotReadyError, PromptTooLongError
 from archrouter.domain.policy import PolicySet
-from archrouter.inference.served_model import ServedModel
+from archrouter.inference.endpoint import Endpoint, EndpointSpec
 
 TIMEOUT_S = 5.0
+SPEC = EndpointSpec("a:8001", "m")
 
 
 async def test_every_served_set_is_prepared_before_the_model_is_warm() -> None:
@@ -25,7 +26,7 @@ async def test_every_served_set_is_prepared_before_the_model_is_warm() -> None:
             served.append(make_set("two"))
 
     backend.prepare = prepare_and_reload  # type: ignore[method-assign]
-    profile = await ServedModel(backend, lambda: list(served)).warm_up(timeout_s=TIMEOUT_S)
+    profile = await Endpoint(SPEC, backend, lambda: list(served)).warm_up(timeout_s=TIMEOUT_S)
 
     assert {"one", "two"} == set(backend.prepared)
     assert FAKE_PROFILE == profile
@@ -35,7 +36,7 @@ async def test_a_model_that_was_lost_is_prepared_again_for_what_is_served_then()
     """A server that restarts has forgotten the sets; those that were removed meanwhile are not missed."""
     backend = GatedBackend()
     served = [make_set("one"), make_set("two")]
-    model = ServedModel(backend, lambda: list(served))
+    model = Endpoint(SPEC, backend, lambda: list(served))
 
     await model.warm_up(timeout_s=TIMEOUT_S)
     del served[0]
@@ -50,4 +51,4 @@ async def test_a_model_that_cannot_take_a_served_set_is_not_warm() -> None:
     backend.prepare_failure = PromptTooLongError(prompt_token_count=9, max_prompt_token_count=8)
 
     with pytest.raises(ModelNotReadyError, match=r"policy set 'one' does not fit this model: the prompt has 9 tokens"):
-        await ServedModel(backend, lambda: [make_set("one")]).warm_up(timeout_s=TIMEOUT_S)
+        await Endpoint(SPEC, backend, lambda: [make_set("one")]).warm_up(timeout_s=TIMEOUT_S)

@@ -7,7 +7,7 @@ from archrouter.inference.per_policy_set import PerPolicySet
 
 def test_the_value_used_least_recently_is_forgotten_first() -> None:
     """Reading counts as use, and the bound holds."""
-    memory: PerPolicySet[int] = PerPolicySet(capacity=2)
+    memory: PerPolicySet[int] = PerPolicySet(inline_capacity=2)
     for number, name in enumerate("ab"):
         memory.put(make_set(name), number)
 
@@ -24,3 +24,17 @@ def test_an_equal_set_is_the_same_set() -> None:
     assert "made" == memory.put(make_set("a"), "made")
     assert "made" == memory.get(make_set("a"))
     assert memory.get(make_set("a", description="another meaning")) is None
+
+
+def test_what_is_held_stays_whatever_comes_until_it_is_released() -> None:
+    """Inline sets crowd out one another, never a set that is served."""
+    memory: PerPolicySet[str] = PerPolicySet(inline_capacity=1)
+    memory.hold(make_set("served"), "held")
+    for name in ("x", "y"):
+        memory.put(make_set(name), name)
+    crowded = [memory.get(make_set(name)) for name in ("served", "x", "y")]
+    memory.release(make_set("served"))
+    memory.release(make_set("never-held"))
+
+    assert ["held", None, "y"] == crowded
+    assert memory.get(make_set("served")) is None

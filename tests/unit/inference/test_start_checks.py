@@ -11,17 +11,17 @@ from structlog.testing import capture_logs
 
 from archrouter.adapters.bundle.loader import load_bundle
 from archrouter.adapters.bundle.manifest import BundleError
-from archrouter.app.wiring import build_engine_pool, load_engine_bundle
+from archrouter.app.wiring import endpoint_reader, load_engine_bundle
 from archrouter.config import EmbeddedSettings, RoutingSettings, Settings, TritonSettings
 from archrouter.domain.errors import BackendProtocolError, ModelNotReadyError
+from archrouter.inference.endpoint import Endpoint, EndpointSpec, EndpointState
 from archrouter.inference.language_model import LanguageModelBackend
-from archrouter.inference.model_monitor import ModelMonitor
 from archrouter.inference.per_policy_set import WARM_UP
 from archrouter.inference.triton_client import TritonClient
 
 TIMEOUT_S = 5.0
 ENGINE = RoutingSettings(mode="engine")
-FILE = TritonSettings(engines_file="engines.yaml")
+FILE = TritonSettings(endpoints_file="endpoints.yaml")
 
 
 async def test_a_service_does_not_start_with_a_wrong_engine(root: Path, checkpoint: Path, tmp_path: Path) -> None:
@@ -43,13 +43,14 @@ async def test_a_service_does_not_start_with_a_wrong_engine(root: Path, checkpoi
 async def test_health_waits_for_the_right_engine_and_the_log_says_why(checkpoint: Path, tmp_path: Path) -> None:
     """While Triton serves another bundle the model never counts as ready, and the reason is logged once."""
     bundle = load_bundle(write_engine_bundle(tmp_path / "bundle", checkpoint))
-    changes: list[bool] = []
+    changes: list[EndpointState] = []
     async with engine_triton("sha256:" + "f" * 64, vocab_size=VOCAB_SIZE) as triton:
         connection = TritonClient(triton.endpoint, max_concurrent_requests=1)
         backend = LanguageModelBackend(connection, "tensorrt_llm", bundle)
-        monitor = ModelMonitor(backend, changes.append, interval_s=0.01, warm_up_timeout_s=TIMEOUT_S)
+        endpoint = Endpoint(EndpointSpec(triton.endpoint, "tensorrt_llm", bundle), backend, tuple)
+        watch = endpoint.watch(lambda: changes.append(endpoint.state), interval_s=0.01, warm_up_timeout_s=TIMEOUT_S)
         with capture_logs() as logs:
-            watching = asyncio.ensure_future(monitor.run())
+            watching = asyncio.ensure_future(watch)
             await asyncio.sleep(0.2)
             before = list(changes)
             triton.config.parameters["model_version"].string_value = bundle.profile.model_version
@@ -63,7 +64,7 @@ async def test_health_waits_for_the_right_engine_and_the_log_says_why(checkpoint
     assert [] == before
     assert 1 == len(reasons)
     assert "deploy the engine and the bundle that were built together" in reasons[0]
-    assert [True] == changes
+    assert [EndpointState.READY] == changes
 
 
 @pytest.mark.parametrize(
@@ -75,23 +76,24 @@ async def test_health_waits_for_the_right_engine_and_the_log_says_why(checkpoint
             "embedded.enabled is true",
         ),
         (
-            Settings(routing=ENGINE, triton=TritonSettings(engines_file="engines.yaml", bundle_directory="b")),
+            Settings(routing=ENGINE, triton=TritonSettings(endpoints_file="endpoints.yaml", bundle_directory="b")),
             "triton.bundle_directory is set",
         ),
     ],
 )
-def test_an_engines_file_beside_a_setting_that_contradicts_it_is_refused(settings: Settings, message: str) -> None:
+def test_an_endpoints_file_beside_a_setting_that_contradicts_it_is_refused(settings: Settings, message: str) -> None:
     """Neither of the two is silently ignored."""
-    with pytest.raises(ValueError, match=f"triton.engines_file is set, but {message}; change one of the two"):
-        build_engine_pool(settings)
+    with pytest.raises(ValueError, match=f"triton.endpoints_file is set, but {message}; change one of the two"):
+        endpoint_reader(settings, None, None)
 
 
-def test_one_endpoint_needs_no_engines_file() -> None:
-    """Without the file there is no pool; with it there is no single bundle."""
-    assert build_engine_pool(Settings(routing=ENGINE)) is None
-    assert build_engine_pool(Settings(routing=ENGINE, triton=FILE)) is not None
+def test_one_endpoint_needs_no_endpoints_file() -> None:
+    """Without the file the settings are the list; with it there is no single bundle."""
+    listed = endpoint_reader(Settings(), None, None)()
+
+    assert ["127.0.0.1:8001/compact_router"] == [endpoint.name for endpoint in listed.endpoints]
     assert load_engine_bundle(Settings(routing=ENGINE, triton=FILE)) is None
-    with pytest.raises(BundleError, match=r"set triton\.bundle_directory or triton\.engines_file"):
+    with pytest.raises(BundleError, match=r"set triton\.bundle_directory or triton\.endpoints_file"):
         load_engine_bundle(Settings(routing=ENGINE))
 
 

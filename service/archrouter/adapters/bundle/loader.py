@@ -13,6 +13,7 @@ from archrouter.adapters.bundle.manifest import (
     PROMPT_TEMPLATE_FILE,
     TOKENIZER_FILE,
     BundleError,
+    Engine,
     Manifest,
     check_files,
     read_manifest,
@@ -50,6 +51,11 @@ class PromptBundle:
     profile: BackendProfile
     end_id: int
     pad_id: int
+
+    @property
+    def engine(self) -> Engine | None:
+        """What the TensorRT engine was built for; None for the reference runtime."""
+        return self.manifest.engine
 
     @property
     def model_directory(self) -> Path:
