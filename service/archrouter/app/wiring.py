@@ -6,14 +6,14 @@ from functools import partial
 from pathlib import Path
 
 from archrouter import __version__
-from archrouter.adapters.bundle.loader import PromptBundle, load_bundle
-from archrouter.adapters.bundle.manifest import BundleError
 from archrouter.adapters.policy_directory import PolicyDirectory
 from archrouter.adapters.policy_yaml import load_policy_set
 from archrouter.app.clock import SystemClock
 from archrouter.application.limits import RequestLimits
 from archrouter.application.policy_store import PolicySnapshot, PolicyStore
 from archrouter.application.router import Router
+from archrouter.bundles.loader import PromptBundle, load_bundle
+from archrouter.bundles.manifest import BundleError
 from archrouter.config import Settings
 from archrouter.inference.connect import connect
 from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton

@@ -2,8 +2,8 @@
 
 import pytest
 
+from archrouter.bundles.probe import SkeletonProbe, probe_skeleton
 from archrouter.domain.answer import AnswerSkeleton, Quoting
-from archrouter.domain.skeleton_probe import SkeletonProbe, probe_skeleton
 
 JSON = AnswerSkeleton('{"route": ', "}", Quoting.JSON_ASCII)
 

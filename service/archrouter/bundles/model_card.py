@@ -1,4 +1,4 @@
-"""The prompt a checkpoint was trained with, read from its own model card.
+"""What a checkpoint's own model card says: the prompt the weights were trained with, and their licence.
 
 Arch-Router's card (a README.md in the checkpoint's folder) shows the prompt as Python: two string literals,
 ``TASK_INSTRUCTION`` with the slots ``{routes}`` and ``{conversation}``, formatted with `str.format`, and
@@ -6,15 +6,20 @@ Arch-Router's card (a README.md in the checkpoint's folder) shows the prompt as 
 """
 
 import ast
-import re
 from collections.abc import Iterator
 from string import Formatter
+
+import yaml
+from markdown_it import MarkdownIt
 
 TASK_NAME = "TASK_INSTRUCTION"
 FORMAT_NAME = "FORMAT_PROMPT"
 SLOTS = ("routes", "conversation")
 
-_PYTHON_BLOCK = re.compile(r"^```(?:python|py)[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
+UNKNOWN_LICENSE = "unknown"
+
+_PYTHON = frozenset({"python", "py", "python3"})
+_FRONT_MATTER_FENCE = "---"
 
 
 class ModelCardError(ValueError):
@@ -49,10 +54,36 @@ def prompt_template_of(card: str) -> str:
     return _without_format_escapes(literals[TASK_NAME]) + literals[FORMAT_NAME]
 
 
+def license_of(card: str) -> str:
+    """Read the licence from the card's front matter.
+
+    Args:
+        card: The Markdown text of a model card.
+
+    Returns:
+        ``license_name`` where ``license`` is ``other``, as hubs ask for it, else ``license``; `UNKNOWN_LICENSE` where
+        the card states none.
+    """
+    lines = card.splitlines()
+    if not lines or lines[0].rstrip() != _FRONT_MATTER_FENCE:
+        return UNKNOWN_LICENSE
+    end = next((i for i, line in enumerate(lines[1:], 1) if line.rstrip() == _FRONT_MATTER_FENCE), 0)
+    try:
+        fields = yaml.safe_load("\n".join(lines[1:end]))
+    except yaml.YAMLError:
+        return UNKNOWN_LICENSE
+    stated = [fields.get("license_name"), fields.get("license")] if isinstance(fields, dict) else []
+    if len(stated) == 2 and stated[1] not in {None, "other"}:  # noqa: PLR2004  # both keys
+        stated = stated[1:]
+    return next((str(value) for value in stated if value), UNKNOWN_LICENSE)
+
+
 def _string_assignments(card: str) -> Iterator[tuple[str, str]]:
-    for block in _PYTHON_BLOCK.findall(card):
+    for token in MarkdownIt("commonmark").parse(card):
+        if token.type != "fence" or token.info.strip().partition(" ")[0].lower() not in _PYTHON:
+            continue
         try:
-            module = ast.parse(block)
+            module = ast.parse(token.content)
         except SyntaxError:
             continue  # a block that only sketches code holds no literal to trust
         for statement in module.body:

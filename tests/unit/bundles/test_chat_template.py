@@ -2,7 +2,7 @@
 
 import pytest
 
-from archrouter.adapters.bundle.chat_template import ChatFrame, ChatTemplateError, chat_frame_of
+from archrouter.bundles.chat_template import ChatFrame, ChatTemplateError, chat_frame_of
 
 QWEN_LIKE = (
     "{%- if messages[0]['role'] != 'system' %}{{- '<|im_start|>system\\nBe kind.<|im_end|>\\n' }}{%- endif %}\n"

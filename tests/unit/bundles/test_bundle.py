@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from archrouter.adapters.bundle.checkpoint import read_checkpoint
-from archrouter.adapters.bundle.loader import load_bundle
-from archrouter.adapters.bundle.manifest import BundleError, check_files, read_manifest
-from archrouter.adapters.bundle.writer import (
+from archrouter.bundles.checkpoint import read_checkpoint
+from archrouter.bundles.loader import load_bundle
+from archrouter.bundles.manifest import BundleError, check_files, read_manifest
+from archrouter.bundles.writer import (
     BundlePlan,
     atomic_directory,
     convert_for_cpu,

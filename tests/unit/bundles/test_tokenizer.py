@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archrouter.adapters.hf_tokenizer import HfTokenizer
+from archrouter.bundles.tokenizer import HfTokenizer
 
 TOKENIZER_FILE = Path(__file__).parents[2] / "data" / "tiny_checkpoint" / "tokenizer.json"
 TOKENIZER = HfTokenizer.from_file(TOKENIZER_FILE)

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from archrouter.adapters.bundle.checkpoint import CheckpointFiles
-from archrouter.adapters.bundle.manifest import (
+from archrouter.bundles.checkpoint import CheckpointFiles
+from archrouter.bundles.manifest import (
     CHAT_TEMPLATE_FILE,
     MANIFEST_FILE,
     MODEL_FOLDER,

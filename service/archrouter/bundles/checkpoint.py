@@ -1,17 +1,13 @@
 """A Hugging Face checkpoint directory: the parts of it that a bundle is made from. Only local files are read."""
 
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from archrouter.adapters.bundle.manifest import BundleError, digest_of, digest_of_file
-from archrouter.adapters.bundle.model_card import ModelCardError, prompt_template_of
+from archrouter.bundles.manifest import BundleError, digest_of, digest_of_file
+from archrouter.bundles.model_card import ModelCardError, license_of, prompt_template_of
 
 SUPPORTED_ARCHITECTURE = "qwen2"
-
-_LICENSE = re.compile(r"^license(?:_name)?:\s*(\S+)\s*$", re.MULTILINE)
-_FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +103,10 @@ def read_checkpoint(directory: Path) -> CheckpointFiles:
             raise BundleError(msg)
     card_file = directory / "README.md"
     card = card_file.read_text("utf-8") if card_file.is_file() else ""
-    front_matter = _FRONT_MATTER.match(card)
-    license_line = _LICENSE.search(front_matter[1]) if front_matter else None
     return CheckpointFiles(
         directory=directory,
         name=directory.resolve().name,
-        license=license_line[1] if license_line else "unknown",
+        license=license_of(card),
         max_positions=max_positions,
         tokenizer=_bytes(directory / "tokenizer.json"),
         chat_template=_chat_template(directory, tokenizer_config),

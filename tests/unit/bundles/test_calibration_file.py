@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from archrouter.adapters.bundle.calibration_file import (
+from archrouter.bundles.calibration_file import (
     CalibrationFile,
     Evidence,
     Figures,
     read_calibration,
     write_calibration,
 )
-from archrouter.adapters.bundle.manifest import BundleError
+from archrouter.bundles.manifest import BundleError
 from archrouter.domain.calibration import Calibration, IsotonicMap
 
 VERSION = "sha256:" + "a" * 64

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from archrouter.adapters.bundle.manifest import ENGINE_FOLDER, BundleError, Engine, Manifest, check_files
+from archrouter.bundles.manifest import ENGINE_FOLDER, BundleError, Engine, Manifest, check_files
 from archrouter.inference.tensors import TOKENS_PER_BLOCK
 
 ENGINE_CONFIG_FILE = f"{ENGINE_FOLDER}/config.json"

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from archrouter.adapters.bundle.calibration_file import read_calibration
-from archrouter.adapters.bundle.chat_template import ChatTemplateError, chat_frame_of
-from archrouter.adapters.bundle.engine_config import check_engine
-from archrouter.adapters.bundle.manifest import (
+from archrouter.bundles.calibration_file import read_calibration
+from archrouter.bundles.chat_template import ChatTemplateError, chat_frame_of
+from archrouter.bundles.engine_config import check_engine
+from archrouter.bundles.manifest import (
     CHAT_TEMPLATE_FILE,
     MODEL_FOLDER,
     PROMPT_FILES,
@@ -18,7 +18,7 @@ from archrouter.adapters.bundle.manifest import (
     check_files,
     read_manifest,
 )
-from archrouter.adapters.hf_tokenizer import HfTokenizer
+from archrouter.bundles.tokenizer import HfTokenizer
 from archrouter.domain.answer import AnswerSkeleton, Quoting
 from archrouter.domain.calibration import Calibration
 from archrouter.domain.dialect import Dialect

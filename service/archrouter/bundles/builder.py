@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from archrouter.adapters.bundle.checkpoint import read_checkpoint
-from archrouter.adapters.bundle.loader import PromptBundle, load_bundle
-from archrouter.adapters.bundle.manifest import BundleError
-from archrouter.adapters.bundle.writer import (
+from archrouter.bundles.checkpoint import read_checkpoint
+from archrouter.bundles.loader import PromptBundle, load_bundle
+from archrouter.bundles.manifest import BundleError
+from archrouter.bundles.probe import MIN_AGREEMENT, SkeletonProbe, probe_answers
+from archrouter.bundles.writer import (
     BundlePlan,
     atomic_directory,
     convert_for_cpu,
@@ -17,10 +18,8 @@ from archrouter.adapters.bundle.writer import (
     write_manifest,
     write_prompt_files,
 )
-from archrouter.app.answer_probe import probe_answers
 from archrouter.domain.answer import AnswerSkeleton
 from archrouter.domain.dialect import Dialect
-from archrouter.domain.skeleton_probe import MIN_AGREEMENT, SkeletonProbe
 from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
 from archrouter.inference.tensors import PARAMETER_MODEL_DIRECTORY, PARAMETER_MODEL_VERSION
 from archrouter.inference.triton_client import TritonClient
@@ -72,8 +71,14 @@ def build_bundle(request: BundleRequest, report: Callable[[str], None]) -> Promp
         BundleError: When a part is missing, the conversion fails, or too few probes agree on the answer's form.
         EmbeddedTritonError: When the converted model cannot be served.
     """
-    checkpoint = read_checkpoint(request.checkpoint)
     template = request.prompt_template
+    if template is None and request.dialect is not Dialect.CARD:
+        msg = (
+            f"the model card's prompt is for the dialect {Dialect.CARD.value}; give the prompt that the weights were "
+            f"trained with for the dialect {request.dialect.value} with --prompt-template"
+        )
+        raise BundleError(msg)
+    checkpoint = read_checkpoint(request.checkpoint)
     plan = BundlePlan(
         checkpoint=checkpoint,
         prompt_template=template.read_text("utf-8") if template else checkpoint.prompt_template(),
