@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import yaml
 
-from archrouter.adapters.yaml_fields import (
+from archrouter.domain.findings import Finding, Severity, quoted
+from archrouter.strict_yaml.fields import (
     FLOAT_TAG,
     INTEGER_TAG,
     MERGE_TAG,
@@ -22,7 +23,6 @@ from archrouter.adapters.yaml_fields import (
     listed,
     suggestion,
 )
-from archrouter.domain.findings import Finding, Severity, quoted
 
 MAX_FINDINGS = 100
 """Findings listed of one document; whoever has more needs the first ones only."""

@@ -1,13 +1,17 @@
 """`PolicySource` over a directory of policy files: a mounted ConfigMap, a git checkout, a synchronised folder."""
 
+import os
 from pathlib import Path
 
-from archrouter.adapters.policy_yaml import read_policy_document
-from archrouter.adapters.yaml_document import Places, YamlDocument
-from archrouter.adapters.yaml_file import display_name, policy_files, read_text
 from archrouter.application.ports import PolicyLoad, RejectedSource, SourcedPolicySet
 from archrouter.domain.findings import Finding, Severity, quoted
 from archrouter.domain.policy import PolicySet
+from archrouter.policy_files.policies import read_policy_document
+from archrouter.strict_yaml.document import Places, YamlDocument
+from archrouter.strict_yaml.nodes import read_text
+
+_SUFFIXES = frozenset({".yaml", ".yml"})
+_SUITE_ENDING = "_test"
 
 
 class PolicyDirectory:
@@ -66,3 +70,50 @@ def _duplicate(document: YamlDocument[PolicySet], first: SourcedPolicySet) -> tu
     name = quoted(first.policy_set.id)
     message = f"{name} is already the policy set of {quoted(first.source)}; give this one another name"
     return document.places.locate((Finding(Severity.ERROR, "policy_set", message),))
+
+
+def policy_files(directory: Path) -> tuple[Path, ...]:
+    """List the policy files of a directory.
+
+    Args:
+        directory: Where to look; folders in it are not entered.
+
+    Returns:
+        ``*.yaml`` and ``*.yml`` without the suites and without names that begin with a dot, which editors and
+        Kubernetes keep for themselves; sorted by name.
+
+    Raises:
+        OSError: When the directory cannot be listed.
+    """
+    return tuple(path for path in _yaml_files(directory) if not path.stem.endswith(_SUITE_ENDING))
+
+
+def suite_files(directory: Path) -> tuple[Path, ...]:
+    """List the policy suites of a directory.
+
+    Args:
+        directory: Where to look; folders in it are not entered.
+
+    Returns:
+        ``*_test.yaml`` and ``*_test.yml``, sorted by name.
+
+    Raises:
+        OSError: When the directory cannot be listed.
+    """
+    return tuple(path for path in _yaml_files(directory) if path.stem.endswith(_SUITE_ENDING))
+
+
+def display_name(path: Path) -> str:
+    """Name a file for people.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its name without the directories above it; bytes that are not UTF-8 become U+FFFD.
+    """
+    return os.fsencode(path.name or path).decode(errors="replace")
+
+
+def _yaml_files(directory: Path) -> list[Path]:
+    return sorted(path for path in directory.iterdir() if path.suffix in _SUFFIXES and not path.name.startswith("."))

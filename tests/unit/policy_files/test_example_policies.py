@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from archrouter.adapters.policy_directory import PolicyDirectory, read_policy_file
-from archrouter.adapters.suite_yaml import load_suite
-from archrouter.adapters.yaml_file import policy_files, suite_files
 from archrouter.domain.policy_lint import lint_policy_set
 from archrouter.domain.suite import check_suite_routes
+from archrouter.policy_files.directory import PolicyDirectory, policy_files, read_policy_file, suite_files
+from archrouter.policy_files.suites import load_suite
 
 _EXAMPLES = Path(__file__).parents[3] / "examples"
 _SUITES = (*suite_files(_EXAMPLES / "policies"), _EXAMPLES / "demo" / "conversations.yaml")

@@ -10,13 +10,13 @@
         expect: {route: programming_bug_fixing, outcome: MATCHED}     # `other` where no route should match
 """
 
-from archrouter.adapters.yaml_document import DocumentReader, YamlDocument, read_document
-from archrouter.adapters.yaml_fields import Field, Table, listed
 from archrouter.domain.conversation import Message, Role
 from archrouter.domain.decision import Outcome
 from archrouter.domain.findings import Finding, quoted
 from archrouter.domain.policy import NO_MATCH_ID
 from archrouter.domain.suite import Suite, SuiteCase, check_suite
+from archrouter.strict_yaml.document import DocumentReader, YamlDocument, read_document
+from archrouter.strict_yaml.fields import Field, Table, listed
 
 _KEYS = ("policy_set", "tests")
 _CASE_KEYS = ("name", "messages", "expect")

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from archrouter.adapters.policy_directory import PolicyDirectory, read_policy_file
 from archrouter.application.ports import PolicyLoad, RejectedSource
 from archrouter.domain.findings import Finding, Severity
+from archrouter.policy_files.directory import PolicyDirectory, read_policy_file
 
 _TEXT = (
     "policy_set: {}\n"

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from archrouter.adapters.yaml_file import display_name, policy_files, read_text, suite_files
-from archrouter.adapters.yaml_nodes import MAX_DOCUMENT_BYTES
 from archrouter.domain.findings import Finding, Severity
+from archrouter.policy_files.directory import display_name, policy_files, suite_files
+from archrouter.strict_yaml.nodes import MAX_DOCUMENT_BYTES, read_text
 
 
 @pytest.fixture(name="directory")

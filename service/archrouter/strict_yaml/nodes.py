@@ -6,6 +6,8 @@ aliases expand to gigabytes. Sizes are bounded before they cost anything.
 """
 
 import re
+import stat
+from pathlib import Path
 from typing import Protocol, TypeAlias, cast
 
 import yaml
@@ -79,6 +81,30 @@ class _StrictLoader(yaml.SafeLoader):
         return ""
 
 
+def read_text(path: Path) -> str | Finding:
+    """Read a file of UTF-8 text.
+
+    Args:
+        path: The file; of any size and kind.
+
+    Returns:
+        Its text, or the error that keeps it from being read.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return _error("is not a regular file; remove it or rename it")
+        with path.open("rb") as file:
+            content = file.read(MAX_DOCUMENT_BYTES + 1)
+    except OSError as error:
+        return _error(f"cannot be read: {error.strerror}; check that it exists and its permissions")
+    if len(content) > MAX_DOCUMENT_BYTES:
+        return _error(f"has more than {MAX_DOCUMENT_BYTES} bytes; split it")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        return _encoding_error(content, error.start)
+
+
 def compose_document(text: str, begin_with: str = POLICY_FILE_BEGIN) -> yaml.MappingNode | Finding:
     """Parse one YAML document whose top is a mapping.
 
@@ -150,3 +176,17 @@ def _character_finding(text: str, error: ReaderError) -> Finding:
 def _finding(message: str, mark: _Mark | None) -> Finding:
     line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
     return Finding(Severity.ERROR, "", message, line, column)
+
+
+def _error(message: str, line: int = 0, column: int = 0) -> Finding:
+    return Finding(Severity.ERROR, "", message, line, column)
+
+
+def _encoding_error(content: bytes, offset: int) -> Finding:
+    before = content[:offset]
+    line_start = before.rfind(b"\n") + 1
+    return _error(
+        f"the byte 0x{content[offset]:02X} is not UTF-8; save the file as UTF-8",
+        before.count(b"\n") + 1,
+        len(before[line_start:].decode()) + 1,
+    )

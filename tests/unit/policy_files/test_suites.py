@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from archrouter.adapters.policy_yaml import load_policy_set
-from archrouter.adapters.suite_yaml import load_suite, read_suite_document
 from archrouter.domain.findings import Finding, Severity
 from archrouter.domain.suite import check_suite_routes
+from archrouter.policy_files.policies import load_policy_set
+from archrouter.policy_files.suites import load_suite, read_suite_document
 
 _VALID_FILES = Path(__file__).parents[2] / "data/policies/valid"
 

@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archrouter.adapters.policy_yaml import load_policy_set
+from archrouter.policy_files.policies import load_policy_set
 
 _FILE = (Path(__file__).parents[2] / "data/policies/valid/every_key_of_domains.yaml").read_text(encoding="utf-8")
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from archrouter.adapters.policy_directory import read_policy_file
-from archrouter.adapters.suite_yaml import read_suite_document
-from archrouter.adapters.yaml_document import YamlDocument
-from archrouter.adapters.yaml_file import read_text
 from archrouter.domain.findings import Severity
 from archrouter.domain.policy import PolicySet
 from archrouter.domain.suite import Suite
+from archrouter.policy_files.directory import read_policy_file
+from archrouter.policy_files.suites import read_suite_document
+from archrouter.strict_yaml.document import YamlDocument
+from archrouter.strict_yaml.nodes import read_text
 
 _CORPUS = Path(__file__).parents[2] / "data" / "policies"
 _EXPECTED_SUFFIX = ".expected.json"

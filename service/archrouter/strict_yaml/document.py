@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from archrouter.adapters.yaml_fields import Field, Table
-from archrouter.adapters.yaml_nodes import POLICY_FILE_BEGIN, compose_document
-from archrouter.adapters.yaml_reader import FieldReader
 from archrouter.domain.findings import Finding, has_errors
+from archrouter.strict_yaml.fields import Field, Table
+from archrouter.strict_yaml.nodes import POLICY_FILE_BEGIN, compose_document
+from archrouter.strict_yaml.reader import FieldReader
 
 ContentT = TypeVar("ContentT")
 

@@ -1,14 +1,28 @@
-"""The `models` of a policy file: what they are declared as, and the lists of routes that name them."""
+"""The `models` of a policy file: declarations, whose parameters must mean the same as JSON, and who names them."""
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
-from archrouter.adapters.policy_yaml_parameters import canonical_parameters
-from archrouter.adapters.yaml_document import DocumentReader
-from archrouter.adapters.yaml_fields import Field, Table, listed, suggestion
-from archrouter.adapters.yaml_reader import FieldReader
+import yaml
+
 from archrouter.domain.findings import Severity, quoted
 from archrouter.domain.policy import ModelTarget
+from archrouter.strict_yaml.document import DocumentReader
+from archrouter.strict_yaml.fields import (
+    BOOLEAN_TAG,
+    FLOAT_TAG,
+    INTEGER_TAG,
+    NULL_TAG,
+    TEXT_TAG,
+    Field,
+    Table,
+    listed,
+    suggestion,
+)
+from archrouter.strict_yaml.reader import MAX_EXACT_INTEGER, FieldReader, is_number_elsewhere
 
 _KEYS = ("model", "parameters")
 
@@ -92,5 +106,77 @@ def _declaration(fields: FieldReader, key: Field, value: Field) -> _Declaration:
     field = fields.required(table, "model", "name the model the caller should use, as in provider/model")
     name = fields.text(field) if field else None
     parameters = table.get("parameters")
-    target = ModelTarget(name or "", canonical_parameters(fields, parameters) if parameters else "{}")
+    target = ModelTarget(name or "", _canonical_parameters(fields, parameters) if parameters else "{}")
     return _Declaration(key, target, None if name is None else field)
+
+
+JsonValue: TypeAlias = "bool | float | str | list[JsonValue] | dict[str, JsonValue] | None"
+
+_TRUE, _FALSE = re.compile("true|True|TRUE"), re.compile("false|False|FALSE")
+
+
+def _canonical_parameters(fields: FieldReader, field: Field) -> str:
+    """Read parameters into canonical JSON.
+
+    Keys are sorted, no space is written, and a number without a fraction is written as an integer, since the caller
+    receives every number as a double: equal parameters give equal text.
+
+    Args:
+        fields: Takes the findings.
+        field: The value of `parameters`.
+
+    Returns:
+        A JSON object; of no use when something was reported.
+    """
+    entries = fields.mapping(field)
+    if entries is None:
+        return "{}"
+    parameters = {key: _json_value(fields, entry.value) for key, entry in entries.items()}
+    return json.dumps(parameters, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True)
+
+
+def _json_value(fields: FieldReader, field: Field) -> JsonValue:
+    node = field.node
+    if isinstance(node, yaml.MappingNode):
+        return {key: _json_value(fields, entry.value) for key, entry in (fields.mapping(field) or {}).items()}
+    if isinstance(node, yaml.SequenceNode):
+        return [_json_value(fields, item) for item in fields.items(field) or ()]
+    return _scalar(fields, field)
+
+
+def _scalar(fields: FieldReader, field: Field) -> bool | float | str | None:
+    tag = field.node.tag
+    if tag == TEXT_TAG:
+        return _text(fields, field)
+    if tag in {INTEGER_TAG, FLOAT_TAG}:
+        return _number(fields, field)
+    if tag == BOOLEAN_TAG:
+        return _boolean(fields, field)
+    if not field.has_value:
+        fields.report(field, "has no value; write null if that is meant, or remove the key")
+    elif tag != NULL_TAG:
+        fields.report(field, f"{field.description}, which JSON does not have; quote it to pass it on as text")
+    return None
+
+
+def _number(fields: FieldReader, field: Field) -> float | None:
+    number = fields.number(field)
+    if number is None or not number.is_integer() or abs(number) > MAX_EXACT_INTEGER:
+        return number
+    return int(number)
+
+
+def _text(fields: FieldReader, field: Field) -> str:
+    text = str(field.node.value)
+    if is_number_elsewhere(field):
+        remedy = "write a point and a signed exponent, as in 1.0e-3, or quote it as text"
+        fields.report(field, f"{quoted(text)} is text in YAML 1.1 and a number in YAML 1.2; {remedy}")
+    return text
+
+
+def _boolean(fields: FieldReader, field: Field) -> bool:
+    word = str(field.node.value)
+    if not (_TRUE.fullmatch(word) or _FALSE.fullmatch(word)):
+        remedy = "write true or false, or quote it as text"
+        fields.report(field, f"{quoted(word)} is a boolean in YAML 1.1 and text in YAML 1.2; {remedy}")
+    return _TRUE.fullmatch(word) is not None
