@@ -62,21 +62,9 @@ def read_public_sources(folder: Path, wordings: Path) -> tuple[Taxonomy, ...]:
             for conversation in read_conversations(folder / f"{file}.jsonl.gz")
             for example in _examples(conversation, key_of)
         ]
-        taxonomies.append(
-            Taxonomy(
-                name=name,
-                source=name,
-                domains=tuple(
-                    Domain(
-                        domain,
-                        tuple(actions),
-                        wholes=tuple(filter(None, (coarse.get(domain), *ours["domains"].get(domain, ())))),
-                    )
-                    for domain, actions in domains.items()
-                ),
-                examples=tuple(examples),
-            )
-        )
+        wholes = {domain: (coarse.get(domain), *ours["domains"].get(domain, ())) for domain in domains}
+        written = (Domain(domain, tuple(each), tuple(filter(None, wholes[domain]))) for domain, each in domains.items())
+        taxonomies.append(Taxonomy(name, source=name, domains=tuple(written), examples=tuple(examples)))
     return tuple(taxonomies)
 
 

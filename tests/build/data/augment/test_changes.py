@@ -8,15 +8,12 @@ from data.augment.drawing import seeded
 from data.augment.irrelevance import coarse_domains, removed_route
 from data.augment.mixing import follow_up
 from data.augment.naming import STYLES, renamed
-from data.augment.noise import CASINGS, casing, mistyped, typos
 from data.augment.phrases import load_phrases, load_wordings
 from data.augment.policies import near_duplicates
 from data.augment.settings import Overlap
 from data.augment.standing import stands_alone
 from data.augment.wording import reworded_route
 from data.records import Record, Turn, assistant, granularity_of, make_route, user
-from hypothesis import given
-from hypothesis import strategies as st
 
 from archrouter.domain.policy import RoutePolicy
 
@@ -209,60 +206,6 @@ def test_a_narrowed_copy_is_made_only_when_its_condition_is_not_spoken_of() -> N
     }
     assert added
     assert not any(route_id.endswith("_fax") for route_id in added)
-
-
-@given(word=st.text(alphabet="abcdefghijklmnopqrstuvwxyzäöüß", min_size=5, max_size=12), seed=st.integers(0, 999))
-def test_a_typing_mistake_is_a_single_one_after_the_first_letter(word: str, seed: int) -> None:
-    """At most one letter more or less, the first stays."""
-    mistake = mistyped(word, seeded(seed))
-
-    assert word[0] == mistake[0]
-    assert abs(len(word) - len(mistake)) <= 1
-
-
-def test_typing_mistakes_leave_code_and_other_scripts_alone() -> None:
-    """Lines with signs of code stay, and so do words of scripts that are not typed letter by letter."""
-    code = "for element in elements: print(element) # every element"
-    talk = record(user(f"Please explain everything\n{code}\n请把下面这一段文字翻译成英文", "mail"))
-
-    version = typos(talk, 1.0, seeded(1))
-
-    assert version is not None
-    first, *rest = version.turns[0].text.split("\n")
-    assert first != "Please explain everything"
-    assert [code, "请把下面这一段文字翻译成英文"] == rest
-
-
-@pytest.mark.parametrize(
-    ("style", "expected"),
-    [
-        ("lower", "that's it, ok?"),
-        ("upper", "THAT'S IT, OK?"),
-        ("unpunctuated", "That's it, OK"),
-        ("no_apostrophes", "Thats it, OK?"),
-    ],
-)
-def test_a_line_is_written_in_each_casing(style: str, expected: str) -> None:
-    """One change at a time."""
-    assert expected == CASINGS[style]("That's it, OK?")
-
-
-def test_a_message_is_never_emptied() -> None:
-    """A message of nothing but punctuation stays as it is."""
-    talk = record(user("???", "other"), assistant("Pardon?"), user("Fine.", "other"))
-
-    for seed in range(20):
-        version = casing(talk, seeded(seed))
-        assert version is None or "???" == version.turns[0].text
-
-
-def test_a_long_conversation_is_not_shouted() -> None:
-    """People shout short messages."""
-    talk = record(user("Word " * 40, "mail"))
-
-    styles = {version.provenance.augmentations for seed in range(40) if (version := casing(talk, seeded(seed)))}
-
-    assert {("casing:lower",)} == styles
 
 
 def test_a_reworded_description_keeps_abbreviations() -> None:
