@@ -5,11 +5,11 @@ import pytest
 from routing_services import ScriptedService, matched, no_match, refused, serving
 
 from archrouter import v1
-from archrouter.adapters.policy_yaml import load_policy_set
 from archrouter.client import ClientOptions, RoutingClient
 from archrouter.domain.conversation import Message, Role
 from archrouter.domain.decision import Outcome
 from archrouter.domain.suite import Suite, SuiteCase
+from archrouter.policy_files.policies import load_policy_set
 from archrouter.rpc.convert.policies import policy_set_from_proto
 from archrouter.suites.calls import Answered, Failure
 from archrouter.suites.requests import inline_policy_set
