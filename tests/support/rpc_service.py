@@ -164,7 +164,6 @@ async def running_service(options: ServiceOptions | None = None) -> AsyncIterato
             limits=wanted.limits,
             router=router,
             store=store,
-            clock=clock,
             metrics=metrics,
             health=health,
             profile=lambda: services[0].profile,

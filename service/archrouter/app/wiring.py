@@ -231,7 +231,6 @@ def build_rpc_dependencies(
         limits=request_limits(settings),
         router=core.router,
         store=core.store,
-        clock=SystemClock(),
         metrics=metrics,
         health=health,
         profile=profile,

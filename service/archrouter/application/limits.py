@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from archrouter.domain.conversation import Message, Role
-from archrouter.domain.errors import FieldViolation, InvalidRequestError
+from archrouter.domain.errors import InvalidRequestError
+from archrouter.domain.findings import Finding, Severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +31,19 @@ class RequestLimits:
             messages: All messages of the request, oldest first.
 
         Raises:
-            InvalidRequestError: With every violation at once.
+            InvalidRequestError: With every finding at once.
         """
-        violations = tuple(self._message_violations(messages))
-        if violations:
-            raise InvalidRequestError(violations)
+        findings = tuple(self._message_findings(messages))
+        if findings:
+            raise InvalidRequestError(findings)
 
-    def _message_violations(self, messages: Sequence[Message]) -> list[FieldViolation]:
+    def _message_findings(self, messages: Sequence[Message]) -> list[Finding]:
         if not 1 <= len(messages) <= self.max_messages:
             text = f"{len(messages)} messages; send 1 to {self.max_messages} (limits.max_messages)"
-            return [FieldViolation("messages", text)]
-        violations = [
-            FieldViolation(
+            return [Finding(Severity.ERROR, "messages", text)]
+        findings = [
+            Finding(
+                Severity.ERROR,
                 f"messages[{index}].content",
                 f"{len(message.content)} characters exceed {self.max_message_characters} "
                 "(limits.max_message_characters); shorten the message",
@@ -52,5 +54,5 @@ class RequestLimits:
         user_texts = [message.content for message in messages if message.role is Role.USER]
         if not any(text.strip() for text in user_texts):
             text = "no user message with text; the route follows the latest user message, so send one"
-            violations.append(FieldViolation("messages", text))
-        return violations
+            findings.append(Finding(Severity.ERROR, "messages", text))
+        return findings

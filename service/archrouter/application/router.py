@@ -13,12 +13,11 @@ from archrouter.domain.decision import decide
 from archrouter.domain.errors import (
     BackendProtocolError,
     BudgetExceededError,
-    FieldViolation,
     InlinePolicyDisabledError,
     InvalidRequestError,
     PolicySetInvalidError,
 )
-from archrouter.domain.findings import has_errors
+from archrouter.domain.findings import Finding, Severity, has_errors
 from archrouter.domain.policy import PolicySet, check_policy_set
 from archrouter.domain.posterior import Posterior
 from archrouter.domain.scoring import ScoringRequest
@@ -118,7 +117,7 @@ class Router:
                 f"{len(inline.routes)} routes exceed {self._limits.max_inline_routes} "
                 "(limits.max_inline_routes); load the set on the server instead"
             )
-            raise InvalidRequestError((FieldViolation("inline_policy_set.routes", text),))
+            raise InvalidRequestError((Finding(Severity.ERROR, "routes", text),))
         findings = check_policy_set(inline)
         if has_errors(findings):
             raise PolicySetInvalidError(findings)

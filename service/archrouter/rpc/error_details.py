@@ -4,7 +4,7 @@ A status travels in trailing metadata, of which a gRPC client accepts 8 KiB by d
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
@@ -12,10 +12,7 @@ from google.rpc import error_details_pb2
 
 from archrouter.domain.errors import (
     ArchRouterError,
-    AuthorizationError,
     BudgetExceededError,
-    FeatureDisabledError,
-    FieldViolation,
     InvalidRequestError,
     OverloadedError,
     PolicySetInvalidError,
@@ -23,7 +20,8 @@ from archrouter.domain.errors import (
     PromptTooLongError,
     UnavailableError,
 )
-from archrouter.domain.findings import Severity
+from archrouter.domain.findings import Finding, Severity
+from archrouter.rpc.errors import AdmissionError, AuthorizationError, FeatureDisabledError
 from archrouter.rpc.resource_names import policy_set_name, proto_field_path
 
 MAX_TEXT_CHARACTERS = 160
@@ -31,6 +29,10 @@ MAX_TEXT_CHARACTERS = 160
 MAX_VIOLATION_BYTES = 2_500
 """Together with a message of `MAX_TEXT_CHARACTERS` characters of 4 bytes it stays below 8 KiB on the wire, where the
 details grow by base64 (4/3) and the message, which is sent twice, by percent-encoding (3)."""
+
+
+_REQUEST_FIELDS = {"routes": "inline_policy_set.routes"}
+"""Proto paths of what the domain, for which a policy set is no part of a message, names shorter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +60,20 @@ def clipped(text: str) -> str:
     return text if len(text) <= MAX_TEXT_CHARACTERS else text[: MAX_TEXT_CHARACTERS - 1] + "…"
 
 
-def violations_of(error: InvalidRequestError | PolicySetInvalidError) -> tuple[FieldViolation, ...]:
+def field_findings(error: InvalidRequestError | PolicySetInvalidError) -> tuple[Finding, ...]:
     """List the malformed fields of a request.
 
     Args:
         error: A malformed request, or a request whose inline policy set breaks a rule.
 
     Returns:
-        Proto field paths and what is wrong there, at least one.
+        Errors only, with proto field paths, at least one.
     """
+    errors = tuple(finding for finding in error.findings if finding.severity is Severity.ERROR)
     if isinstance(error, InvalidRequestError):
-        return error.violations
+        return tuple(replace(one, field_path=_REQUEST_FIELDS.get(one.field_path, one.field_path)) for one in errors)
     return tuple(
-        FieldViolation(f"inline_policy_set.{proto_field_path(finding.field_path)}".rstrip("."), finding.message)
-        for finding in error.findings
-        if finding.severity is Severity.ERROR
+        replace(one, field_path=f"inline_policy_set.{proto_field_path(one.field_path)}".rstrip(".")) for one in errors
     )
 
 
@@ -83,16 +84,16 @@ def no_details(_error: ArchRouterError) -> ErrorDetails:
 
 def bad_request(error: InvalidRequestError | PolicySetInvalidError) -> ErrorDetails:
     """Name every offending field, as far as the metadata's size allows; the count tells whether some are left out."""
-    violations = violations_of(error)
+    findings = field_findings(error)
     detail = error_details_pb2.BadRequest()
-    for violation in violations:
+    for finding in findings:
         message = error_details_pb2.BadRequest.FieldViolation(
-            field=clipped(violation.field_path), description=clipped(violation.description)
+            field=clipped(finding.field_path), description=clipped(finding.message)
         )
         if detail.ByteSize() + message.ByteSize() > MAX_VIOLATION_BYTES:
             break
         detail.field_violations.append(message)
-    metadata = {"field": clipped(violations[0].field_path), "violationCount": str(len(violations))}
+    metadata = {"field": clipped(findings[0].field_path), "violationCount": str(len(findings))}
     return ErrorDetails(metadata, detail)
 
 
@@ -130,7 +131,7 @@ def policy_set_not_found(error: PolicySetNotFoundError) -> ErrorDetails:
     return ErrorDetails({"policySet": name}, detail)
 
 
-def retry_later(error: OverloadedError | UnavailableError) -> ErrorDetails:
+def retry_later(error: AdmissionError | OverloadedError | UnavailableError) -> ErrorDetails:
     """Advise how long to wait."""
     delay = Duration()
     delay.FromNanoseconds(round(error.retry_after_s * 1e9))

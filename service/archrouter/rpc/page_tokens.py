@@ -10,7 +10,8 @@ import re
 from typing import NoReturn
 
 from archrouter.application.policy_store import PolicySnapshot
-from archrouter.domain.errors import FieldViolation, InvalidRequestError
+from archrouter.domain.errors import InvalidRequestError
+from archrouter.domain.findings import Finding, Severity
 
 _TOKEN = re.compile(r"([0-9a-f]{16}):([0-9]{1,9})")
 
@@ -61,4 +62,4 @@ def _digest(snapshot: PolicySnapshot) -> str:
 
 
 def _refuse(description: str) -> NoReturn:
-    raise InvalidRequestError((FieldViolation("page_token", description),))
+    raise InvalidRequestError((Finding(Severity.ERROR, "page_token", description),))

@@ -5,7 +5,6 @@ import asyncio
 from grpc import aio
 
 from archrouter import v1
-from archrouter.domain.errors import FeatureDisabledError
 from archrouter.rpc.convert import (
     checked_policy_set_from_proto,
     loaded_policy_set_to_proto,
@@ -13,6 +12,7 @@ from archrouter.rpc.convert import (
     validation_to_proto,
 )
 from archrouter.rpc.dependencies import RpcDependencies
+from archrouter.rpc.errors import FeatureDisabledError
 from archrouter.rpc.page_tokens import decode_page_token, encode_page_token
 from archrouter.rpc.resource_names import policy_set_id
 from archrouter.rpc.validation import check_get_policy_set, check_list_policy_sets, check_validate_policy_set
@@ -22,7 +22,7 @@ MAX_PAGE_SIZE = 500
 
 
 class PolicyServicer(v1.PolicyServiceServicer):
-    """Handlers of PolicyService. What they raise is mapped by the error interceptor."""
+    """Handlers of PolicyService. What they raise is mapped by the pipeline."""
 
     def __init__(self, dependencies: RpcDependencies) -> None:
         """Serve from `dependencies`."""

@@ -1,6 +1,7 @@
 """RoutingService: checks, converts, asks the router, converts back."""
 
 import asyncio
+import time
 
 import structlog
 from grpc import aio
@@ -8,11 +9,10 @@ from grpc import aio
 from archrouter import v1
 from archrouter.application.select_route import Decision
 from archrouter.domain.errors import ModelNotReadyError
-from archrouter.rpc.call import current_call
+from archrouter.observability.metrics import INLINE_POLICY_SET, Metrics
 from archrouter.rpc.convert import decision_to_proto, select_route_from_proto, server_info_to_proto
-from archrouter.rpc.decision_facts import log_fields, measurements
 from archrouter.rpc.dependencies import RpcDependencies
-from archrouter.rpc.failures import record_failure
+from archrouter.rpc.pipeline import current_call, new_decision_id, record_failure
 from archrouter.rpc.validation import check_batch, check_select_route
 
 MODEL_RETRY_AFTER_S = 1.0
@@ -20,7 +20,7 @@ MODEL_RETRY_AFTER_S = 1.0
 
 
 class RoutingServicer(v1.RoutingServiceServicer):
-    """Handlers of RoutingService. What they raise is mapped by the error interceptor."""
+    """Handlers of RoutingService. What they raise is mapped by the pipeline."""
 
     def __init__(self, dependencies: RpcDependencies) -> None:
         """Serve from `dependencies`."""
@@ -76,7 +76,7 @@ class RoutingServicer(v1.RoutingServiceServicer):
         )
 
     async def _result(self, request: v1.SelectRouteRequest) -> v1.SelectRouteResult:
-        decision_id = self._dependencies.new_decision_id()
+        decision_id = new_decision_id()
         with structlog.contextvars.bound_contextvars(decision_id=decision_id):
             try:
                 check_select_route(request, self._dependencies.limits)
@@ -89,12 +89,48 @@ class RoutingServicer(v1.RoutingServiceServicer):
         question = select_route_from_proto(
             request, decision_id, default_min_confidence=self._dependencies.routing.default_min_confidence
         )
-        budget_s = current_call().deadline_s - self._dependencies.clock.monotonic_s()
+        budget_s = current_call().deadline_s - time.monotonic()
         decision = await self._dependencies.router.select_route(question, budget_s=budget_s)
-        self._dependencies.metrics.count_decision(measurements(decision))
+        count_decision(self._dependencies.metrics, decision)
         return decision
 
 
 def _response(request: v1.SelectRouteRequest, decision: Decision) -> v1.SelectRouteResponse:
     message = decision_to_proto(decision, request.view, max_candidates=request.options.max_candidates)
     return v1.SelectRouteResponse(decision=message, correlation_id=request.correlation_id)
+
+
+def log_fields(decision: Decision) -> dict[str, object]:
+    """List the fields a decision adds to the log line of its call: ids, counts and times, nothing of the conversation.
+
+    Args:
+        decision: What was decided.
+
+    Returns:
+        Fields by name; durations in seconds.
+    """
+    return {
+        "policy_set": decision.policy_set.id,
+        "policy_set_revision": decision.policy_set.revision,
+        "outcome": decision.outcome.value,
+        "route_id": decision.route.id if decision.route else "",
+        "confidence": round(decision.confidence, 6),
+        "prompt_token_count": decision.usage.prompt_token_count,
+        "dropped_token_count": decision.usage.dropped_token_count,
+        "backend_duration_s": round(decision.times.queue_s + decision.times.inference_s, 6),
+        "model_version": decision.profile.model_version,
+    }
+
+
+def count_decision(metrics: Metrics, decision: Decision) -> None:
+    """Count a decision. Every inline policy set counts as one, so that callers add no series."""
+    policy_set = INLINE_POLICY_SET if decision.inline else decision.policy_set.id
+    metrics.decisions.labels(policy_set, decision.outcome.value).inc()
+    metrics.confidence.labels(policy_set).observe(decision.confidence)
+    metrics.prompt_tokens.observe(decision.usage.prompt_token_count)
+    if decision.usage.dropped_token_count:
+        metrics.truncations.inc()
+    metrics.stage_duration.labels("tokenize").observe(decision.times.tokenize_s)
+    metrics.stage_duration.labels("inference").observe(decision.times.inference_s)
+    if decision.times.queue_s:  # 0: the inference server did not tell
+        metrics.stage_duration.labels("queue").observe(decision.times.queue_s)

@@ -8,13 +8,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from archrouter import v1
 from archrouter.config import ServerSettings
+from archrouter.rpc.credentials import REQUIRED_SCOPES
 from archrouter.rpc.dependencies import RpcDependencies
-from archrouter.rpc.interceptors.admission import AdmissionInterceptor
-from archrouter.rpc.interceptors.auth import REQUIRED_SCOPES, AuthInterceptor
-from archrouter.rpc.interceptors.deadline import DeadlineInterceptor
-from archrouter.rpc.interceptors.errors import ErrorInterceptor
-from archrouter.rpc.interceptors.logging import LoggingInterceptor
-from archrouter.rpc.interceptors.metrics import MetricsInterceptor
+from archrouter.rpc.pipeline import CallPipeline
 from archrouter.rpc.policy_servicer import PolicyServicer
 from archrouter.rpc.reflection import add_reflection
 from archrouter.rpc.routing_servicer import RoutingServicer
@@ -40,15 +36,14 @@ def build_server(dependencies: RpcDependencies) -> tuple[aio.Server, int]:
         ValueError: When only one of the two TLS files is configured.
     """
     settings = dependencies.server
-    interceptors = (
-        MetricsInterceptor(dependencies.metrics, dependencies.clock),
-        LoggingInterceptor(dependencies.clock, dependencies.new_decision_id),
-        ErrorInterceptor(),
-        AuthInterceptor(dependencies.credentials),
-        AdmissionInterceptor(settings.max_concurrent_calls, dependencies.health),
-        DeadlineInterceptor(dependencies.clock, dependencies.routing.default_deadline_s),
+    pipeline = CallPipeline(
+        dependencies.metrics,
+        dependencies.health,
+        dependencies.credentials,
+        max_concurrent_calls=settings.max_concurrent_calls,
+        max_budget_s=dependencies.routing.default_deadline_s,
     )
-    server = aio.server(interceptors=interceptors, options=server_options(settings))
+    server = aio.server(interceptors=(pipeline,), options=server_options(settings))
     v1.add_RoutingServiceServicer_to_server(RoutingServicer(dependencies), server)
     v1.add_PolicyServiceServicer_to_server(PolicyServicer(dependencies), server)
     health_pb2_grpc.add_HealthServicer_to_server(dependencies.health, server)

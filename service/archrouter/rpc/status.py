@@ -15,6 +15,7 @@ from grpc import StatusCode
 
 from archrouter.domain import errors
 from archrouter.rpc import error_details
+from archrouter.rpc import errors as edge
 from archrouter.v1 import ErrorReason
 
 ERROR_DOMAIN = "archrouter"
@@ -82,8 +83,11 @@ TABLE: Mapping[type[errors.ArchRouterError], Row] = MappingProxyType(
             ErrorReason.ERROR_REASON_DEFAULT_POLICY_SET_MISSING,
             error_details.default_policy_set_missing,
         ),
-        errors.FeatureDisabledError: Row(
+        edge.FeatureDisabledError: Row(
             StatusCode.FAILED_PRECONDITION, ErrorReason.ERROR_REASON_FEATURE_DISABLED, error_details.feature_disabled
+        ),
+        edge.AdmissionError: Row(
+            StatusCode.RESOURCE_EXHAUSTED, ErrorReason.ERROR_REASON_OVERLOADED, error_details.retry_later, _OVERLOADED
         ),
         errors.OverloadedError: Row(
             StatusCode.RESOURCE_EXHAUSTED, ErrorReason.ERROR_REASON_OVERLOADED, error_details.retry_later, _OVERLOADED
@@ -103,7 +107,7 @@ TABLE: Mapping[type[errors.ArchRouterError], Row] = MappingProxyType(
         errors.ModelNotReadyError: Row(
             StatusCode.UNAVAILABLE, ErrorReason.ERROR_REASON_MODEL_NOT_READY, error_details.retry_later, _NOT_READY
         ),
-        errors.ShuttingDownError: Row(
+        edge.ShuttingDownError: Row(
             StatusCode.UNAVAILABLE, ErrorReason.ERROR_REASON_SHUTTING_DOWN, error_details.retry_later, _SHUTTING_DOWN
         ),
         errors.BudgetExceededError: Row(
@@ -114,8 +118,8 @@ TABLE: Mapping[type[errors.ArchRouterError], Row] = MappingProxyType(
         errors.BackendProtocolError: Row(
             StatusCode.INTERNAL, ErrorReason.ERROR_REASON_BACKEND_PROTOCOL, text=_INTERNAL
         ),
-        errors.AuthenticationError: Row(StatusCode.UNAUTHENTICATED, ErrorReason.ERROR_REASON_CREDENTIALS_INVALID),
-        errors.AuthorizationError: Row(
+        edge.AuthenticationError: Row(StatusCode.UNAUTHENTICATED, ErrorReason.ERROR_REASON_CREDENTIALS_INVALID),
+        edge.AuthorizationError: Row(
             StatusCode.PERMISSION_DENIED, ErrorReason.ERROR_REASON_PERMISSION_DENIED, error_details.permission_denied
         ),
         # Raised while a bundle is loaded, never by a request; should it reach one, the caller cannot help it.
@@ -155,6 +159,6 @@ def describe_failure(error: Exception, decision_id: str) -> Failure:
 def _public_text(error: Exception) -> str:
     if not isinstance(error, errors.InvalidRequestError | errors.PolicySetInvalidError):
         return str(error)
-    first, *more = error_details.violations_of(error)
-    text = f"{first.field_path}: {first.description}" if first.field_path else first.description
+    first, *more = error_details.field_findings(error)
+    text = f"{first.field_path}: {first.message}" if first.field_path else first.message
     return f"{text} (first of {len(more) + 1} violations)" if more else text

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from google.protobuf.descriptor import EnumDescriptor
 
 from archrouter.application.limits import RequestLimits
-from archrouter.domain.errors import FieldViolation, InvalidRequestError
-from archrouter.domain.findings import quoted
+from archrouter.domain.errors import InvalidRequestError
+from archrouter.domain.findings import Finding, Severity, quoted
 from archrouter.rpc.resource_names import policy_set_id
 from archrouter.v1 import (
     BatchSelectRoutesRequest,
@@ -58,7 +58,7 @@ def check_batch(request: BatchSelectRoutesRequest, limits: RequestLimits) -> Non
     count = len(request.requests)
     if not 1 <= count <= limits.max_batch_size:
         text = f"{count} requests; send 1 to {limits.max_batch_size} (limits.max_batch_size)"
-        _refuse(FieldViolation("requests", text))
+        _refuse(Finding(Severity.ERROR, "requests", text))
 
 
 def check_get_policy_set(request: GetPolicySetRequest) -> None:
@@ -83,7 +83,7 @@ def check_list_policy_sets(request: ListPolicySetsRequest) -> None:
         InvalidRequestError: When the page size is negative.
     """
     if request.page_size < 0:
-        _refuse(FieldViolation("page_size", f"{request.page_size} is negative; send 0 for the default"))
+        _refuse(Finding(Severity.ERROR, "page_size", f"{request.page_size} is negative; send 0 for the default"))
 
 
 def check_validate_policy_set(request: ValidatePolicySetRequest) -> None:
@@ -96,27 +96,29 @@ def check_validate_policy_set(request: ValidatePolicySetRequest) -> None:
         InvalidRequestError: When the request holds none.
     """
     if request.WhichOneof("source") is None:
-        _refuse(FieldViolation("source", "is unset; send inline_policy_set or yaml"))
+        _refuse(Finding(Severity.ERROR, "source", "is unset; send inline_policy_set or yaml"))
 
 
-def _refuse(*violations: FieldViolation) -> None:
+def _refuse(*violations: Finding) -> None:
     if violations:
         raise InvalidRequestError(violations)
 
 
-def _message_violations(request: SelectRouteRequest, limits: RequestLimits) -> Iterator[FieldViolation]:
+def _message_violations(request: SelectRouteRequest, limits: RequestLimits) -> Iterator[Finding]:
     count = len(request.messages)
     if not 1 <= count <= limits.max_messages:
-        yield FieldViolation("messages", f"{count} messages; send 1 to {limits.max_messages} (limits.max_messages)")
+        yield Finding(
+            Severity.ERROR, "messages", f"{count} messages; send 1 to {limits.max_messages} (limits.max_messages)"
+        )
         return
     for index, message in enumerate(request.messages):
         path = f"messages[{index}].role"
         if message.role == Role.ROLE_UNSPECIFIED:
-            yield FieldViolation(path, "is unset; say who wrote the message")
+            yield Finding(Severity.ERROR, path, "is unset; say who wrote the message")
         yield from _enum_violations(path, message.role, Role.DESCRIPTOR)
 
 
-def _policy_source_violations(request: SelectRouteRequest, limits: RequestLimits) -> Iterator[FieldViolation]:
+def _policy_source_violations(request: SelectRouteRequest, limits: RequestLimits) -> Iterator[Finding]:
     if request.WhichOneof("policy_source") == "policy_set":
         yield from _name_violations("policy_set", request.policy_set)
     route_count = len(request.inline_policy_set.routes)
@@ -125,37 +127,37 @@ def _policy_source_violations(request: SelectRouteRequest, limits: RequestLimits
             f"{route_count} routes exceed {limits.max_inline_routes} (limits.max_inline_routes); "
             "load the policy set on the server instead"
         )
-        yield FieldViolation("inline_policy_set.routes", text)
+        yield Finding(Severity.ERROR, "inline_policy_set.routes", text)
 
 
-def _option_violations(options: RoutingOptions) -> Iterator[FieldViolation]:
+def _option_violations(options: RoutingOptions) -> Iterator[Finding]:
     if options.HasField("min_confidence"):
         yield from _ratio_violations("options.min_confidence", options.min_confidence)
     yield from _enum_violations("options.overflow_behavior", options.overflow_behavior, OverflowBehavior.DESCRIPTOR)
     if options.max_candidates < 0:
-        yield FieldViolation("options.max_candidates", f"{options.max_candidates} is negative; send 0 for all")
+        yield Finding(Severity.ERROR, "options.max_candidates", f"{options.max_candidates} is negative; send 0 for all")
     yield from _enum_violations("options.turn_kind", options.turn_kind, TurnKind.DESCRIPTOR)
     if options.HasField("switch_margin"):
         yield from _ratio_violations("options.switch_margin", options.switch_margin)
 
 
-def _ratio_violations(path: str, value: float) -> Iterator[FieldViolation]:
+def _ratio_violations(path: str, value: float) -> Iterator[Finding]:
     if not 0.0 <= value <= 1.0:  # also refuses NaN
-        yield FieldViolation(path, f"{value} is outside [0, 1]; confidence is a probability")
+        yield Finding(Severity.ERROR, path, f"{value} is outside [0, 1]; confidence is a probability")
 
 
-def _enum_violations(path: str, value: int, enum: EnumDescriptor) -> Iterator[FieldViolation]:
+def _enum_violations(path: str, value: int, enum: EnumDescriptor) -> Iterator[Finding]:
     if value not in enum.values_by_number:
-        yield FieldViolation(path, f"{value} is no {enum.name} this server knows; see the API's enum")
+        yield Finding(Severity.ERROR, path, f"{value} is no {enum.name} this server knows; see the API's enum")
 
 
-def _name_violations(path: str, name: str) -> Iterator[FieldViolation]:
+def _name_violations(path: str, name: str) -> Iterator[Finding]:
     if policy_set_id(name) is None:
         text = f"{quoted(name)} does not name a policy set; send policySets/{{id}}, the id of a-z, 0-9 and '-'"
-        yield FieldViolation(path, text)
+        yield Finding(Severity.ERROR, path, text)
 
 
-def _correlation_id_violations(correlation_id: str) -> Iterator[FieldViolation]:
+def _correlation_id_violations(correlation_id: str) -> Iterator[Finding]:
     if len(correlation_id) > MAX_CORRELATION_ID_CHARACTERS:
         text = f"{len(correlation_id)} characters exceed {MAX_CORRELATION_ID_CHARACTERS}; shorten it"
-        yield FieldViolation("correlation_id", text)
+        yield Finding(Severity.ERROR, "correlation_id", text)

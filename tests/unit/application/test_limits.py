@@ -14,7 +14,7 @@ def violations(*messages: Message) -> list[str]:
     """Return the field paths that are refused."""
     with pytest.raises(InvalidRequestError) as caught:
         LIMITS.check_messages(messages)
-    return [violation.field_path for violation in caught.value.violations]
+    return [finding.field_path for finding in caught.value.findings]
 
 
 def test_a_conversation_within_the_limits_passes() -> None:
