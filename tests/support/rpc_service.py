@@ -151,7 +151,6 @@ async def running_service(options: ServiceOptions | None = None) -> AsyncIterato
         backend,
         clock,
         wanted.limits,
-        inline_enabled=wanted.policies.inline_enabled,
         min_budget_s=wanted.routing.min_budget_s,
         deadline_margin_s=0.0,
     )
@@ -216,6 +215,7 @@ async def eventually(condition: Callable[[], object]) -> None:
 _FURTHER_KINDS: dict[str, type[Message]] = {
     "google.rpc.BadRequest": error_details_pb2.BadRequest,
     "google.rpc.PreconditionFailure": error_details_pb2.PreconditionFailure,
+    "google.rpc.RequestInfo": error_details_pb2.RequestInfo,
     "google.rpc.ResourceInfo": error_details_pb2.ResourceInfo,
     "google.rpc.RetryInfo": error_details_pb2.RetryInfo,
 }

@@ -151,7 +151,6 @@ def build_core(settings: Settings, backend: ScoringBackend) -> Core:
         backend,
         clock,
         request_limits(settings),
-        inline_enabled=settings.policies.inline_enabled,
         min_budget_s=settings.routing.min_budget_s,
         deadline_margin_s=settings.triton.deadline_margin_s,
     )

@@ -37,10 +37,32 @@ class RequestLimits:
         if findings:
             raise InvalidRequestError(findings)
 
+    def count_findings(self, message_count: int, inline_route_count: int = 0) -> list[Finding]:
+        """Say which list of a request is too long, before anybody walks over it.
+
+        Args:
+            message_count: Messages of the conversation.
+            inline_route_count: Routes of the inline policy set; 0 where there is none.
+
+        Returns:
+            A finding for each list whose length is out of bounds.
+        """
+        findings = []
+        if not 1 <= message_count <= self.max_messages:
+            text = f"{message_count} messages; send 1 to {self.max_messages} (limits.max_messages)"
+            findings.append(Finding(Severity.ERROR, "messages", text))
+        if inline_route_count > self.max_inline_routes:
+            text = (
+                f"{inline_route_count} routes exceed {self.max_inline_routes} (limits.max_inline_routes); "
+                "load the policy set on the server instead"
+            )
+            findings.append(Finding(Severity.ERROR, "routes", text))
+        return findings
+
     def _message_findings(self, messages: Sequence[Message]) -> list[Finding]:
-        if not 1 <= len(messages) <= self.max_messages:
-            text = f"{len(messages)} messages; send 1 to {self.max_messages} (limits.max_messages)"
-            return [Finding(Severity.ERROR, "messages", text)]
+        miscounted = self.count_findings(len(messages))
+        if miscounted:
+            return miscounted
         findings = [
             Finding(
                 Severity.ERROR,

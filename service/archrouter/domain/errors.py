@@ -7,7 +7,6 @@
     ├── PromptTooLongError             the prompt exceeds the token budget
     ├── PromptTemplateError            prompt template, answer skeleton and tokenizer do not fit together
     ├── PolicySetInvalidError          a policy set breaks a rule
-    ├── InlinePolicyDisabledError      inline policy sets are switched off
     ├── PolicySetNotFoundError         no policy set has that name
     ├── NoDefaultPolicySetError        the request names no set and there is no default
     ├── OverloadedError                the inference server's queue is full
@@ -63,16 +62,6 @@ class PolicySetInvalidError(ArchRouterError):
         """Keep the findings, at least one of them an error."""
         super().__init__("; ".join(f"{f.field_path}: {f.message}" for f in findings))
         self.findings = findings
-
-
-class InlinePolicyDisabledError(ArchRouterError):
-    """The request carries an inline policy set and the server does not accept them."""
-
-    def __init__(self) -> None:
-        """Name the switch."""
-        super().__init__(
-            "inline policy sets are disabled on this server; name a loaded policy set, or set policies.inline_enabled"
-        )
 
 
 class PolicySetNotFoundError(ArchRouterError):

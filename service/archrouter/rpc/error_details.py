@@ -21,18 +21,15 @@ from archrouter.domain.errors import (
     UnavailableError,
 )
 from archrouter.domain.findings import Finding, Severity
+from archrouter.rpc.convert.policies import proto_field_path
+from archrouter.rpc.convert.routing import policy_set_name
 from archrouter.rpc.errors import AdmissionError, AuthorizationError, FeatureDisabledError
-from archrouter.rpc.resource_names import policy_set_name, proto_field_path
 
 MAX_TEXT_CHARACTERS = 160
 
 MAX_VIOLATION_BYTES = 2_500
 """Together with a message of `MAX_TEXT_CHARACTERS` characters of 4 bytes it stays below 8 KiB on the wire, where the
 details grow by base64 (4/3) and the message, which is sent twice, by percent-encoding (3)."""
-
-
-_REQUEST_FIELDS = {"routes": "inline_policy_set.routes"}
-"""Proto paths of what the domain, for which a policy set is no part of a message, names shorter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +68,7 @@ def field_findings(error: InvalidRequestError | PolicySetInvalidError) -> tuple[
     """
     errors = tuple(finding for finding in error.findings if finding.severity is Severity.ERROR)
     if isinstance(error, InvalidRequestError):
-        return tuple(replace(one, field_path=_REQUEST_FIELDS.get(one.field_path, one.field_path)) for one in errors)
+        return errors
     return tuple(
         replace(one, field_path=f"inline_policy_set.{proto_field_path(one.field_path)}".rstrip(".")) for one in errors
     )

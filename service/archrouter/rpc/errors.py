@@ -36,3 +36,13 @@ class FeatureDisabledError(ArchRouterError):
         """Keep the configuration key that would enable it."""
         super().__init__(f"this call is disabled on this server; set {setting} to enable it")
         self.setting = setting
+
+
+class InlinePolicyDisabledError(ArchRouterError):
+    """The request carries an inline policy set and the server does not accept them."""
+
+    def __init__(self) -> None:
+        """Name the switch."""
+        super().__init__(
+            "inline policy sets are disabled on this server; name a loaded policy set, or set policies.inline_enabled"
+        )

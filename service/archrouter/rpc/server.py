@@ -1,10 +1,12 @@
 """Builds the gRPC server from its parts."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import grpc
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
 from archrouter import v1
 from archrouter.config import ServerSettings
@@ -12,10 +14,13 @@ from archrouter.rpc.credentials import REQUIRED_SCOPES
 from archrouter.rpc.dependencies import RpcDependencies
 from archrouter.rpc.pipeline import CallPipeline
 from archrouter.rpc.policy_servicer import PolicyServicer
-from archrouter.rpc.reflection import add_reflection
 from archrouter.rpc.routing_servicer import RoutingServicer
 
 _HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+_REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
+"""The stable name of what grpcio-reflection serves as v1alpha: the messages have the same fields (grpc/grpc-proto,
+grpc/reflection/v1/reflection.proto), so the same servicer answers both. Newer tools ask for this name only."""
+
 _API_SERVICES = sorted({method.rpc_service for method in REQUIRED_SCOPES})
 
 
@@ -48,7 +53,7 @@ def build_server(dependencies: RpcDependencies) -> tuple[aio.Server, int]:
     v1.add_PolicyServiceServicer_to_server(PolicyServicer(dependencies), server)
     health_pb2_grpc.add_HealthServicer_to_server(dependencies.health, server)
     if settings.reflection_enabled:
-        add_reflection(server, (*_API_SERVICES, _HEALTH_SERVICE))
+        _add_reflection(server, (*_API_SERVICES, _HEALTH_SERVICE))
     dependencies.metrics.start_rpc_series((method.rpc_service, method.rpc_method) for method in REQUIRED_SCOPES)
     return server, _bind(server, settings)
 
@@ -90,3 +95,17 @@ def _tls_credentials(settings: ServerSettings) -> grpc.ServerCredentials | None:
         msg = "TLS needs both server.tls_certificate_file and server.tls_private_key_file; set both or none"
         raise ValueError(msg)
     return grpc.ssl_server_credentials([(Path(private_key).read_bytes(), Path(certificate).read_bytes())])
+
+
+def _add_reflection(server: aio.Server, service_names: Sequence[str]) -> None:
+    """Let tools such as grpcurl learn the API from the server itself."""
+    servicer = reflection.aio.ReflectionServicer((*service_names, reflection.SERVICE_NAME))
+    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, server)
+    stable = grpc.stream_stream_rpc_method_handler(
+        servicer.ServerReflectionInfo,
+        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
+        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler(_REFLECTION_V1, {"ServerReflectionInfo": stable}),)
+    )

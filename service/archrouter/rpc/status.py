@@ -70,7 +70,7 @@ TABLE: Mapping[type[errors.ArchRouterError], Row] = MappingProxyType(
         errors.PolicySetInvalidError: Row(
             StatusCode.INVALID_ARGUMENT, ErrorReason.ERROR_REASON_POLICY_SET_INVALID, error_details.bad_request
         ),
-        errors.InlinePolicyDisabledError: Row(
+        edge.InlinePolicyDisabledError: Row(
             StatusCode.FAILED_PRECONDITION,
             ErrorReason.ERROR_REASON_INLINE_POLICY_DISABLED,
             error_details.inline_policy_disabled,
@@ -162,3 +162,10 @@ def _public_text(error: Exception) -> str:
     first, *more = error_details.field_findings(error)
     text = f"{first.field_path}: {first.message}" if first.field_path else first.message
     return f"{text} (first of {len(more) + 1} violations)" if more else text
+
+
+def reason_of(status: status_pb2.Status) -> str:
+    """Read the name of the ErrorReason out of a status that `describe_failure` made."""
+    info = error_details_pb2.ErrorInfo()
+    status.details[0].Unpack(info)
+    return info.reason

@@ -14,8 +14,8 @@ from archrouter.domain.findings import Severity
 from archrouter.domain.policy import ModelTarget, PolicySet, RoutePolicy
 from archrouter.domain.scoring import BackendProfile, Tier, Usage
 from archrouter.domain.warnings import DecisionWarning, WarningCode
-from archrouter.rpc.convert import decision_to_proto
-from archrouter.rpc.convert.enums import CANDIDATE_KINDS, OUTCOMES, SEVERITIES, TIERS, WARNING_CODES
+from archrouter.rpc.convert.policies import SEVERITIES
+from archrouter.rpc.convert.routing import CANDIDATE_KINDS, OUTCOMES, TIERS, WARNING_CODES, decision_to_proto
 
 BASIC, FULL = v1.DecisionView.DECISION_VIEW_BASIC, v1.DecisionView.DECISION_VIEW_FULL
 

@@ -7,7 +7,7 @@ import pytest
 from archrouter import v1
 from archrouter.application.limits import RequestLimits
 from archrouter.domain.errors import InvalidRequestError
-from archrouter.rpc.validation import check_batch, check_select_route
+from archrouter.rpc.convert.routing import check_batch, check_select_route
 
 LIMITS = RequestLimits(max_messages=3, max_message_characters=100, max_batch_size=2, max_inline_routes=2)
 
