@@ -74,10 +74,12 @@ class GatedBackend(FakeBackend):
         self.cancelled = asyncio.Event()
         self.crash: Exception | None = None
         self.timeouts_s: list[float] = []
+        self.policy_sets: list[PolicySet] = []
 
     async def score(self, request: ScoringRequest, *, timeout_s: float) -> Scoring:
         """Wait at the gate, then score."""
         self.timeouts_s.append(timeout_s)
+        self.policy_sets.append(request.policy_set)
         self.waiting.set()
         try:
             await self.gate.wait()

@@ -69,6 +69,7 @@ def server_options(settings: ServerSettings) -> tuple[tuple[str, int], ...]:
     """
     return (
         ("grpc.max_receive_message_length", settings.max_receive_bytes),
+        ("grpc.max_concurrent_streams", settings.max_streams_per_connection),
         ("grpc.max_connection_age_ms", round(settings.max_connection_age_s * 1000)),
         # A connection that ages out closes once its calls are done, or when this has passed.
         ("grpc.max_connection_age_grace_ms", round(settings.shutdown_grace_s * 1000)),
