@@ -65,7 +65,9 @@ class LimitsSettings(_Section):
 
     max_messages: int = Field(256, ge=1, description="Messages of one conversation.")
     max_message_characters: int = Field(100_000, ge=1, description="Characters of one message.")
-    max_batch_size: int = Field(64, ge=1, description="Items of one BatchSelectRoutes call.")
+    max_batch_size: int = Field(
+        64, ge=1, description="Items of one BatchSelectRoutes call; each takes a place of server.max_concurrent_calls."
+    )
     max_inline_routes: int = Field(256, ge=1, description="Routes of an inline policy set.")
 
 
