@@ -14,7 +14,7 @@ from archrouter.domain.errors import ModelNotReadyError, PolicySetInvalidError
 from archrouter.domain.findings import Finding
 from archrouter.domain.policy import PolicySet
 from archrouter.observability.metrics import INLINE_POLICY_SET, Metrics
-from archrouter.rpc.convert.policies import inline_policy_set_from_proto
+from archrouter.rpc.convert.policies import checked_policy_set_from_proto
 from archrouter.rpc.convert.routing import (
     TIERS,
     check_batch,
@@ -156,9 +156,9 @@ class _InlinePolicySets:
         async with self._one_at_a_time:
             if encoded not in self._read:
                 if len(encoded) > MAX_BYTES_READ_ON_LOOP:
-                    self._read[encoded] = await asyncio.to_thread(inline_policy_set_from_proto, message)
+                    self._read[encoded] = await asyncio.to_thread(checked_policy_set_from_proto, message)
                 else:
-                    self._read[encoded] = inline_policy_set_from_proto(message)
+                    self._read[encoded] = checked_policy_set_from_proto(message)
         policy_set, findings = self._read[encoded]
         if policy_set is None:
             raise PolicySetInvalidError(findings)

@@ -16,7 +16,7 @@ from archrouter.config import PoliciesSettings
 from archrouter.domain.findings import Finding
 from archrouter.domain.policy import PolicySet
 from archrouter.rpc import routing_servicer
-from archrouter.rpc.convert.policies import inline_policy_set_from_proto
+from archrouter.rpc.convert.policies import checked_policy_set_from_proto
 
 INLINE = PoliciesSettings(default="support", inline_enabled=True)
 EMPTY_FALLBACK_ENTRY = b"\x22\x00"  # field 4, length 0
@@ -77,9 +77,9 @@ async def test_large_inline_set_is_read_off_the_event_loop(monkeypatch: pytest.M
 
     def read(message: v1.PolicySet) -> tuple[PolicySet | None, tuple[Finding, ...]]:
         threads.append(threading.get_ident())
-        return inline_policy_set_from_proto(message)
+        return checked_policy_set_from_proto(message)
 
-    monkeypatch.setattr(routing_servicer, "inline_policy_set_from_proto", read)
+    monkeypatch.setattr(routing_servicer, "checked_policy_set_from_proto", read)
     async with running_service(ServiceOptions(policies=INLINE, limits=limits)) as service:
         await service.routing.SelectRoute(with_inline_set("x" * 200, route_count=256))
 

@@ -8,16 +8,16 @@ from google.protobuf.struct_pb2 import Struct, Value
 from archrouter import v1
 from archrouter.application.policy_store import LoadedPolicySet, PolicySnapshot
 from archrouter.domain.findings import Finding, Severity, has_errors
-from archrouter.domain.policy import ModelTarget, PolicySet, RoutePolicy, check_policy_set, derive_route_id
+from archrouter.domain.policy import MAX_ROUTES, ModelTarget, PolicySet, RoutePolicy, check_policy_set, derive_route_id
 from archrouter.rpc.convert.routing import name_findings, policy_set_id, policy_set_name, targets_to_proto
 
 INLINE_POLICY_SET_ID = "inline"
 """Id of an inline policy set that came without a name."""
 
-MAX_INLINE_MODELS = 16
-MAX_INLINE_PARAMETER_BYTES = 4096
-"""Bounds of an inline policy set that policy files do not have: models in one list, and parameters of one model. An
-empty entry takes two bytes of the wire, so that one request could hold two million of them."""
+MAX_MODELS = 16
+MAX_PARAMETER_BYTES = 4096
+"""Bounds of a message that policy files do not have: models in one list, and parameters of one model. An empty entry
+takes two bytes of the wire, so that one request could hold two million of them."""
 
 MAX_EXACT_INTEGER = 2**53
 """Above it a double no longer tells neighbouring integers apart."""
@@ -99,29 +99,10 @@ def policy_set_from_proto(message: v1.PolicySet) -> tuple[PolicySet, tuple[Findi
 
 
 def checked_policy_set_from_proto(message: v1.PolicySet) -> tuple[PolicySet | None, tuple[Finding, ...]]:
-    """Read a policy set and check its rules.
+    """Read a policy set and check its rules. Takes milliseconds for hundreds of routes, none for too large a set.
 
     Args:
         message: Any message.
-
-    Returns:
-        The set, None when it breaks a rule, and the findings with proto field paths.
-    """
-    policy_set, findings = policy_set_from_proto(message)
-    findings = tuple(
-        Finding(finding.severity, proto_field_path(finding.field_path), finding.message)
-        for finding in (*findings, *check_policy_set(policy_set))
-    )
-    return None if has_errors(findings) else policy_set, findings
-
-
-def inline_policy_set_from_proto(message: v1.PolicySet) -> tuple[PolicySet | None, tuple[Finding, ...]]:
-    """Read a policy set that travels with a routing request, and check its rules and its size.
-
-    Takes milliseconds for hundreds of routes, and no time for a set that is too large.
-
-    Args:
-        message: A message with a bounded number of routes.
 
     Returns:
         The set, its revision known, or None when it breaks a rule, and the findings with proto field paths.
@@ -129,9 +110,14 @@ def inline_policy_set_from_proto(message: v1.PolicySet) -> tuple[PolicySet | Non
     too_large = tuple(_size_findings(message))
     if too_large:
         return None, too_large
-    policy_set, findings = checked_policy_set_from_proto(message)
-    if policy_set is not None:
-        _ = policy_set.revision  # kept by the set, so that whoever asks for it next does not wait
+    policy_set, findings = policy_set_from_proto(message)
+    findings = tuple(
+        Finding(finding.severity, proto_field_path(finding.field_path), finding.message)
+        for finding in (*findings, *check_policy_set(policy_set))
+    )
+    if has_errors(findings):
+        return None, findings
+    _ = policy_set.revision  # kept by the set, so that whoever asks for it next does not wait
     return policy_set, findings
 
 
@@ -217,16 +203,18 @@ def reload_to_proto(before: PolicySnapshot, after: PolicySnapshot) -> v1.ReloadP
 
 
 def _size_findings(message: v1.PolicySet) -> Iterator[Finding]:
+    if len(message.routes) > MAX_ROUTES:
+        yield Finding(Severity.ERROR, "routes", f"{len(message.routes)} routes exceed {MAX_ROUTES}; split the set")
+        return
     lists = {f"routes[{index}].models": route.models for index, route in enumerate(message.routes)}
     for path, targets in {**lists, "fallback_models": message.fallback_models}.items():
-        if len(targets) > MAX_INLINE_MODELS:
-            text = f"{len(targets)} models exceed {MAX_INLINE_MODELS} of an inline policy set; send the best of them"
-            yield Finding(Severity.ERROR, path, text)
+        if len(targets) > MAX_MODELS:
+            yield Finding(Severity.ERROR, path, f"{len(targets)} models exceed {MAX_MODELS}; send the best of them")
             continue
         for index, target in enumerate(targets):
             size = target.parameters.ByteSize()
-            if size > MAX_INLINE_PARAMETER_BYTES:
-                text = f"{size} bytes exceed {MAX_INLINE_PARAMETER_BYTES} of an inline policy set; shorten them"
+            if size > MAX_PARAMETER_BYTES:
+                text = f"{size} bytes exceed {MAX_PARAMETER_BYTES}; shorten them"
                 yield Finding(Severity.ERROR, f"{path}[{index}].parameters", text)
 
 
