@@ -16,7 +16,6 @@ import grpc
 import structlog
 import uuid_utils
 from google.protobuf.message import DecodeError
-from google.rpc import status_pb2
 from grpc import StatusCode, aio
 from grpc_status import rpc_status
 
@@ -27,7 +26,7 @@ from archrouter.observability.metrics import Metrics
 from archrouter.rpc.credentials import OPEN_SCOPES, REQUIRED_SCOPES, Credentials, RpcMethod
 from archrouter.rpc.errors import AdmissionError, AuthorizationError, ShuttingDownError
 from archrouter.rpc.health import Health
-from archrouter.rpc.status import describe_failure
+from archrouter.rpc.status import Failure, describe_failure
 
 API_PATH_PREFIX = "/archrouter.v1."
 
@@ -105,8 +104,8 @@ def new_decision_id() -> str:
     return str(uuid_utils.uuid7())
 
 
-def record_failure(error: Exception, decision_id: str) -> status_pb2.Status:
-    """Note a failure in the current call's log line and turn it into a status.
+def record_failure(error: Exception, decision_id: str) -> Failure:
+    """Note a failure in the current call's log line and describe it.
 
     Of several failures of one batch the first is noted. A failure that is the server's own fault gets a log line with
     its traceback as well.
@@ -124,7 +123,7 @@ def record_failure(error: Exception, decision_id: str) -> status_pb2.Status:
         call.error_reason, call.error_cause = failure.reason, failure.cause
     if failure.status.code == StatusCode.INTERNAL.value[0]:
         _log.error("rpc_failed", decision_id=decision_id, error_reason=failure.reason, exc_info=error)
-    return failure.status
+    return failure
 
 
 class CallPipeline(aio.ServerInterceptor):
@@ -197,7 +196,7 @@ class CallPipeline(aio.ServerInterceptor):
             code = StatusCode.DEADLINE_EXCEEDED if _has_expired(context) else StatusCode.CANCELLED
             raise
         except Exception as error:  # noqa: BLE001  # the one place where every exception ends
-            rich = rpc_status.to_status(record_failure(error, call.decision_id))
+            rich = rpc_status.to_status(record_failure(error, call.decision_id).status)
             code = rich.code
         finally:
             self._record(call, context, code, time.monotonic() - started_s)

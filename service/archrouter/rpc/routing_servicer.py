@@ -26,7 +26,6 @@ from archrouter.rpc.convert.routing import (
 from archrouter.rpc.dependencies import RpcDependencies
 from archrouter.rpc.errors import InlinePolicyDisabledError
 from archrouter.rpc.pipeline import current_call, new_decision_id, record_failure
-from archrouter.rpc.status import reason_of
 
 MAX_BYTES_READ_ON_LOOP = 2048
 """Reading an inline policy set takes about a millisecond per two kilobytes."""
@@ -111,10 +110,10 @@ class RoutingServicer(v1.RoutingServiceServicer):
                 check_select_route(request, self._dependencies.limits)
                 decision = await self._decide(request, decision_id, inline)
             except Exception as error:  # noqa: BLE001  # supervises one task of the batch
-                status = record_failure(error, decision_id)
+                failure = record_failure(error, decision_id)
                 # What the trailing metadata tells of a call, the details must tell of an item.
-                status.details.add().Pack(error_details_pb2.RequestInfo(request_id=decision_id))
-                return _Item(decision_id, reason_of(status), v1.SelectRouteResult(error=status))
+                failure.status.details.add().Pack(error_details_pb2.RequestInfo(request_id=decision_id))
+                return _Item(decision_id, failure.reason, v1.SelectRouteResult(error=failure.status))
         return _Item(decision_id, decision.outcome.value, v1.SelectRouteResult(response=_response(request, decision)))
 
     async def _decide(self, request: v1.SelectRouteRequest, decision_id: str, inline: "_InlinePolicySets") -> Decision:
