@@ -1,13 +1,17 @@
-"""The model itself: an export of the ONNX Runtime GenAI model builder, run on the CPU."""
+"""ONNX Runtime GenAI: an export of its model builder, run on the CPU, with a prefix cache of this model's own."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnxruntime_genai as og
 
 from lm_backend.errors import ExecutorError, SettingsError
-from lm_backend.prefix_cache import FloatArray, IntArray
+from lm_backend.generation import Generation, GreedyExecutor
+from lm_backend.prefix_cache import FloatArray, IntArray, PrefixCache
+from lm_backend.requests import GenerationRequest
+from lm_backend.settings import Settings
 
 CONFIG_FILE = "genai_config.json"
 
@@ -85,3 +89,31 @@ class GenAiModel:
         parameters = og.GeneratorParams(self._model)
         parameters.set_search_options(max_length=self.max_seq_len, do_sample=False)
         return GenAiState(og.Generator(self._model, parameters))
+
+
+class GenAiRuntime:
+    """`Runtime` over an export: its own weights and prefix cache, one call at a time."""
+
+    def __init__(self, model: GenAiModel, settings: Settings) -> None:
+        """Take a loaded model."""
+        self.vocabulary_size = model.vocabulary_size
+        self.max_seq_len = model.max_seq_len
+        self._executor = GreedyExecutor(
+            PrefixCache(model.make_state, settings.prefix_cache_entries if settings.enable_kv_cache_reuse else 0),
+            max_seq_len=model.max_seq_len,
+            prefill_chunk_tokens=settings.prefill_chunk_tokens,
+            gather_generation_logits=settings.gather_generation_logits,
+        )
+
+    def run(self, request: GenerationRequest, is_cancelled: Callable[[], bool]) -> Generation:
+        """Answer a call; see `Runtime.run`. It ends at the next piece of the prompt or token once it is cancelled."""
+        return self._executor.run(request, is_cancelled)
+
+
+def load(settings: Settings) -> GenAiRuntime:
+    """Load an export and run it once, so that the first call is as fast as the next; see `load_runtime`."""
+    model = GenAiModel(
+        settings.model_directory, max_seq_len=settings.max_seq_len, intra_op_threads=settings.intra_op_threads
+    )
+    model.make_state().append(np.zeros(1, np.int32))
+    return GenAiRuntime(model, settings)
