@@ -207,6 +207,9 @@ class CallPipeline(aio.ServerInterceptor):
         self, call: Call, handler: "Handler[RequestT, ResponseT]", messages: Messages, context: Context
     ) -> ResponseT:
         self._authorize(call, context)
+        if self._health.closed:
+            msg = "the process is shutting down"
+            raise ShuttingDownError(msg, retry_after_s=SHUTTING_DOWN_RETRY_AFTER_S)
         self._check_room(1)  # nothing is received and decoded for a call that would be refused anyhow
         # The type stubs describe handlers of synchronous servers; those of grpc.aio are coroutine functions.
         proceed = cast("Callable[[RequestT, Context], Awaitable[ResponseT]]", handler.unary_unary)
@@ -238,9 +241,6 @@ class CallPipeline(aio.ServerInterceptor):
         return min(max(count, 1), self._place_count)
 
     def _check_room(self, count: int) -> None:
-        if self._health.closed:
-            msg = "the process is shutting down"
-            raise ShuttingDownError(msg, retry_after_s=SHUTTING_DOWN_RETRY_AFTER_S)
         if self._free_count < count:
             msg = (
                 f"{self._free_count} of {self._place_count} places are free (server.max_concurrent_calls), not {count}"
