@@ -61,12 +61,7 @@ class Health:
         self._changed = asyncio.Event()
 
     def set_ready(self, component: Component, *, ready: bool) -> None:
-        """Report a component.
-
-        Args:
-            component: Which one.
-            ready: Whether it would do its part now.
-        """
+        """Report whether a component would do its part now."""
         (self._ready.add if ready else self._ready.discard)(component)
         self._notify()
 

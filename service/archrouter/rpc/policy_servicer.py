@@ -101,27 +101,12 @@ class PolicyServicer(v1.PolicyServiceServicer):
 
 
 def encode_page_token(snapshot: PolicySnapshot, offset: int) -> str:
-    """Make the token of a page.
-
-    Args:
-        snapshot: What is being listed.
-        offset: Index of the page's first policy set, >= 1.
-
-    Returns:
-        A token without padding, safe in URLs.
-    """
+    """Make the token of the page that starts at an index >= 1: safe in URLs, without padding."""
     return base64.urlsafe_b64encode(f"{_digest(snapshot)}:{offset}".encode()).decode().rstrip("=")
 
 
 def decode_page_token(snapshot: PolicySnapshot, token: str) -> int:
-    """Read a token.
-
-    Args:
-        snapshot: What is being listed now.
-        token: As the caller sent it; empty asks for the first page.
-
-    Returns:
-        Index of the page's first policy set.
+    """Read the index of a page's first policy set out of a token; an empty token asks for the first page.
 
     Raises:
         InvalidRequestError: When the token is malformed, or the policy sets have changed since it was made.

@@ -59,14 +59,7 @@ def build_server(dependencies: RpcDependencies) -> tuple[aio.Server, int]:
 
 
 def server_options(settings: ServerSettings) -> tuple[tuple[str, int], ...]:
-    """List the options of the C core.
-
-    Args:
-        settings: How to listen.
-
-    Returns:
-        Channel arguments by name; times in milliseconds.
-    """
+    """List the options of gRPC's C core; times are in milliseconds."""
     return (
         ("grpc.max_receive_message_length", settings.max_receive_bytes),
         ("grpc.max_concurrent_streams", settings.max_streams_per_connection),

@@ -31,14 +31,7 @@ _PROTO_FIELD_OF_DOMAIN_FIELD = {"policy_set": "name", "fallback": "fallback_mode
 
 
 def proto_field_path(field_path: str) -> str:
-    """Translate the field path of a domain finding into that of the proto `PolicySet`.
-
-    Args:
-        field_path: E.g. ``fallback[0].model``; empty for the whole set.
-
-    Returns:
-        E.g. ``fallback_models[0].model``.
-    """
+    """Translate the field path of a domain finding: ``fallback[0].model`` becomes ``fallback_models[0].model``."""
     first, bracket, rest = field_path.partition("[")
     return _PROTO_FIELD_OF_DOMAIN_FIELD.get(first, first) + bracket + rest
 
@@ -122,14 +115,7 @@ def checked_policy_set_from_proto(message: v1.PolicySet) -> tuple[PolicySet | No
 
 
 def policy_set_to_proto(policy_set: PolicySet) -> v1.PolicySet:
-    """Write a policy set with its revision.
-
-    Args:
-        policy_set: A valid set.
-
-    Returns:
-        The message, without a time of activation.
-    """
+    """Write a valid policy set with its revision and without a time of activation."""
     return v1.PolicySet(
         name=policy_set_name(policy_set.id),
         description=policy_set.description,
@@ -141,29 +127,14 @@ def policy_set_to_proto(policy_set: PolicySet) -> v1.PolicySet:
 
 
 def loaded_policy_set_to_proto(loaded: LoadedPolicySet) -> v1.PolicySet:
-    """Write a policy set that is being served.
-
-    Args:
-        loaded: The set and since when it serves.
-
-    Returns:
-        The complete message.
-    """
+    """Write a policy set that is being served, with the time since when it is."""
     message = policy_set_to_proto(loaded.policy_set)
     message.activate_time.FromDatetime(loaded.activate_time)
     return message
 
 
 def validation_to_proto(policy_set: PolicySet | None, findings: tuple[Finding, ...]) -> v1.ValidatePolicySetResponse:
-    """Write what became of a check.
-
-    Args:
-        policy_set: The set; None when it is not valid.
-        findings: Everything there is to say about it.
-
-    Returns:
-        The answer; a bad set is one, too.
-    """
+    """Write what became of a check; the set is None when it is not valid."""
     usable = policy_set is not None and not has_errors(findings)
     return v1.ValidatePolicySetResponse(
         valid=usable,
@@ -174,15 +145,7 @@ def validation_to_proto(policy_set: PolicySet | None, findings: tuple[Finding, .
 
 
 def reload_to_proto(before: PolicySnapshot, after: PolicySnapshot) -> v1.ReloadPolicySetsResponse:
-    """Write what a reload has changed.
-
-    Args:
-        before: What served before it.
-        after: What serves now.
-
-    Returns:
-        Every set that serves now, and every source that could not be loaded.
-    """
+    """Write every set that serves after a reload, and every source that could not be loaded."""
     revisions_before = {loaded.policy_set.revision for loaded in before.loaded.values()}
     return v1.ReloadPolicySetsResponse(
         policy_sets=[
