@@ -30,14 +30,7 @@ _CALLS_PER_QUESTION = 8
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Calibrate the bundle that the arguments name.
-
-    Args:
-        arguments: The command line without the program's name.
-
-    Returns:
-        The exit status; see `Exit`.
-    """
+    """Calibrate the bundle that the arguments name."""
     options = _parser().parse_args(arguments)
     try:
         with progress() as tell:

@@ -33,26 +33,12 @@ class LabelledDecision:
     right: int
 
     def log_loss(self, calibration: Calibration) -> float:
-        """Return how surprising the right candidate is.
-
-        Args:
-            calibration: What to apply first.
-
-        Returns:
-            The negative natural log of its probability, >= 0; capped where that is 0.
-        """
+        """Return how surprising the right candidate is."""
         probability = calibration.apply(self.posterior)[self.right]
         return float(-np.log(max(probability, np.finfo(np.float64).tiny)))
 
     def scored(self, calibration: Calibration) -> ScoredTurn:
-        """Return what ``archrouter eval`` measures: the leading candidate with its confidence.
-
-        Args:
-            calibration: What to apply first.
-
-        Returns:
-            The scored turn.
-        """
+        """Return what ``archrouter eval`` measures: the leading candidate with its confidence."""
         probabilities = calibration.apply(self.posterior)
         leader = int(probabilities.argmax())
         return ScoredTurn(

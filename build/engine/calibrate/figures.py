@@ -56,18 +56,7 @@ class Choice:
 
 
 def measure(decisions: Sequence[LabelledDecision], applied: Sequence[Calibration]) -> Measured:
-    """Compare calibrated decisions with what is right.
-
-    Args:
-        decisions: At least one.
-        applied: The calibration of each.
-
-    Returns:
-        The figures.
-
-    Raises:
-        ValueError: When there is no decision.
-    """
+    """Compare calibrated decisions with what is right."""
     pairs = list(zip(decisions, applied, strict=True))
     scored = [decision.scored(calibration) for decision, calibration in pairs]
     figures = confidence.calibration(scored)

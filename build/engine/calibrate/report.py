@@ -86,14 +86,7 @@ class Report:
         return "\n".join(lines) + "\n"
 
     def write(self, directory: Path) -> None:
-        """Write the report and its pictures; the JSON last, so that it is there only when all is.
-
-        Args:
-            directory: Made where it does not exist.
-
-        Raises:
-            OSError: When it cannot be written.
-        """
+        """Write the report and its pictures; the JSON last, so that it is there only when all is."""
         directory.mkdir(parents=True, exist_ok=True)
         calibrated, uncalibrated = self.chosen.confidence, self.choice.uncalibrated.confidence
         contents = {

@@ -28,14 +28,7 @@ _MAX_CONCURRENT_REQUESTS = 8
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Verify the engine that the arguments name.
-
-    Args:
-        arguments: The command line without the program's name.
-
-    Returns:
-        The exit status; see `Exit`.
-    """
+    """Verify the engine that the arguments name."""
     options = _parser().parse_args(arguments)
     try:
         report = _verify(options)

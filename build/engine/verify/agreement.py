@@ -71,16 +71,7 @@ class Comparison:
 
 
 def check_prompt_tokens(bundle: PromptBundle, oracle: Oracle, questions: Sequence[Question]) -> Check:
-    """Compare the ids the service sends with those of the checkpoint's own tokenizer and chat template.
-
-    Args:
-        bundle: The engine's bundle.
-        oracle: The checkpoint.
-        questions: At least one.
-
-    Returns:
-        The check. Shortened conversations are left out: transformers does not shorten.
-    """
+    """Compare the ids the service sends with those of the checkpoint's own tokenizer and chat template."""
     different, count = [], 0
     for question in questions:
         conversation = question.request.conversation
@@ -128,15 +119,7 @@ async def compare(
 
 
 def check_agreement(comparisons: Sequence[Comparison], thresholds: Thresholds) -> tuple[Check, Check]:
-    """Judge the comparisons.
-
-    Args:
-        comparisons: At least one.
-        thresholds: What to reach.
-
-    Returns:
-        The checks of routes and of probabilities.
-    """
+    """Judge the comparisons."""
     count = len(comparisons)
     worst = sorted(comparisons, key=lambda one: -one.difference)[:_WORST_COUNT]
     other = [one for one in comparisons if one.engine_route != one.oracle_route]

@@ -31,11 +31,7 @@ class Place:
 
 
 def add_place_options(parser: argparse.ArgumentParser) -> None:
-    """Let a command line name the engine.
-
-    Args:
-        parser: Gets ``--endpoint`` or ``--embedded``, and ``--model``.
-    """
+    """Let a command line name the engine."""
     place = parser.add_mutually_exclusive_group(required=True)
     place.add_argument("--endpoint", metavar="HOST:PORT", help="gRPC of the Triton that serves it")
     place.add_argument(
@@ -48,18 +44,7 @@ def add_place_options(parser: argparse.ArgumentParser) -> None:
 
 @asynccontextmanager
 async def place_of(options: argparse.Namespace, bundle: PromptBundle) -> AsyncIterator[Place]:
-    """Find the engine that a command line names, or start it.
-
-    Args:
-        options: With what `add_place_options` added.
-        bundle: What an engine of our own serves.
-
-    Yields:
-        Where it is served.
-
-    Raises:
-        CannotRunError: When a Triton of our own cannot be started.
-    """
+    """Find the engine that a command line names, or start it."""
     if not options.embedded:
         yield Place(options.endpoint, options.model or ENGINE_MODEL)
         return

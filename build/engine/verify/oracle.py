@@ -14,16 +14,7 @@ class TransformersOracle:
     """Computes what the engine should compute."""
 
     def __init__(self, checkpoint: Path, device: str) -> None:
-        """Load the weights; nothing is downloaded.
-
-        Args:
-            checkpoint: A Hugging Face directory. Its code, if it has any, is not run.
-            device: Of torch: ``cpu``, ``cuda``, or ``auto`` for the GPU where there is one.
-
-        Raises:
-            OSError: When a file is missing.
-            ValueError: When transformers cannot read the model.
-        """
+        """Load the weights; nothing is downloaded."""
         logging.disable_progress_bar()  # this program has one of its own
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"

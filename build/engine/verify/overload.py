@@ -63,18 +63,7 @@ class Burst:
 
 
 async def check_overload(engine: ServedEngine, call_count: int) -> tuple[Check, Check]:
-    """Make more and more calls at a time until the first is refused.
-
-    Args:
-        engine: The engine under test.
-        call_count: Calls of the first burst; doubled up to three times while none is refused.
-
-    Returns:
-        The check of the behaviour, and that of the refusals' words.
-
-    Raises:
-        ArchRouterError: When the engine does not answer before or afterwards.
-    """
+    """Make more and more calls at a time until the first is refused."""
     token_count = await engine.tokens_in(_CALL_S, fewest=_FEWEST_TOKENS, most=_MOST_TOKENS)
     burst = await _burst(engine, call_count, token_count)
     for _ in range(_DOUBLING_COUNT):
@@ -86,14 +75,7 @@ async def check_overload(engine: ServedEngine, call_count: int) -> tuple[Check, 
 
 
 def judge_overload(burst: Burst) -> Check:
-    """Say whether a burst went as it should.
-
-    Args:
-        burst: The last one.
-
-    Returns:
-        The check.
-    """
+    """Say whether a burst went as it should."""
     refused_count = len(burst.refusals)
     measured = (
         f"of {burst.call_count} calls at once {burst.answered_count} answered, {refused_count} refused, "
@@ -119,14 +101,7 @@ def judge_overload(burst: Burst) -> Check:
 
 
 def judge_queue_full(burst: Burst) -> Check:
-    """Say whether the service understands the refusals.
-
-    Args:
-        burst: The last one.
-
-    Returns:
-        The check; it does not apply when nothing was refused.
-    """
+    """Say whether the service understands the refusals."""
     limit = "; ".join(f"{way.status.name} {way.text!r} becomes {way.error.__name__}" for way in WAYS)
     if not burst.refusals:
         return Check(QUEUE_FULL, Verdict.NOT_APPLICABLE, "no call was refused", limit)

@@ -26,16 +26,7 @@ EXIT_HELP = "exit status: 0 passed, 1 a threshold missed, 2 wrong command line o
 
 
 def make_parser(program: str, description: str, examples: Sequence[str]) -> argparse.ArgumentParser:
-    """Make a parser for a program that asks a served engine.
-
-    Args:
-        program: Name of the module.
-        description: What it does.
-        examples: Arguments that make sense, without the program's name.
-
-    Returns:
-        The parser, with the options that name the engine, and ``--json``.
-    """
+    """Make a parser for a program that asks a served engine."""
     lines = "\n".join(f"  python -m {program} {example}" for example in examples)
     parser = argparse.ArgumentParser(
         prog=f"python -m {program}",
@@ -74,14 +65,7 @@ def in_range(low: float, high: float) -> Callable[[str], float]:
 
 
 def at_least(low: int) -> Callable[[str], int]:
-    """Make a type of argument.
-
-    Args:
-        low: Smallest value.
-
-    Returns:
-        What turns the argument's text into a whole number, and refuses one below.
-    """
+    """Make a type of argument."""
 
     def number(text: str) -> int:
         value = int(text)
@@ -95,11 +79,7 @@ def at_least(low: int) -> Callable[[str], int]:
 
 @contextmanager
 def progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Show on a terminal, on stderr, what is being done.
-
-    Yields:
-        A function to be told what it is, how much of it is done, and of how much; 0 where that is not known.
-    """
+    """Show on a terminal, on stderr, what is being done."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     display = Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
     with display:
@@ -112,15 +92,6 @@ def progress() -> Iterator[Callable[[str, int, int], None]]:
 
 
 def fail(program: str, message: object, status: Exit) -> int:
-    """Say on stderr why a program ends.
-
-    Args:
-        program: Its name.
-        message: Why, with the remedy.
-        status: The exit status.
-
-    Returns:
-        The same status.
-    """
+    """Say on stderr why a program ends."""
     print(f"{program}: {message}", file=sys.stderr)
     return int(status)

@@ -39,29 +39,14 @@ class Question:
 
 
 def questions_of(dataset: Dataset) -> tuple[Question, ...]:
-    """List every labelled turn.
-
-    Args:
-        dataset: Labelled conversations.
-
-    Returns:
-        The questions in the order of the dataset, at least one.
-    """
+    """List every labelled turn."""
     return tuple(_questions(dataset))
 
 
 def split_by_fit(
     questions: tuple[Question, ...], bundle: PromptBundle
 ) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
-    """Set aside the questions whose policies a model cannot take.
-
-    Args:
-        questions: Any.
-        bundle: Of the model.
-
-    Returns:
-        Those it can answer, and those whose policies exceed its prompt or whose ids its tokenizer cannot tell apart.
-    """
+    """Set aside the questions whose policies a model cannot take."""
     fits: dict[str, bool] = {}
     for question in questions:
         if question.policy_set.revision not in fits:
@@ -71,14 +56,7 @@ def split_by_fit(
 
 
 def digest_of(questions: tuple[Question, ...]) -> str:
-    """Name labelled data by its content.
-
-    Args:
-        questions: The labelled turns.
-
-    Returns:
-        ``sha256:<64 hex digits>`` over messages, policy sets and right routes.
-    """
+    """Name labelled data by its content."""
     digest = hashlib.sha256()
     for question in questions:
         asked = question_digest(question.source, question.label, question.policy_set)

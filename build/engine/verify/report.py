@@ -69,14 +69,7 @@ class Report:
         return "\n".join([*lines, *(["", "What to do:", "", *remedies] if remedies else [])]) + "\n"
 
     def write(self, directory: Path) -> None:
-        """Write both forms; the JSON last, so that it is there only when all is.
-
-        Args:
-            directory: Made where it does not exist.
-
-        Raises:
-            OSError: When it cannot be written.
-        """
+        """Write both forms; the JSON last, so that it is there only when all is."""
         directory.mkdir(parents=True, exist_ok=True)
         _replace(directory / MARKDOWN_FILE, self.markdown())
         _replace(directory / JSON_FILE, json.dumps(self.document(), ensure_ascii=False, indent=1) + "\n")

@@ -41,19 +41,7 @@ class Check:
     def of(
         cls, name: str, measured: str, *, limit: str, passed: bool, remedy: str, figures: Mapping[str, object]
     ) -> "Check":
-        """Make a check that was measured.
-
-        Args:
-            name: Which check.
-            measured: What was seen.
-            limit: What it had to be.
-            passed: Whether it was.
-            remedy: What to do where it was not.
-            figures: For machines.
-
-        Returns:
-            The check, without a remedy where none is needed.
-        """
+        """Make a check that was measured."""
         if passed:
             return cls(name, Verdict.PASS, measured, limit, "", figures)
         return cls(name, Verdict.FAIL, measured, limit, remedy, figures)

@@ -47,17 +47,7 @@ class Verification:
 
 
 async def verify(verification: Verification) -> tuple[Check, ...]:
-    """Run every check.
-
-    Args:
-        verification: What to check.
-
-    Returns:
-        The checks, in the order of the report.
-
-    Raises:
-        CannotRunError: When the engine does not answer the first calls.
-    """
+    """Run every check."""
     engine = verification.engine
     tell = verification.on_progress
     tell("tensors and version", 0, 0)
