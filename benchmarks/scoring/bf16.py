@@ -1,11 +1,10 @@
 """How far bfloat16 takes logits and probabilities from float32, on this machine's CPU.
 
-The tolerances of ``engine.verify`` come from it. The model is a Qwen2 of Arch-Router's geometry but for the vocabulary,
-with random weights: 28 layers, width 1536, 12 heads, 2 KV heads of 128. Rounding errors grow with depth and width and
-with the size of the logits, not with what the weights have learned; the output layer is scaled so that the largest
-logit of a position is about as large as that of a trained model, where neighbours in bfloat16 are 0.125 apart. Each
-prompt is read in both types; the candidates are as many tokens as an answer has at a fork, the leading ones among them.
-Needs the extra ``build``.
+The tolerances of ``engine.verify`` come from it. With ``--checkpoint`` and ``--bundle`` a trained model answers the
+golden questions in both types, by the computation that ``engine.verify`` compares an engine with. Without, it is a
+Qwen2 of Arch-Router's geometry but for the vocabulary, with random weights: 28 layers, width 1536, 12 heads, 2 KV heads
+of 128, its output layer scaled to logits of 16 to 32, where neighbours in bfloat16 are 0.125 apart. Random weights prefer
+no token, so they show the worst that rounding does. Needs the extra ``build``, and ``PYTHONPATH=build``.
 """
 
 import argparse
@@ -13,11 +12,19 @@ import json
 import platform
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
+from engine.verify.constraint import constrained_probabilities
+from engine.verify.oracle import TransformersOracle
+from engine.verify.questions import GOLDEN, questions_of, split_by_fit
 from numpy.typing import NDArray
 from transformers import Qwen2Config, Qwen2ForCausalLM
+
+from archrouter.adapters.bundle.loader import load_bundle
+from archrouter.domain.answer import candidate_sequences
+from archrouter.evaluation.dataset import read_dataset
 
 GEOMETRY = {
     "hidden_size": 1536,
@@ -55,7 +62,8 @@ def models(vocab_size: int, largest_logit: float, seed: int) -> tuple[Qwen2ForCa
 def last_rows(model: Qwen2ForCausalLM, prompt: torch.Tensor, positions: int) -> NDArray[np.float64]:
     """Return the logits of the last positions of a prompt: float64 [positions, V]."""
     with torch.inference_mode():
-        return model(input_ids=prompt, logits_to_keep=positions).logits[0].double().numpy()
+        rows: NDArray[np.float64] = model(input_ids=prompt, logits_to_keep=positions).logits[0].double().numpy()
+    return rows
 
 
 def probability_differences(
@@ -66,12 +74,15 @@ def probability_differences(
     pair = [np.take_along_axis(rows, chosen, axis=1) for rows in (whole, half)]
     shares = [np.exp(rows - rows.max(1, keepdims=True)) for rows in pair]
     first, second = (share / share.sum(1, keepdims=True) for share in shares)
-    return np.abs(first - second).max(1)
+    largest: NDArray[np.float64] = np.abs(first - second).max(1)
+    return largest
 
 
 def main(arguments: Sequence[str]) -> int:
     """Measure, print one JSON document and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scoring.bf16", description=__doc__)
+    parser.add_argument("--checkpoint", type=Path, help="Hugging Face directory of a trained model")
+    parser.add_argument("--bundle", type=Path, help="bundle of the same weights")
     parser.add_argument("--prompts", type=int, default=12, help="prompts to read (%(default)s)")
     parser.add_argument("--tokens", type=int, default=256, help="tokens of a prompt (%(default)s)")
     parser.add_argument("--positions", type=int, default=16, help="last positions of each to compare (%(default)s)")
@@ -80,28 +91,60 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--candidates", type=int, default=8, help="tokens at a fork (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of weights and prompts (%(default)s)")
     options = parser.parse_args(arguments)
-    whole, half = models(options.vocabulary, options.largest_logit, options.seed)
-    logits, probabilities, same = [], [], []
-    for _ in range(options.prompts):
-        prompt = torch.randint(options.vocabulary, (1, options.tokens))
-        first, second = (last_rows(model, prompt, options.positions) for model in (whole, half))
-        logits.append(np.abs(first - second).max(1))
-        probabilities.append(probability_differences(first, second, options.candidates))
-        same.append(first.argmax(1) == second.argmax(1))
+    if options.checkpoint and options.bundle:
+        logits, probabilities, same = trained(options.checkpoint, options.bundle)
+    else:
+        logits, probabilities, same = untrained(options)
     document = {
         "machine": platform.processor() or platform.machine(),
         "torch": torch.__version__,
-        "options": vars(options),
-        "rows": int(np.concatenate(same).size),
-        "same_leader": float(np.concatenate(same).mean()),
-        "largest_logit_difference": _quantiles(np.concatenate(logits)),
-        "largest_probability_difference": _quantiles(np.concatenate(probabilities)),
+        "options": {name: str(value) for name, value in vars(options).items()},
+        "rows": len(same),
+        "same_leader": sum(same) / len(same),
+        "largest_logit_difference": _quantiles(logits),
+        "largest_probability_difference": _quantiles(probabilities),
     }
     print(json.dumps(document, indent=1))
     return 0
 
 
-def _quantiles(values: NDArray[np.float64]) -> dict[str, float]:
+def trained(checkpoint: Path, bundle_directory: Path) -> tuple[list[float], list[float], list[bool]]:
+    """Answer the golden questions in both types.
+
+    Returns:
+        Of each question the largest difference of a log-probability of an answer's token and of a candidate's
+        probability, and whether both lead with the same candidate.
+    """
+    bundle = load_bundle(bundle_directory, with_calibration=False)
+    questions, _ = split_by_fit(questions_of(read_dataset(GOLDEN)), bundle)
+    oracles = [TransformersOracle(checkpoint, "cpu", dtype) for dtype in (torch.float32, torch.bfloat16)]
+    logits, probabilities, same = [], [], []
+    for question in questions:
+        prompt = bundle.compiler.compile(question.policy_set).assemble(question.request.conversation)
+        skeleton = bundle.prompt_format.skeleton
+        answers = candidate_sequences(question.policy_set, skeleton, bundle.tokenizer, bundle.end_id)
+        found = [oracle.answer_log_probabilities(prompt.ids, answers) for oracle in oracles]
+        beliefs = [np.array(constrained_probabilities(answers, log_probs)) for log_probs in found]
+        logits.append(max(float(np.abs(np.subtract(a, b)).max()) for a, b in zip(*found, strict=True)))
+        probabilities.append(float(np.abs(beliefs[0] - beliefs[1]).max()))
+        same.append(bool(beliefs[0].argmax() == beliefs[1].argmax()))
+    return logits, probabilities, same
+
+
+def untrained(options: argparse.Namespace) -> tuple[list[float], list[float], list[bool]]:
+    """Read random tokens with random weights in both types; the same figures, of each position."""
+    whole, half = models(options.vocabulary, options.largest_logit, options.seed)
+    logits, probabilities, same = [], [], []
+    for _ in range(options.prompts):
+        prompt = torch.randint(options.vocabulary, (1, options.tokens))
+        first, second = (last_rows(model, prompt, options.positions) for model in (whole, half))
+        logits += np.abs(first - second).max(1).tolist()
+        probabilities += probability_differences(first, second, options.candidates).tolist()
+        same += (first.argmax(1) == second.argmax(1)).tolist()
+    return logits, probabilities, same
+
+
+def _quantiles(values: list[float]) -> dict[str, float]:
     return {f"q{quantile:g}": round(float(np.quantile(values, quantile)), 4) for quantile in QUANTILES}
 
 

@@ -16,10 +16,9 @@ from archrouter.domain.errors import ArchRouterError
 from archrouter.evaluation.dataset import DatasetError, read_dataset
 from engine.calibrate.decisions import LabelledDecision, decide_all
 from engine.calibrate.report import Report
-from engine.verify.endpoint import place_of
-from engine.verify.program import Exit, at_least, fail, in_range, make_parser, progress
+from engine.verify.program import Exit, at_least, fail, in_range, make_parser, place_of, progress
 from engine.verify.questions import Question, digest_of, questions_of, split_by_fit
-from engine.verify.results import CannotRunError
+from engine.verify.report import CannotRunError
 from engine.verify.served import refusal_of, wait_until_ready
 
 PROGRAM = "engine.calibrate"

@@ -16,7 +16,7 @@ from archrouter.domain.template import readable_messages
 from archrouter.domain.tokens import TokenIds
 from engine.verify.constraint import constrained_probabilities
 from engine.verify.questions import Question
-from engine.verify.results import Check, Thresholds
+from engine.verify.report import QUANTILE, Check, Thresholds
 from engine.verify.served import ServedEngine
 
 PROMPT_TOKENS, ROUTE, PROBABILITY = "prompt_tokens", "route_agreement", "probability_difference"
@@ -124,7 +124,7 @@ def check_agreement(comparisons: Sequence[Comparison], thresholds: Thresholds) -
     worst = sorted(comparisons, key=lambda one: -one.difference)[:_WORST_COUNT]
     other = [one for one in comparisons if one.engine_route != one.oracle_route]
     share = 1 - len(other) / count
-    largest = worst[0].difference
+    bound = float(np.quantile([one.difference for one in comparisons], QUANTILE))
     remedy = "compare checkpoint, precision and engine: other weights, or a precision that costs too much"
     return (
         Check.of(
@@ -137,12 +137,13 @@ def check_agreement(comparisons: Sequence[Comparison], thresholds: Thresholds) -
         ),
         Check.of(
             PROBABILITY,
-            f"{largest:.2g} at most, over {count} questions",
-            limit=f"at most {thresholds.max_probability_difference:g} from the oracle's, for every candidate",
-            passed=largest <= thresholds.max_probability_difference,
+            f"{bound:.2g} for {QUANTILE:.0%} of {count} questions, {worst[0].difference:.2g} at most",
+            limit=f"{QUANTILE:.0%} of the questions at most {thresholds.max_probability_difference:g} off the oracle",
+            passed=bound <= thresholds.max_probability_difference,
             remedy=remedy,
             figures={
-                "largest": largest,
+                "quantile": bound,
+                "largest": worst[0].difference,
                 "mean_of_largest": sum(one.difference for one in comparisons) / count,
                 "shortened_questions": sum(one.dropped_token_count > 0 for one in comparisons),
                 "worst": [asdict(one) for one in worst],
@@ -155,6 +156,8 @@ async def _compare(
     backend: LanguageModelBackend, engine: ServedEngine, oracle: Oracle, question: Question
 ) -> Comparison:
     bundle, request = engine.bundle, question.request
+    # What is compared is what the service sees: prefixes come from the cache, where they were put by a first call.
+    await backend.score(request, timeout_s=engine.call_timeout_s)
     scoring = await backend.score(request, timeout_s=engine.call_timeout_s)
     prompt = bundle.compiler.compile(question.policy_set).assemble(request.conversation)
     skeleton = bundle.prompt_format.skeleton

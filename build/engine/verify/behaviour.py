@@ -8,7 +8,7 @@ from archrouter.adapters.triton import tensors
 from archrouter.adapters.triton.language_model_backend import LanguageModelBackend
 from archrouter.domain.errors import ArchRouterError
 from engine.verify.questions import Question
-from engine.verify.results import Check, Verdict
+from engine.verify.report import Check, Verdict
 from engine.verify.served import Refusal, ServedEngine, refusal_of
 
 KV_REUSE, PROMPT_LIMITS, CANCELLATION = "kv_reuse", "prompt_limits", "cancellation"

@@ -6,7 +6,7 @@ from tritonclient.grpc import InferResult
 from archrouter.adapters.triton import tensors
 from archrouter.adapters.triton.language_model_backend import scoring_inputs
 from archrouter.domain.errors import ArchRouterError, BackendProtocolError
-from engine.verify.results import CannotRunError, Check, Verdict
+from engine.verify.report import CannotRunError, Check, Verdict
 from engine.verify.served import ServedEngine, is_away, refusal_of
 
 CONTRACT, LOGITS = "contract", "logits"

@@ -9,7 +9,7 @@ import grpc
 from archrouter.adapters.triton.connection import TritonConnection
 from archrouter.adapters.triton.errors import QUEUE_FULL_TEXT
 from archrouter.domain.errors import ArchRouterError, BackendUnavailableError, OverloadedError
-from engine.verify.results import Check, Verdict
+from engine.verify.report import Check, Verdict
 from engine.verify.served import Refusal, ServedEngine, refusal_of, wait_until_ready
 
 OVERLOAD, QUEUE_FULL = "overload", "queue_full_error"

@@ -2,15 +2,24 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from engine.verify.endpoint import add_place_options
+from archrouter.adapters.bundle.loader import PromptBundle
+from archrouter.adapters.triton.embedded import EmbeddedModel, EmbeddedTriton, EmbeddedTritonError
+from archrouter.adapters.triton.tensors import PARAMETER_MODEL_DIRECTORY, PARAMETER_MODEL_VERSION
+from archrouter.app.bundle_build import REFERENCE_MODEL
+from archrouter.config import EmbeddedSettings
+from engine.verify.report import CannotRunError
+
+ENGINE_MODEL = "tensorrt_llm"
+_START_TIMEOUT_S = 300.0
 
 
 class Exit(IntEnum):
@@ -20,6 +29,19 @@ class Exit(IntEnum):
     MISSED = 1
     USAGE = 2
     COULD_NOT_RUN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where to call.
+
+    Attributes:
+        endpoint: HOST:PORT of a Triton's gRPC.
+        model: Name of the engine there.
+    """
+
+    endpoint: str
+    model: str
 
 
 EXIT_HELP = "exit status: 0 passed, 1 a threshold missed, 2 wrong command line or files, 3 could not run"
@@ -34,7 +56,14 @@ def make_parser(program: str, description: str, examples: Sequence[str]) -> argp
         epilog=f"examples (with PYTHONPATH=build):\n{lines}\n\n{EXIT_HELP}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_place_options(parser)
+    place = parser.add_mutually_exclusive_group(required=True)
+    place.add_argument("--endpoint", metavar="HOST:PORT", help="gRPC of the Triton that serves it")
+    place.add_argument(
+        "--embedded", action="store_true", help=f"serve the bundle by {REFERENCE_MODEL} on this CPU, for this run only"
+    )
+    parser.add_argument(
+        "--model", help=f"its name there (default: {ENGINE_MODEL}, with --embedded always {REFERENCE_MODEL})"
+    )
     parser.add_argument("--bundle", required=True, type=Path, metavar="DIR", help="the bundle it should belong to")
     parser.add_argument(
         "--call-timeout-s", type=in_range(0.001, 3600), default=60.0, help="longest wait for a call (%(default)s)"
@@ -95,3 +124,26 @@ def fail(program: str, message: object, status: Exit) -> int:
     """Say on stderr why a program ends."""
     print(f"{program}: {message}", file=sys.stderr)
     return int(status)
+
+
+@asynccontextmanager
+async def place_of(options: argparse.Namespace, bundle: PromptBundle) -> AsyncIterator[Place]:
+    """Find the engine that a command line names, or start it."""
+    if not options.embedded:
+        yield Place(options.endpoint, options.model or ENGINE_MODEL)
+        return
+    parameters = {
+        PARAMETER_MODEL_DIRECTORY: str(bundle.model_directory.resolve()),
+        PARAMETER_MODEL_VERSION: bundle.profile.model_version,
+    }
+    repository = Path(EmbeddedSettings().model_repository)
+    triton = EmbeddedTriton(repository, (EmbeddedModel(REFERENCE_MODEL, parameters),), _START_TIMEOUT_S)
+    try:
+        await triton.start()
+    except EmbeddedTritonError as error:
+        raise CannotRunError(str(error)) from error
+    try:
+        yield Place(triton.endpoint, REFERENCE_MODEL)
+    finally:
+        await triton.stop()
+        triton.close()

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from archrouter.adapters.bundle.loader import PromptBundle
 from archrouter.domain.conversation import Conversation
@@ -11,6 +12,9 @@ from archrouter.domain.policy import PolicySet
 from archrouter.domain.scoring import ScoringRequest
 from archrouter.evaluation.dataset import Dataset, Label, LabelledConversation
 from archrouter.evaluation.journal import question_digest
+
+GOLDEN = Path(__file__).with_name("golden_v1")
+"""Conversations of our own; a changed set gets a new name."""
 
 
 @dataclass(frozen=True, slots=True)

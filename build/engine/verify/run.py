@@ -4,13 +4,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from archrouter.domain.errors import ArchRouterError
-from engine.verify import agreement, behaviour, contract, overload
+from engine.verify import agreement, behaviour, contract, overload, parallel
 from engine.verify.agreement import Oracle
 from engine.verify.questions import Question
-from engine.verify.results import Check, Thresholds, Verdict
+from engine.verify.report import Check, Thresholds, Verdict
 from engine.verify.served import ServedEngine, refusal_of, wait_until_ready
 
-_AFTER_LOGITS = (agreement.PROMPT_TOKENS, agreement.ROUTE, agreement.PROBABILITY, behaviour.KV_REUSE)
+_AFTER_LOGITS = (
+    *(agreement.PROMPT_TOKENS, agreement.ROUTE, agreement.PROBABILITY),
+    *(parallel.PARALLEL, behaviour.KV_REUSE),
+)
 _AFTER_CONTRACT = (
     contract.LOGITS,
     *_AFTER_LOGITS,
@@ -84,8 +87,11 @@ async def _decisions(verification: Verification) -> list[Check]:
 
     tokens = agreement.check_prompt_tokens(engine.bundle, oracle, questions)
     agreed = await _guarded((agreement.ROUTE, agreement.PROBABILITY), agree())
+    call_count = verification.overload_call_count // 2
+    together = parallel.check_parallel_logits(engine, questions, verification.thresholds, call_count)
+    same = await _guarded((parallel.PARALLEL,), _one(together))
     reuse = await _guarded((behaviour.KV_REUSE,), _one(behaviour.check_kv_reuse(engine, questions[0])))
-    return [tokens, *agreed, *reuse]
+    return [tokens, *agreed, *same, *reuse]
 
 
 async def _one(check: Awaitable[Check]) -> tuple[Check, ...]:

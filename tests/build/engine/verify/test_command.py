@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from engine.verify.__main__ import GOLDEN, main
-from engine.verify.questions import digest_of, questions_of, split_by_fit
+from engine.verify.__main__ import main
+from engine.verify.questions import GOLDEN, digest_of, questions_of, split_by_fit
 
 from archrouter.adapters.bundle.checkpoint import read_checkpoint
 from archrouter.adapters.bundle.loader import load_bundle
