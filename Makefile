@@ -38,7 +38,7 @@ TINY_BUNDLE := .cache/tiny-bundle
 .PHONY: demo-engine
 demo-engine: $(RUNTIME) $(TINY_BUNDLE)
 	@echo "This is a TOY language model of 0.7 million parameters that knows 24 made-up topics: it shows the engine tier's"
-	@echo "path from prompt tokens to posterior, not its quality. For the real weights see docs/engine-on-cpu.md."
+	@echo "path from prompt tokens to posterior, not its quality. For the real weights see docs/engine.md."
 	@$(BIN)/archrouter demo --bundle $(TINY_BUNDLE) --policies examples/toy/policies --conversations examples/toy/conversations.yaml
 
 $(TINY_BUNDLE): $(RUNTIME) $(wildcard $(TINY_CHECKPOINT)/*) model_repository/reference_lm/config.pbtxt

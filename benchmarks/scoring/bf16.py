@@ -3,8 +3,8 @@
 The tolerances of ``engine.verify`` come from it. With ``--checkpoint`` and ``--bundle`` a trained model answers the
 golden questions in both types, by the computation that ``engine.verify`` compares an engine with. Without, it is a
 Qwen2 of Arch-Router's geometry but for the vocabulary, with random weights: 28 layers, width 1536, 12 heads, 2 KV heads
-of 128, its output layer scaled to logits of 16 to 32, where neighbours in bfloat16 are 0.125 apart. Random weights prefer
-no token, so they show the worst that rounding does. Needs the extra ``build``, and ``PYTHONPATH=build``.
+of 128, its output layer scaled to logits of 16 to 32, where neighbours in bfloat16 are 0.125 apart. Random weights
+prefer no token, so they show the worst that rounding does. Needs the extra ``build``, and ``PYTHONPATH=build``.
 """
 
 import argparse

@@ -44,16 +44,7 @@ _PARAMETER_ENGINE_DIRECTORY = "gpt_model_path"
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a release is assembled from.
-
-    Attributes:
-        checkpoint: Hugging Face directory.
-        probed: Output of the step probe.
-        compiled: Output of the step compile.
-        precision: Of the TensorRT engine.
-        version: Of TensorRT-LLM.
-        model_repository: Folder with the checked-in config of ``tensorrt_llm``.
-    """
+    """What a release is assembled from."""
 
     checkpoint: Path
     probed: Path
@@ -64,20 +55,7 @@ class Parts:
 
 
 def assemble(parts: Parts, settings: Settings, output: Path) -> PromptBundle:
-    """Assemble a release: whole, or not at all.
-
-    Args:
-        parts: What it is made from.
-        settings: Pins and limits.
-        output: Gets ``bundle/`` and ``model_repository/``; must not exist.
-
-    Returns:
-        The bundle.
-
-    Raises:
-        PipelineError: When parts do not belong together, or the disk is full.
-        BundleError: When the probe's bundle cannot be used, or the output exists.
-    """
+    """Assemble a release: whole, or not at all."""
     checked = check_checkpoint(parts.checkpoint)
     limits = settings.engine.capped(checked.geometry.max_positions)
     built = read_engine(parts.compiled / ENGINE_FOLDER)
@@ -138,21 +116,7 @@ def check_engine(engine: EngineConfig, version: str, limits: EngineLimits, geome
 
 
 def render_model_config(text: str, engine_directory: str, model_version: str, max_batch_size: int) -> str:
-    """Fill in what belongs to a bundle; every comment stays.
-
-    Args:
-        text: The checked-in ``config.pbtxt``.
-        engine_directory: Where the serving container sees the TensorRT engine.
-        model_version: Digest of the bundle's manifest.
-        max_batch_size: Of the TensorRT engine.
-
-    Returns:
-        The text to deploy.
-
-    Raises:
-        BadInputError: When the file is no model config, lacks a parameter, or asks for a larger batch than the engine
-            takes.
-    """
+    """Fill in what belongs to a bundle; every comment stays."""
     values = {_PARAMETER_ENGINE_DIRECTORY: engine_directory, PARAMETER_MODEL_VERSION: model_version}
     for key, value in values.items():
         text = re.sub(rf'(key: "{key}" value: {{ string_value: ")[^"]*"', rf'\g<1>{value}"', text)

@@ -25,7 +25,7 @@ from engine.fetch import Download, check_source, download_from_hub
 from engine.host import INSIDE_IMAGE, Host
 from engine.plan import plan_document, plan_text
 from engine.program import BadInputError, NeedsMoreError, PipelineError, StepFailedError, make_parser, run_program
-from engine.settings import DEFAULT_FILE, DEFAULT_TOOLKIT, Precision, check_kv_cache, read_settings
+from engine.settings import DEFAULT_FILE, DEFAULT_TOOLKIT, Precision, read_settings
 from engine.steps import DEFAULT_ENDPOINT, BuildRequest, Place, Step, steps_of, tool_output
 
 _MODEL_REPOSITORY = Path("model_repository")
@@ -48,24 +48,14 @@ def is_served(endpoint: str, model: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Builder:
-    """Runs the steps of a build.
-
-    Attributes:
-        request: What to build.
-        host: This machine.
-        is_served: Asks whether HOST:PORT serves a model.
-    """
+    """Runs the steps of a build."""
 
     request: BuildRequest
     host: Host
     is_served: Callable[[str, str], bool]
 
     def run(self, until: str | None) -> tuple[Step, ...]:
-        """Run the steps that are not done, up to the named one, and return those that were not asked for.
-
-        Raises:
-            PipelineError: When a step fails, or needs what this machine lacks; what is done stays done.
-        """
+        """Run the steps that are not done, up to the named one, and return those that were not asked for."""
         if INSIDE_IMAGE.is_dir():
             msg = (
                 "this is TensorRT-LLM's image, and the build runs on the host only: it converts and probes the weights "
@@ -171,7 +161,6 @@ def main(
 
 
 def _request(options: argparse.Namespace, download: Download) -> BuildRequest:
-    check_kv_cache(options.kv_cache)
     precision = Precision(options.precision)
     check_source(options.checkpoint, options.revision)
     if not (_MODEL_REPOSITORY / MODEL / "config.pbtxt").is_file():
@@ -230,7 +219,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--checkpoint", required=True, help="folder of a Qwen2 checkpoint, or a hub id owner/name")
     add("--revision", help="full commit; needed with a hub id")
     add("--precision", default="bf16", choices=[p.value for p in Precision], help="default: %(default)s")
-    add("--kv-cache", default="16bit", choices=("16bit", "fp8", "int8"), help="only 16bit is built")
     add("--toolkit", default=DEFAULT_TOOLKIT, help="version of TensorRT-LLM (default: %(default)s)")
     add("--settings", type=Path, default=DEFAULT_FILE, help="pins and limits (default: build/pipeline.toml)")
     add("--workspace", type=Path, help="folder for all steps (default: out/engine/<name>-<precision>)")

@@ -37,14 +37,7 @@ class Geometry:
 
 @dataclass(frozen=True, slots=True)
 class CheckedCheckpoint:
-    """A checkpoint whose parts fit together.
-
-    Attributes:
-        files: What a bundle takes from it.
-        geometry: By its ``config.json``.
-        shapes: Of its tensors, by name.
-        byte_count: Of its weight files together.
-    """
+    """A checkpoint whose parts fit together."""
 
     files: CheckpointFiles
     geometry: Geometry
@@ -58,17 +51,7 @@ class CheckedCheckpoint:
 
 
 def check_checkpoint(directory: Path) -> CheckedCheckpoint:
-    """Read a checkpoint and check that config, weights and tokenizer belong together.
-
-    Args:
-        directory: Hugging Face directory.
-
-    Returns:
-        Its parts.
-
-    Raises:
-        BadInputError: When a file is missing, cut short, or two of them contradict each other.
-    """
+    """Read a checkpoint and check that config, weights and tokenizer belong together."""
     try:
         files = read_checkpoint(directory)
     except BundleError as error:

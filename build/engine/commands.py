@@ -74,18 +74,7 @@ def compile_command(toolkit: Toolkit, limits: EngineLimits, precision: Precision
 def in_container(
     toolkit: Toolkit, container: Container, command: Command, reads: Mapping[str, Path], output: Path
 ) -> Command:
-    """Wrap a tool's command so that it runs in the image.
-
-    Args:
-        toolkit: Which image.
-        container: Its limits.
-        command: What to run there.
-        reads: Folders on this machine, by the names the command has for them.
-        output: Folder on this machine for `OUTPUT`.
-
-    Returns:
-        The command for this machine.
-    """
+    """Wrap a tool's command so that it runs in the image."""
     mounts = [mount for name, folder in reads.items() for mount in _mounts(name, folder)]
     mounts.append(f"{output.absolute()}:{OUTPUT}")
     return (
@@ -109,16 +98,7 @@ def _options(container: Container) -> Command:
 
 
 def serve_line(toolkit: Toolkit, container: Container, assembled: Path) -> str:
-    """Write the shell line that serves an assembled TensorRT engine.
-
-    Args:
-        toolkit: The image that built it.
-        container: Its limits.
-        assembled: Folder with ``bundle`` and ``model_repository``.
-
-    Returns:
-        One line for a POSIX shell; gRPC on 8001 and metrics on 8002, both on the loopback interface.
-    """
+    """Write the shell line that serves an assembled TensorRT engine."""
     folder = str(assembled) if assembled.is_absolute() else f"$PWD/{assembled}"
     return (
         f"docker run --rm {shlex.join(_options(container))} -p 127.0.0.1:8001:8001 -p 127.0.0.1:8002:8002 "

@@ -31,15 +31,7 @@ def checkpoint_folder(source: str, output: Path) -> Path:
 
 
 def check_source(source: str, revision: str | None) -> None:
-    """Refuse a source that is not pinned.
-
-    Args:
-        source: Folder or hub id.
-        revision: Full commit of a hub's repository; a folder has none.
-
-    Raises:
-        BadInputError: When it is neither, or the revision is missing, misplaced or no full commit.
-    """
+    """Refuse a source that is not pinned."""
     if Path(source).is_dir():
         if revision:
             msg = f"--revision belongs to a hub id; {source} is a folder, and its files' digests identify it"
@@ -56,20 +48,7 @@ def check_source(source: str, revision: str | None) -> None:
 
 
 def fetch(source: str, revision: str | None, output: Path, download: Download) -> CheckedCheckpoint:
-    """Fetch and check a checkpoint.
-
-    Args:
-        source: Folder or hub id.
-        revision: Full commit; only with a hub id.
-        output: Gets ``checkpoint.json`` and, from a hub, the files; must not exist.
-        download: Gets a repository from a hub.
-
-    Returns:
-        The checkpoint.
-
-    Raises:
-        PipelineError: When it cannot be had, or does not fit together.
-    """
+    """Fetch and check a checkpoint."""
     check_source(source, revision)
     with atomic_directory(output) as scratch:
         folder = checkpoint_folder(source, scratch)

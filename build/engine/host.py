@@ -60,12 +60,7 @@ class Host:
                 raise
 
     def require_gpu(self, toolkit: Toolkit, precision: Precision) -> Gpu:
-        """Return the first GPU after checking that the image can run here, and the precision on it.
-
-        Raises:
-            NeedsMoreError: Naming all that is missing, and the image.
-            BadInputError: When the GPU cannot run the precision.
-        """
+        """Return the first GPU after checking that the image can run here, and the precision on it."""
         missing = [] if self.has(_DOCKER) else [_DOCKER]
         gpu = Gpu.parse(self.gpus())
         if gpu is None:

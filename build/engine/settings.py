@@ -39,27 +39,8 @@ class Precision(Enum):
         return self in (Precision.FP8, Precision.INT4_AWQ)
 
 
-def check_kv_cache(dtype: str) -> None:
-    """Refuse a KV cache below 16 bits: ``dtype`` is ``16bit``, ``fp8`` or ``int8``."""
-    reasons = {
-        "int8": "it turns paged context FMHA off, and with it KV reuse and chunked context",
-        "fp8": "wrong text with KV reuse is an open report on a Qwen2.5 model (NVIDIA/TensorRT-LLM issue 2699)",
-    }
-    if dtype in reasons:
-        msg = f"--kv-cache {dtype} is refused: {reasons[dtype]}; leave it at 16bit"
-        raise BadInputError(msg)
-
-
 def check_gpu(precision: Precision, compute_capability: str) -> None:
-    """Refuse a precision that a GPU cannot run.
-
-    Args:
-        precision: Of the weights.
-        compute_capability: As ``nvidia-smi`` prints it, e.g. ``9.0``.
-
-    Raises:
-        BadInputError: When it cannot, with what can.
-    """
+    """Refuse a precision that a GPU cannot run."""
     major, _, minor = compute_capability.partition(".")
     if not (major.isdigit() and minor.isdigit() and len(minor) == 1):
         msg = f"compute capability {compute_capability!r} is not of the form 9.0"
@@ -80,12 +61,6 @@ def check_gpu(precision: Precision, compute_capability: str) -> None:
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Model(_Strict):
-    """The weights this pipeline is for."""
-
-    hub_id: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
 
 
 class Probe(_Strict):
@@ -154,7 +129,6 @@ class Quantization(_Strict):
 class Settings(_Strict):
     """All of the file."""
 
-    model: Model
     probe: Probe
     toolkits: dict[str, Toolkit]
     container: Container

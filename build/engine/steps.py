@@ -22,14 +22,7 @@ _PYTHON = "python"
 
 @dataclass(frozen=True, slots=True)
 class BuildRequest:
-    """What to build; the command line's help describes each part.
-
-    Attributes:
-        settings: Content of ``settings_file``.
-        workspace: Gets a folder for each step.
-        model_repository: Checked-in Triton models.
-        download: Gets a repository from a hub.
-    """
+    """What to build; the command line's help describes each part."""
 
     source: str
     revision: str | None
@@ -121,10 +114,10 @@ def steps_of(request: BuildRequest, checked: CheckedCheckpoint | None) -> tuple[
 def _fetch(request: BuildRequest) -> Step:
     output = request.folder("fetch")
     return Step(
-        name="fetch",
-        summary="get the checkpoint, check that its parts fit together, record its licence",
-        place=Place.HERE,
-        output=output,
+        "fetch",
+        "get the checkpoint, check that its parts fit together, record its licence",
+        Place.HERE,
+        output,
         work=lambda: fetch(request.source, request.revision, output, request.download),
         inputs=() if is_hub_id(request.source) else (Path(request.source),),
     )
@@ -134,10 +127,10 @@ def _probe(request: BuildRequest) -> Step:
     output = request.folder("probe")
     converted, template = request.converted, request.prompt_template
     return Step(
-        name="probe",
-        summary="take the prompt from the model card, run the weights on the CPU, read the form of their answers",
-        place=Place.HERE,
-        output=output,
+        "probe",
+        "take the prompt from the model card, run the weights on the CPU, read the form of their answers",
+        Place.HERE,
+        output,
         command=(
             *(_PYTHON, "-m", "archrouter", "bundle", "build", "--checkpoint", str(request.checkpoint)),
             *("--output", str(output), "--precision", request.settings.probe.precision),
@@ -170,10 +163,10 @@ def _prompts(request: BuildRequest, records: Path) -> Step:
     output, limits = request.folder("prompts"), request.settings.quantization
     count = commands.calibration_size(limits, request.precision)
     return Step(
-        name="prompts",
-        summary=f"render {count} routing prompts of near equal length that the quantisation calibrates on",
-        place=Place.HERE,
-        output=output,
+        "prompts",
+        f"render {count} routing prompts of near equal length that the quantisation calibrates on",
+        Place.HERE,
+        output,
         work=lambda: write_prompts(load_bundle(request.folder("probe")), records, count, limits, output),
         needs=("probe",),
         inputs=(records,),
@@ -193,10 +186,10 @@ def _tool(request: BuildRequest, name: str, summary: str, tool: Command, reads: 
     """Make a step of one of TensorRT-LLM's tools, in a container of its own."""
     output = request.folder(name)
     return Step(
-        name=name,
-        summary=summary,
-        place=Place.IMAGE,
-        output=output,
+        name,
+        summary,
+        Place.IMAGE,
+        output,
         command=commands.in_container(request.toolkit, request.settings.container, tool, reads, tool_output(output)),
         needs=("fetch", *(folder.name for name, folder in reads.items() if name != CHECKPOINT)),
     )
@@ -212,10 +205,10 @@ def _assemble(request: BuildRequest) -> Step:
     settings = () if request.settings_file == DEFAULT_FILE else ("--settings", str(request.settings_file))
     toolkit = () if request.version == DEFAULT_TOOLKIT else ("--toolkit", request.version)
     return Step(
-        name="assemble",
-        summary="seal bundle and manifest, write the Triton model that serves them",
-        place=Place.HERE,
-        output=output,
+        "assemble",
+        "seal bundle and manifest, write the Triton model that serves them",
+        Place.HERE,
+        output,
         command=(
             *(_PYTHON, "-m", "engine", "assemble", "--checkpoint", str(request.checkpoint)),
             *("--probed", str(request.folder("probe")), "--compiled", str(request.folder("compile"))),
@@ -231,10 +224,10 @@ def _verify(request: BuildRequest) -> Step:
     output = request.folder("verify")
     module = (_PYTHON, "-m", "engine.verify", *_served(request))
     return Step(
-        name="verify",
-        summary="compare the served TensorRT engine with the checkpoint in transformers",
-        place=Place.SERVED,
-        output=output,
+        "verify",
+        "compare the served TensorRT engine with the checkpoint in transformers",
+        Place.SERVED,
+        output,
         command=(*module, "--checkpoint", str(request.checkpoint), "--output", str(output)),
         needs=("fetch", "assemble"),
     )
@@ -243,10 +236,10 @@ def _verify(request: BuildRequest) -> Step:
 def _calibrate(request: BuildRequest) -> Iterator[Step]:
     if request.records is not None:
         yield Step(
-            name="calibrate",
-            summary="fit the confidence on labelled conversations and write it into the bundle",
-            place=Place.SERVED,
-            output=request.bundle / "calibration.json",
+            "calibrate",
+            "fit the confidence on labelled conversations and write it into the bundle",
+            Place.SERVED,
+            request.bundle / "calibration.json",
             command=(_PYTHON, "-m", "engine.calibrate", *_served(request), "--records", str(request.records)),
             needs=("assemble",),
             inputs=(request.records,),

@@ -28,14 +28,7 @@ class Oracle(Protocol):
     """What the engine should compute."""
 
     def prompt_tokens(self, message: str) -> TokenIds:
-        """Tokenise a user message inside the checkpoint's chat template.
-
-        Args:
-            message: Text without control tokens.
-
-        Returns:
-            The ids, assistant header included.
-        """
+        """Tokenise a user message inside the checkpoint's chat template."""
         ...
 
     def answer_log_probabilities(self, prompt: TokenIds, answers: Sequence[TokenIds]) -> list[list[float]]:
@@ -53,15 +46,7 @@ class Oracle(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One question, answered by both.
-
-    Attributes:
-        question: Its name.
-        engine_route: The leading candidate of the engine.
-        oracle_route: The leading candidate of the oracle.
-        difference: Largest distance of the two probabilities of a candidate, in [0, 1].
-        dropped_token_count: Tokens of the conversation that neither was shown.
-    """
+    """One question, answered by both."""
 
     question: str
     engine_route: str
@@ -94,20 +79,7 @@ def check_prompt_tokens(bundle: PromptBundle, oracle: Oracle, questions: Sequenc
 async def compare(
     engine: ServedEngine, oracle: Oracle, questions: Sequence[Question], on_done: Callable[[int], None]
 ) -> list[Comparison]:
-    """Put every question to both.
-
-    Args:
-        engine: The engine under test.
-        oracle: The checkpoint.
-        questions: What to ask.
-        on_done: Told how many are answered.
-
-    Returns:
-        One comparison for each, in order.
-
-    Raises:
-        ArchRouterError: When the engine does not answer.
-    """
+    """Put every question to both."""
     # Every subtree is asked for: the service's shortcut is bounded by its epsilon and has tests of its own.
     backend = LanguageModelBackend(engine.connection, engine.model, engine.bundle, epsilon=0.0)
     await backend.warm_up(timeout_s=engine.call_timeout_s)

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import grpc
 
@@ -22,8 +23,7 @@ _CALL_S = 0.1
 _FEWEST_TOKENS, _MOST_TOKENS = 8, 128
 
 
-@dataclass(frozen=True, slots=True)
-class QueueFull:
+class QueueFull(NamedTuple):
     """How a server says that its queue is full, and what the service makes of it (ADR 0005)."""
 
     server: str
@@ -40,15 +40,7 @@ WAYS = (
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """What became of calls that were made at once.
-
-    Attributes:
-        call_count: How many they were.
-        answered_count: How many got an answer.
-        hung_count: How many got none in time.
-        refusals: What Triton said to the others, and the domain error the service made of it.
-        duration_s: From the first call to the last answer, in seconds.
-    """
+    """What became of calls that were made at once."""
 
     call_count: int
     answered_count: int

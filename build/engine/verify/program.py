@@ -1,6 +1,7 @@
 """What the command lines that talk to a served engine have in common."""
 
 import argparse
+import math
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -33,12 +34,7 @@ class Exit(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where to call.
-
-    Attributes:
-        endpoint: HOST:PORT of a Triton's gRPC.
-        model: Name of the engine there.
-    """
+    """Where to call."""
 
     endpoint: str
     model: str
@@ -73,15 +69,7 @@ def make_parser(program: str, description: str, examples: Sequence[str]) -> argp
 
 
 def in_range(low: float, high: float) -> Callable[[str], float]:
-    """Make a type of argument.
-
-    Args:
-        low: Smallest value.
-        high: Largest value.
-
-    Returns:
-        What turns the argument's text into a number, and refuses one outside.
-    """
+    """Make a type of argument: a number in [low, high]."""
 
     def number(text: str) -> float:
         value = float(text)
@@ -94,16 +82,9 @@ def in_range(low: float, high: float) -> Callable[[str], float]:
 
 
 def at_least(low: int) -> Callable[[str], int]:
-    """Make a type of argument."""
-
-    def number(text: str) -> int:
-        value = int(text)
-        if value < low:
-            msg = f"{text} is below {low}"
-            raise argparse.ArgumentTypeError(msg)
-        return value
-
-    return number
+    """Make a type of argument: a whole number from ``low`` on."""
+    check = in_range(low, math.inf)
+    return lambda text: int(check(str(int(text))))
 
 
 @contextmanager

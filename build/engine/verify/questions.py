@@ -1,7 +1,6 @@
 """Labelled conversations, in the format of ``archrouter eval``, as questions to an engine."""
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,13 +18,7 @@ GOLDEN = Path(__file__).with_name("golden_v1")
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One labelled turn: the conversation up to it, and the candidates.
-
-    Attributes:
-        source: The conversation as it was read.
-        label: The turn and its right route.
-        policy_set: The candidates.
-    """
+    """One labelled turn: the conversation up to it, and the candidates."""
 
     source: LabelledConversation
     label: Label
@@ -44,7 +37,11 @@ class Question:
 
 def questions_of(dataset: Dataset) -> tuple[Question, ...]:
     """List every labelled turn."""
-    return tuple(_questions(dataset))
+    return tuple(
+        Question(conversation, label, dataset.policy_sets[conversation.policy_set])
+        for conversation in dataset.conversations
+        for label in conversation.labels
+    )
 
 
 def split_by_fit(
@@ -66,12 +63,6 @@ def digest_of(questions: tuple[Question, ...]) -> str:
         asked = question_digest(question.source, question.label, question.policy_set)
         digest.update(f"{asked} {question.label.route}\n".encode())
     return "sha256:" + digest.hexdigest()
-
-
-def _questions(dataset: Dataset) -> Iterator[Question]:
-    for conversation in dataset.conversations:
-        for label in conversation.labels:
-            yield Question(conversation, label, dataset.policy_sets[conversation.policy_set])
 
 
 def _fits(policy_set: PolicySet, bundle: PromptBundle) -> bool:

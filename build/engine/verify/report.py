@@ -25,16 +25,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One row of the report.
-
-    Attributes:
-        name: Which check.
-        verdict: How it ended.
-        measured: What was seen, in one sentence; for a check that does not apply, why.
-        limit: What it had to be.
-        remedy: What to do about a failure; empty otherwise.
-        figures: The same for machines: what JSON can hold.
-    """
+    """One row of the report."""
 
     name: str
     verdict: Verdict
@@ -70,19 +61,7 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was checked, against what, and how it ended.
-
-    Attributes:
-        endpoint: HOST:PORT of the Triton.
-        model: The engine's name there.
-        model_version: Of the bundle.
-        checkpoint: Name of the checkpoint the oracle ran.
-        questions_digest: Of the golden questions.
-        question_count: How many were asked.
-        left_out: Names of those whose policies this model cannot take.
-        thresholds: What was to be reached.
-        checks: One for each row.
-    """
+    """What was checked, against what, and how it ended."""
 
     endpoint: str
     model: str

@@ -30,16 +30,7 @@ def _ignore(_doing: str, _done: int, _total: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """Everything that decides what is checked.
-
-    Attributes:
-        engine: The engine under test.
-        oracle: What it should compute.
-        questions: What both are asked, at least one; all fit the bundle.
-        thresholds: What to reach.
-        overload_call_count: Calls of the first burst.
-        on_progress: Told what is being done, how much of it is done, and of how much.
-    """
+    """Everything that decides what is checked."""
 
     engine: ServedEngine
     oracle: Oracle

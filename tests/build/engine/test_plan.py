@@ -57,7 +57,6 @@ def test_a_plan_for_machines_has_the_same_commands(capsys: pytest.CaptureFixture
     [
         (["--checkpoint", "nowhere/at-all"], "is no folder here; as a hub id it needs --revision"),
         ([*COMMAND, "--precision", "fp8"], "give --prompt-records"),
-        ([*COMMAND, "--kv-cache", "int8"], "turns paged context FMHA off"),
         ([*COMMAND, "--toolkit", "1.3.0"], "there is no toolkit '1.3.0'"),
         ([*COMMAND, "--settings", "nowhere.toml"], "nowhere.toml cannot be read"),
     ],

@@ -2,7 +2,7 @@
 
 import pytest
 from engine.program import BadInputError
-from engine.settings import Precision, check_gpu, check_kv_cache
+from engine.settings import Precision, check_gpu
 
 ACCEPTED = [
     ("bf16", "8.0"),
@@ -35,13 +35,3 @@ def test_a_gpu_that_cannot_is_refused_before_anything_runs(precision: str, capab
     """The message says what the GPU is and what it lacks."""
     with pytest.raises(BadInputError, match=reason):
         check_gpu(Precision(precision), capability)
-
-
-def test_only_a_16_bit_kv_cache_is_built() -> None:
-    """INT8 turns reuse off, FP8 has an open report of wrong text."""
-    check_kv_cache("16bit")
-
-    with pytest.raises(BadInputError, match="turns paged context FMHA off"):
-        check_kv_cache("int8")
-    with pytest.raises(BadInputError, match="open report"):
-        check_kv_cache("fp8")

@@ -70,7 +70,7 @@ def test_a_stale_schema_is_told(
         (("max_batch_size = 64", "max_batch_size = 0"), "engine.max_batch_size: Input should be greater"),
         (("tokens_per_block = 32", "tokens_per_block = 64"), "engine.tokens_per_block"),
         (("[probe]", "[probes]"), "probe: Field required; probes: Extra inputs"),
-        (("[model]", "[model"), "cannot be read"),
+        (("[probe]", "[probe"), "cannot be read"),
         (('digest = ""', 'digest = "latest"'), "digest: String should match"),
         (("int4_awq_prompts = 32", "int4_awq_prompts = 64"), "int4_awq_prompts: Input should be less"),
     ],
