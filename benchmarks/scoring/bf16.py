@@ -22,7 +22,7 @@ from engine.verify.questions import GOLDEN, questions_of, split_by_fit
 from numpy.typing import NDArray
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from archrouter.adapters.bundle.loader import load_bundle
+from archrouter.bundles.loader import load_bundle
 from archrouter.domain.answer import candidate_sequences
 from archrouter.evaluation.dataset import read_dataset
 

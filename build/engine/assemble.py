@@ -15,9 +15,9 @@ from pathlib import Path
 from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from archrouter.adapters.bundle.engine_config import LOGITS_DTYPE, EngineConfig, read_engine_config
-from archrouter.adapters.bundle.loader import PromptBundle, load_bundle
-from archrouter.adapters.bundle.manifest import (
+from archrouter.bundles.engine_config import LOGITS_DTYPE, EngineConfig, read_engine_config
+from archrouter.bundles.loader import PromptBundle, load_bundle
+from archrouter.bundles.manifest import (
     ENGINE_FOLDER,
     PROMPT_TEMPLATE_FILE,
     TOKENIZER_FILE,
@@ -27,9 +27,9 @@ from archrouter.adapters.bundle.manifest import (
     digest_of,
     digest_of_file,
 )
-from archrouter.adapters.bundle.writer import BundlePlan, atomic_directory, write_manifest, write_prompt_files
-from archrouter.adapters.triton.tensors import PARAMETER_MODEL_VERSION
+from archrouter.bundles.writer import BundlePlan, atomic_directory, write_manifest, write_prompt_files
 from archrouter.domain.dialect import Dialect
+from archrouter.inference.tensors import PARAMETER_MODEL_VERSION
 from engine.checkpoint import CheckedCheckpoint, Geometry, check_checkpoint
 from engine.host import Gpu
 from engine.program import BadInputError, StepFailedError, make_parser, run_program

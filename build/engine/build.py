@@ -15,10 +15,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from archrouter.adapters.bundle.manifest import read_manifest
-from archrouter.adapters.triton.connection import TritonConnection
+from archrouter.bundles.manifest import read_manifest
 from archrouter.cli.console import note
 from archrouter.domain.dialect import Dialect
+from archrouter.inference.triton_client import TritonClient
 from engine.assemble import GPU_FILE, MODEL
 from engine.commands import serve_line
 from engine.fetch import Download, check_source, download_from_hub
@@ -37,7 +37,7 @@ def is_served(endpoint: str, model: str) -> bool:
     """Ask whether a Triton at HOST:PORT serves a model; False also when nothing answers within 5 seconds."""
 
     async def ask() -> bool:
-        connection = TritonConnection(endpoint, max_concurrent_requests=1)
+        connection = TritonClient(endpoint, max_concurrent_requests=1)
         try:
             return await connection.is_model_ready(model, timeout_s=_READY_TIMEOUT_S)
         finally:

@@ -6,9 +6,9 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from archrouter.adapters.bundle.checkpoint import CheckpointFiles, read_checkpoint
-from archrouter.adapters.bundle.manifest import BundleError
-from archrouter.adapters.hf_tokenizer import HfTokenizer
+from archrouter.bundles.checkpoint import CheckpointFiles, read_checkpoint
+from archrouter.bundles.manifest import BundleError
+from archrouter.bundles.tokenizer import HfTokenizer
 from engine.program import BadInputError
 
 _EMBEDDING = "model.embed_tokens.weight"

@@ -5,8 +5,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from archrouter.adapters.bundle.manifest import digest_of_file
-from archrouter.adapters.bundle.writer import atomic_directory
+from archrouter.bundles.manifest import digest_of_file
+from archrouter.bundles.writer import atomic_directory
 from engine.checkpoint import CheckedCheckpoint, check_checkpoint
 from engine.program import BadInputError, NeedsMoreError
 

@@ -8,8 +8,8 @@ are chosen. Read in ``tensorrt_llm/quantization/quantize_by_modelopt.py`` of Ten
 import json
 from pathlib import Path
 
-from archrouter.adapters.bundle.loader import PromptBundle
-from archrouter.adapters.bundle.writer import atomic_directory
+from archrouter.bundles.loader import PromptBundle
+from archrouter.bundles.writer import atomic_directory
 from archrouter.domain.conversation import Conversation
 from archrouter.domain.tokens import TokenIds
 from archrouter.evaluation.dataset import DatasetError, read_dataset

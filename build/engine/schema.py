@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from archrouter.adapters.bundle.manifest import Manifest
+from archrouter.bundles.manifest import Manifest
 from engine.program import StepFailedError, make_parser, run_program
 
 SCHEMA_FILE = Path(__file__).parents[1] / "manifest.schema.json"

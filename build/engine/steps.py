@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from archrouter.adapters.bundle.loader import load_bundle
-from archrouter.adapters.bundle.manifest import ENGINE_FOLDER
+from archrouter.bundles.loader import load_bundle
+from archrouter.bundles.manifest import ENGINE_FOLDER
 from engine import commands
 from engine.assemble import MODEL
 from engine.checkpoint import CheckedCheckpoint, check_checkpoint

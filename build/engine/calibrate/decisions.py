@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from archrouter.adapters.triton.language_model_backend import LanguageModelBackend
 from archrouter.domain.calibration import Calibration
 from archrouter.domain.policy import NO_MATCH_ID
 from archrouter.domain.posterior import Posterior
 from archrouter.evaluation import calibration as confidence
 from archrouter.evaluation.turns import Scenario, ScoredTurn
+from archrouter.inference.language_model import LanguageModelBackend
 from engine.verify.questions import Question
 
 

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from archrouter.adapters.triton import tensors
-from archrouter.adapters.triton.connection import TritonConnection
-from archrouter.adapters.triton.language_model_backend import scoring_inputs
 from archrouter.domain.errors import ArchRouterError, BackendProtocolError
 from archrouter.domain.prompt import Prompt
+from archrouter.inference import tensors
+from archrouter.inference.language_model import scoring_inputs
+from archrouter.inference.triton_client import TritonClient
 from engine.verify.questions import Question
 from engine.verify.report import QUANTILE, Check, Thresholds, Verdict
 from engine.verify.served import ServedEngine
@@ -37,7 +37,7 @@ async def check_parallel_logits(
     for prompt in prompts:
         await _row(engine, engine.connection, prompt)  # a first call computes what the second one reuses
     alone = [await _row(engine, engine.connection, prompt) for prompt in prompts]
-    connection = TritonConnection(engine.connection.endpoint, max_concurrent_requests=call_count)
+    connection = TritonClient(engine.connection.endpoint, max_concurrent_requests=call_count)
     try:
         calls = (_row(engine, connection, prompts[index % len(prompts)]) for index in range(call_count))
         together = await asyncio.gather(*calls, return_exceptions=True)
@@ -74,7 +74,7 @@ def _lead(row: Row) -> float:
     return float(first - second)
 
 
-async def _row(engine: ServedEngine, connection: TritonConnection, prompt: Prompt) -> Row:
+async def _row(engine: ServedEngine, connection: TritonClient, prompt: Prompt) -> Row:
     inputs = scoring_inputs(engine.bundle, prompt, ())
     outputs = tensors.LANGUAGE_MODEL.outputs
     result = await connection.infer(engine.model, inputs, outputs, timeout_s=engine.call_timeout_s)

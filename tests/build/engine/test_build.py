@@ -9,7 +9,7 @@ from engine_workplace import Workplace, step_of
 from stand_in_toolkit import mounts_of
 from toy_records import write_toy_records
 
-from archrouter.adapters.bundle.manifest import read_manifest
+from archrouter.bundles.manifest import read_manifest
 
 RAN = ["probe", "convert", "compile", "assemble", "verify"]
 STEPS = ["fetch", *RAN]

@@ -9,7 +9,7 @@ from engine.prompts import most_alike, write_prompts
 from engine.settings import DEFAULT_FILE, read_settings
 from toy_records import write_toy_records
 
-from archrouter.adapters.bundle.loader import load_bundle
+from archrouter.bundles.loader import load_bundle
 from archrouter.domain.conversation import Conversation
 from archrouter.evaluation.dataset import read_dataset
 

@@ -10,8 +10,8 @@ import pytest
 import pytest_asyncio
 from reference_lm_variants import write_variant
 
-from archrouter.adapters.bundle.loader import PromptBundle
-from archrouter.adapters.triton.embedded import EmbeddedModel, EmbeddedTriton
+from archrouter.bundles.loader import PromptBundle
+from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
 
 START_TIMEOUT_S = 120.0
 SMALL_QUEUE = 4

@@ -9,6 +9,7 @@ import dataclasses
 import os
 import re
 import shutil
+import socket
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,17 +19,24 @@ import pytest
 import pytest_asyncio
 from numpy.typing import NDArray
 
-from archrouter.adapters.bundle.loader import PromptBundle
-from archrouter.adapters.triton import embedded, tensors
-from archrouter.adapters.triton.connection import NamedArray, TritonConnection
-from archrouter.adapters.triton.embedded import TritonInstallation
-from archrouter.adapters.triton.language_model_backend import scoring_inputs
-from archrouter.adapters.triton.per_policy_set import WARM_UP
+from archrouter.bundles.loader import PromptBundle
 from archrouter.domain.errors import ArchRouterError
+from archrouter.inference import tensors
+from archrouter.inference.installation import TritonInstallation, environment
+from archrouter.inference.language_model import scoring_inputs
+from archrouter.inference.per_policy_set import WARM_UP
+from archrouter.inference.triton_client import NamedArray, TritonClient
 
 MODEL = "tensorrt_llm"
 START_TIMEOUT_S = 60.0
 CALL_TIMEOUT_S = 20.0
+
+
+def free_port() -> int:
+    """Find a port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def lay_out(root: Path, folder: Path, installation: TritonInstallation) -> None:
@@ -52,7 +60,7 @@ async def endpoint(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Asyn
     """Serve the config and give HOST:PORT."""
     folder, installation = tmp_path_factory.mktemp("tensorrtllm"), TritonInstallation.find()
     lay_out(root, folder, installation)
-    port = embedded._free_port()
+    port = free_port()
     command = [
         *(str(installation.server), f"--model-repository={folder / 'models'}", "--model-control-mode=explicit"),
         *(f"--load-model={MODEL}", "--disable-auto-complete-config", f"--backend-directory={folder / 'backends'}"),
@@ -61,9 +69,9 @@ async def endpoint(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Asyn
     ]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(  # noqa: ASYNC220  # it outlives this coroutine
-            command, stdout=log, stderr=log, env=embedded._environment(installation, os.environ), start_new_session=True
+            command, stdout=log, stderr=log, env=environment(installation, os.environ), start_new_session=True
         )
-    connection = TritonConnection(f"127.0.0.1:{port}", max_concurrent_requests=1)
+    connection = TritonClient(f"127.0.0.1:{port}", max_concurrent_requests=1)
     try:
         async with asyncio.timeout(START_TIMEOUT_S):
             while not await connection.is_model_ready(MODEL, timeout_s=1.0):
@@ -79,14 +87,14 @@ async def endpoint(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Asyn
 
 
 @pytest_asyncio.fixture
-async def connection(endpoint: str) -> AsyncIterator[TritonConnection]:
+async def connection(endpoint: str) -> AsyncIterator[TritonClient]:
     """Give a connection that lets eight calls through at a time."""
-    connection = TritonConnection(endpoint, max_concurrent_requests=8)
+    connection = TritonClient(endpoint, max_concurrent_requests=8)
     yield connection
     await connection.close()
 
 
-async def test_the_config_has_every_tensor_of_the_service(connection: TritonConnection) -> None:
+async def test_the_config_has_every_tensor_of_the_service(connection: TritonClient) -> None:
     """The service's own check before it serves, against what Triton made of the file."""
     parameters = await connection.model_parameters(MODEL, tensors.LANGUAGE_MODEL, timeout_s=CALL_TIMEOUT_S)
 
@@ -95,7 +103,7 @@ async def test_the_config_has_every_tensor_of_the_service(connection: TritonConn
 
 @pytest.mark.parametrize("count", [1, 8])
 async def test_the_services_requests_pass_the_cores_validation(
-    connection: TritonConnection, bundle: PromptBundle, count: int
+    connection: TritonClient, bundle: PromptBundle, count: int
 ) -> None:
     """Prompts of different lengths at the same time: types, ranks, scalars of [1, 1] and raggedness are all right."""
     prompt = bundle.compiler.compile(WARM_UP.policy_set).assemble(WARM_UP.conversation)
@@ -125,7 +133,7 @@ async def test_the_services_requests_pass_the_cores_validation(
     ids=["a scalar without its batch", "an old name", "another type"],
 )
 async def test_the_core_refuses_what_breaks_the_contract(
-    connection: TritonConnection, bundle: PromptBundle, name: str, value: NDArray[np.int32]
+    connection: TritonClient, bundle: PromptBundle, name: str, value: NDArray[np.int32]
 ) -> None:
     """Before the backend sees it, naming the tensor: so the requests that pass prove something."""
     prompt = bundle.compiler.compile(WARM_UP.policy_set).assemble(WARM_UP.conversation)

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from fake_backend import FAKE_PROFILE, FakeBackend
 from fakes import FakeClock, FakeSource, make_set
 
-from archrouter.adapters.fake_backend import FAKE_PROFILE, FakeBackend
 from archrouter.application.limits import RequestLimits
 from archrouter.application.policy_store import PolicyStore
 from archrouter.application.router import Router

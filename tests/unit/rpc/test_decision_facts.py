@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import pytest
+from fake_backend import FAKE_PROFILE
 from fakes import make_set
 
-from archrouter.adapters.fake_backend import FAKE_PROFILE
 from archrouter.application.select_route import Decision, DecisionTimes
 from archrouter.domain.decision import Outcome
 from archrouter.domain.scoring import Usage

@@ -13,11 +13,11 @@ from tiny_checkpoint.corpus import Message, Route
 from tiny_checkpoint.labelled import write_records
 from tiny_checkpoint.prompt import user_prompt
 
-from archrouter.adapters.bundle.loader import PromptBundle
-from archrouter.adapters.triton.connection import TritonConnection
-from archrouter.adapters.triton.embedded import EmbeddedModel, EmbeddedTriton
+from archrouter.bundles.loader import PromptBundle
 from archrouter.domain.tokens import TokenIds
 from archrouter.evaluation.dataset import read_dataset
+from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
+from archrouter.inference.triton_client import TritonClient
 
 START_TIMEOUT_S = 120.0
 CALL_TIMEOUT_S = 60.0
@@ -102,7 +102,7 @@ async def make_engine(bundle: PromptBundle) -> AsyncIterator[Callable[..., Serve
     connections = []
 
     def make(endpoint: str, model: str, *, call_timeout_s: float = CALL_TIMEOUT_S) -> ServedEngine:
-        connections.append(TritonConnection(endpoint, max_concurrent_requests=8))
+        connections.append(TritonClient(endpoint, max_concurrent_requests=8))
         return ServedEngine(connections[-1], model, bundle, 1024, 1024, call_timeout_s)
 
     yield make
