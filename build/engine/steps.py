@@ -75,17 +75,9 @@ class Place(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step.
+    """One step: a command, whose ``python`` is the running interpreter, or a work of this program's own.
 
-    Attributes:
-        name: Of the step and of its folder in the workspace.
-        summary: What it does.
-        place: Where it can run.
-        output: Folder or file it makes.
-        command: Program that it is; ``python`` stands for the running interpreter. Empty where `work` is given.
-        work: The step itself where it is a part of this program.
-        needs: Steps whose outputs it depends on.
-        inputs: Other files and folders it depends on.
+    It depends on the outputs of the steps it needs, and on other files and folders, its inputs.
     """
 
     name: str

@@ -28,20 +28,10 @@ class Oracle(Protocol):
     """What the engine should compute."""
 
     def prompt_tokens(self, message: str) -> TokenIds:
-        """Tokenise a user message inside the checkpoint's chat template."""
-        ...
+        """Tokenise a user message inside the checkpoint's chat template, assistant header included."""
 
     def answer_log_probabilities(self, prompt: TokenIds, answers: Sequence[TokenIds]) -> list[list[float]]:
-        """Compute how likely answers are.
-
-        Args:
-            prompt: Ids before the answer.
-            answers: Ids of each, C answers.
-
-        Returns:
-            C lists: the natural-log probability of each token over the whole vocabulary.
-        """
-        ...
+        """Return for each answer the natural-log probability of each token after a prompt, over the vocabulary."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,17 +15,9 @@ _AFTER_LOGITS = (
     *(parallel.PARALLEL, behaviour.KV_REUSE),
 )
 _AFTER_CONTRACT = (
-    contract.LOGITS,
-    *_AFTER_LOGITS,
-    behaviour.PROMPT_LIMITS,
-    behaviour.CANCELLATION,
-    overload.OVERLOAD,
-    overload.QUEUE_FULL,
+    *(contract.LOGITS, *_AFTER_LOGITS, behaviour.PROMPT_LIMITS, behaviour.CANCELLATION),
+    *(overload.OVERLOAD, overload.QUEUE_FULL),
 )
-
-
-def _ignore(_doing: str, _done: int, _total: int) -> None:
-    """Tell nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +29,7 @@ class Verification:
     questions: Sequence[Question]
     thresholds: Thresholds = field(default_factory=Thresholds)
     overload_call_count: int = overload.DEFAULT_CALL_COUNT
-    on_progress: Callable[[str, int, int], None] = _ignore
+    on_progress: Callable[[str, int, int], None] = lambda _doing, _done, _total: None
 
 
 async def verify(verification: Verification) -> tuple[Check, ...]:
