@@ -39,7 +39,7 @@ def test_a_checkpoint_is_converted_without_network_use(run: Run, tmp_path: Path)
             "compact_router.export",
             "compact_router.calibrate",
         ),
-        *("compact_router.curve", "compact_router.stamp", "compact_router.evaluate"),
+        *("compact_router.curve", "compact_router.stamp", "compact_router.speed"),
         *("tiny_checkpoint", "tiny_checkpoint.labelled"),
     ],
 )
