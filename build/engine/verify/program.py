@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
 from archrouter.bundles.builder import REFERENCE_MODEL
 from archrouter.bundles.loader import PromptBundle
+from archrouter.cli import console
 from archrouter.config import EmbeddedSettings
 from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
 from archrouter.inference.installation import EmbeddedTritonError
@@ -91,9 +89,7 @@ def at_least(low: int) -> Callable[[str], int]:
 @contextmanager
 def progress() -> Iterator[Callable[[str, int, int], None]]:
     """Show on a terminal, on stderr, what is being done."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    display = Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
-    with display:
+    with console.progress() as display:
         task = display.add_task("", total=None)
 
         def tell(doing: str, done: int, total: int) -> None:
