@@ -216,7 +216,7 @@ def _parser() -> argparse.ArgumentParser:
         ],
     )
     add = parser.add_argument
-    add("--checkpoint", required=True, help="folder of a Qwen2 checkpoint, or a hub id owner/name")
+    add("--checkpoint", required=True, help="folder of a Qwen2 or Qwen3 checkpoint, or a hub id owner/name")
     add("--revision", help="full commit; needed with a hub id")
     add("--precision", default="bf16", choices=[p.value for p in Precision], help="default: %(default)s")
     add("--toolkit", default=DEFAULT_TOOLKIT, help="version of TensorRT-LLM (default: %(default)s)")

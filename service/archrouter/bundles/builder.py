@@ -35,7 +35,7 @@ class BundleRequest:
     """What bundle to build.
 
     Attributes:
-        checkpoint: A Hugging Face directory of a Qwen2 model; nothing is downloaded.
+        checkpoint: A Hugging Face directory of a Qwen2 or Qwen3 model; nothing is downloaded.
         output: Where the bundle goes; must not exist.
         precision: ``fp32`` or ``int4``, for the conversion.
         exported: Folder of a model that is converted already; None converts.

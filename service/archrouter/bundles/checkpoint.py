@@ -4,10 +4,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from archrouter.bundles.families import FAMILIES, ModelFamily
 from archrouter.bundles.manifest import BundleError, digest_of, digest_of_file
 from archrouter.bundles.model_card import ModelCardError, license_of, prompt_template_of
-
-SUPPORTED_ARCHITECTURE = "qwen2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +16,7 @@ class CheckpointFiles:
     Attributes:
         directory: Where it is.
         name: What it is called: the directory's name.
+        family: What its architecture's checkpoints have in common.
         license: From the model card's front matter; ``unknown`` when it states none.
         max_positions: Tokens the model was made for.
         tokenizer: Content of ``tokenizer.json``.
@@ -29,6 +29,7 @@ class CheckpointFiles:
 
     directory: Path
     name: str
+    family: ModelFamily
     license: str
     max_positions: int
     tokenizer: bytes
@@ -82,9 +83,9 @@ def read_checkpoint(directory: Path) -> CheckpointFiles:
     """
     config = _json(directory / "config.json")
     architecture = config.get("model_type")
-    if architecture != SUPPORTED_ARCHITECTURE:
+    if not isinstance(architecture, str) or architecture not in FAMILIES:
         msg = (
-            f"{directory / 'config.json'} says model_type {architecture!r}; only {SUPPORTED_ARCHITECTURE} is supported"
+            f"{directory / 'config.json'} says model_type {architecture!r}; only {' and '.join(FAMILIES)} are supported"
         )
         raise BundleError(msg)
     max_positions = config.get("max_position_embeddings")
@@ -106,6 +107,7 @@ def read_checkpoint(directory: Path) -> CheckpointFiles:
     return CheckpointFiles(
         directory=directory,
         name=directory.resolve().name,
+        family=FAMILIES[architecture],
         license=license_of(card),
         max_positions=max_positions,
         tokenizer=_bytes(directory / "tokenizer.json"),

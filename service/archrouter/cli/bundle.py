@@ -67,7 +67,9 @@ def check(directory: Path) -> None:
 
 
 @bundle.command(short_help="Make a bundle from a checkpoint directory.", epilog=BUILD_EPILOG)
-@click.option("--checkpoint", required=True, type=_EXISTING_FOLDER, help="Hugging Face directory of a Qwen2 model.")
+@click.option(
+    "--checkpoint", required=True, type=_EXISTING_FOLDER, help="Hugging Face directory of a Qwen2 or Qwen3 model."
+)
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder to make; must not exist.")
 @click.option("--runtime", type=click.Choice(["cpu"]), default="cpu", show_default=True, help="What will serve it.")
 @click.option(

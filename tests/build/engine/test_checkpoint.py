@@ -72,7 +72,18 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda d: edit(d / "config.json", hidden_size=None),
         "hidden_size is None; it must be a positive integer",
     ),
-    "another architecture": (lambda d: edit(d / "config.json", model_type="llama"), "only qwen2 is supported"),
+    "heads of another size": (
+        lambda d: edit(d / "config.json", head_dim=64),
+        r"layers\.0\.self_attn\.q_proj\.weight is \[128, 128\], by config.json it is \[256, 128\]; .* not of one model",
+    ),
+    "weights of another family": (
+        lambda d: edit(d / "config.json", model_type="qwen3"),
+        r"layers\.0\.self_attn\.q_norm\.weight is missing, by config.json it is \[32\]; .* not of one model",
+    ),
+    "another architecture": (
+        lambda d: edit(d / "config.json", model_type="llama"),
+        "only qwen2 and qwen3 are supported",
+    ),
 }
 
 
