@@ -224,7 +224,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--workspace", type=Path, help="folder for all steps (default: out/engine/<name>-<precision>)")
     add("--converted", type=Path, help="folder of the checkpoint converted for the CPU; converts nothing in probe")
     add("--prompt-template", type=Path, help="file of the prompt (default: from the model card)")
-    add("--dialect", default="card", choices=[d.value for d in Dialect], help="default: %(default)s")
+    add("--dialect", choices=[d.value for d in Dialect], help="default: that of the model family")
     add("--prompt-records", type=Path, help="labelled conversations whose prompts calibrate fp8 and int4_awq")
     add("--records", type=Path, help="labelled conversations to calibrate the confidence on")
     add("--endpoint", default=DEFAULT_ENDPOINT, help="gRPC of the Triton that serves it (default: %(default)s)")

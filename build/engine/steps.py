@@ -35,7 +35,7 @@ class BuildRequest:
     download: Download
     converted: Path | None = None
     prompt_template: Path | None = None
-    dialect: str = "card"
+    dialect: str | None = None
     prompt_records: Path | None = None
     records: Path | None = None
     endpoint: str = DEFAULT_ENDPOINT
@@ -128,7 +128,8 @@ def _probe(request: BuildRequest) -> Step:
             *("--output", str(output), "--precision", request.settings.probe.precision),
             *(("--converted", str(converted)) if converted else ()),
             *(("--prompt-template", str(template)) if template else ()),
-            *("--dialect", request.dialect, "--max-prompt-tokens", str(request.settings.engine.max_prompt_tokens)),
+            *(("--dialect", request.dialect) if request.dialect else ()),
+            *("--max-prompt-tokens", str(request.settings.engine.max_prompt_tokens)),
             *("--model-repository", str(request.model_repository)),
         ),
         needs=("fetch",),

@@ -11,25 +11,40 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from archrouter.domain.answer import LIST_ANSWER, AnswerSkeleton
+from archrouter.domain.dialect import Dialect
+
 
 @dataclass(frozen=True, slots=True)
 class ModelFamily:
     """What the checkpoints of an architecture have in common.
 
     Attributes:
+        dialect: The JSON its router weights were trained to read; the default of a bundle.
+        skeleton: The answer its router prompt asks for, until the weights' own is measured.
+        max_message_count: The newest messages they were trained to read; None reads all.
         layer_tensors: Tensors that tell the architecture, by name within a layer; the dimensions of each are ``hidden``
             (the width), ``head`` (the size of an attention head) or ``query`` (all heads together).
     """
 
+    dialect: Dialect
+    skeleton: AnswerSkeleton
+    max_message_count: int | None
     layer_tensors: Mapping[str, tuple[str, ...]]
 
 
 FAMILIES: Mapping[str, ModelFamily] = MappingProxyType(
     {
         "qwen2": ModelFamily(
+            dialect=Dialect.CARD,
+            skeleton=AnswerSkeleton(),
+            max_message_count=None,
             layer_tensors={"self_attn.q_proj.weight": ("query", "hidden"), "self_attn.q_proj.bias": ("query",)},
         ),
         "qwen3": ModelFamily(
+            dialect=Dialect.PLANO,
+            skeleton=LIST_ANSWER,
+            max_message_count=16,
             layer_tensors={
                 "self_attn.q_proj.weight": ("query", "hidden"),
                 "self_attn.q_norm.weight": ("head",),

@@ -8,7 +8,7 @@ messages is tokenised once per policy-set revision and comes first, so the engin
 from dataclasses import dataclass
 from itertools import chain
 
-from archrouter.domain.answer import candidate_sequences
+from archrouter.domain.answer import candidate_sequences, longer_sequences
 from archrouter.domain.conversation import Conversation, Message, Role
 from archrouter.domain.errors import PromptTemplateError, PromptTooLongError
 from archrouter.domain.policy import PolicySet, RoutePolicy
@@ -56,6 +56,7 @@ class CompiledPrompt:
         trie: The candidates: the routes in policy order, then no match.
         vocab_size: Ids of the tokenizer.
         max_prompt_token_count: Tokens the model reads at most, a call's path included.
+        max_message_count: The newest messages it reads, >= 2; None reads all.
         encode_message: Tokenises one message.
     """
 
@@ -65,6 +66,7 @@ class CompiledPrompt:
     trie: CandidateTrie
     vocab_size: int
     max_prompt_token_count: int
+    max_message_count: int | None
     encode_message: EncodeMessage
 
     @property
@@ -90,31 +92,40 @@ class CompiledPrompt:
             PromptTooLongError: When it is too long and may not be truncated.
         """
         room = self.max_conversation_token_count
-        tokenised = TokenisedConversation.of(readable_messages(conversation), self.encode_message)
-        if overflow is Overflow.REJECT and tokenised.token_count > room:
+        whole = TokenisedConversation.of(readable_messages(conversation), self.encode_message)
+        recent = whole if self.max_message_count is None else whole.recent(self.max_message_count)
+        if overflow is Overflow.REJECT and recent.token_count > room:
             raise PromptTooLongError(
-                prompt_token_count=self._fixed_token_count + tokenised.token_count,
+                prompt_token_count=self._fixed_token_count + recent.token_count,
                 max_prompt_token_count=self.max_prompt_token_count,
             )
-        fitted = tokenised.fit(room)
+        fitted = recent.fit(room)
         return Prompt(
             ids=self.prefix_ids + fitted.ids + self.tail_ids,
             prefix_token_count=len(self.prefix_ids),
-            dropped_message_count=fitted.dropped_message_count,
-            dropped_token_count=fitted.dropped_token_count,
+            dropped_message_count=len(whole.messages) - len(recent.messages) + fitted.dropped_message_count,
+            dropped_token_count=whole.token_count - recent.token_count + fitted.dropped_token_count,
         )
 
 
 class PromptCompiler:
     """Compiles policy sets for one checkpoint. Immutable."""
 
-    def __init__(self, prompt_format: PromptFormat, tokenizer: Tokenizer, *, max_prompt_token_count: int) -> None:
+    def __init__(
+        self,
+        prompt_format: PromptFormat,
+        tokenizer: Tokenizer,
+        *,
+        max_prompt_token_count: int,
+        max_message_count: int | None = None,
+    ) -> None:
         """Check that the bundle's parts fit together, which takes a few dozen short tokenisations.
 
         Args:
             prompt_format: The bundle's prompt.
             tokenizer: The bundle's tokenizer.
             max_prompt_token_count: Tokens the model reads at most, > 0.
+            max_message_count: The newest messages it reads, >= 2; None reads all.
 
         Raises:
             PromptTemplateError: When tokenising in pieces would give other tokens than tokenising the whole, the end
@@ -123,6 +134,7 @@ class PromptCompiler:
         self._format = prompt_format
         self._tokenizer = tokenizer
         self._max_prompt_token_count = max_prompt_token_count
+        self._max_message_count = max_message_count
         self._end_id = _end_id(tokenizer, prompt_format.end_token)
         for probe in _SEAM_PROBES:
             check_seams(tokenizer, _probe_segments(prompt_format, probe))
@@ -141,15 +153,16 @@ class PromptCompiler:
             PromptTooLongError: When the policies leave no room for a message of `MIN_MESSAGE_TOKENS`.
             PolicySetInvalidError: When the tokenizer cannot tell two ids apart.
         """
-        sequences = candidate_sequences(policy_set, self._format.skeleton, self._tokenizer, self._end_id)
+        answer_form = (policy_set, self._format.skeleton, self._tokenizer, self._end_id)
         prefix = (segment.encode(self._tokenizer) for segment in self._format.prefix(policy_set.routes))
         compiled = CompiledPrompt(
             policy_set_revision=policy_set.revision,
             prefix_ids=tuple(chain.from_iterable(prefix)),
             tail_ids=self._tail_ids,
-            trie=CandidateTrie.of(sequences),
+            trie=CandidateTrie.of(candidate_sequences(*answer_form), longer_sequences(*answer_form)),
             vocab_size=self._tokenizer.vocab_size,
             max_prompt_token_count=self._max_prompt_token_count,
+            max_message_count=self._max_message_count,
             encode_message=self._encode_message,
         )
         needed = len(self._encode_message(Message(Role.USER, ELISION_MARKER), last=True)) + MIN_MESSAGE_TOKENS

@@ -83,6 +83,22 @@ class TokenisedConversation:
         """Tokens of the whole conversation."""
         return sum(map(len, self.ids))
 
+    def recent(self, max_message_count: int) -> "TokenisedConversation":
+        """Keep the newest messages, the latest user message among them in any case.
+
+        Args:
+            max_message_count: Messages to keep at most, >= 2.
+
+        Returns:
+            The rest of the conversation; nothing is tokenised again, because the last message stays the last.
+        """
+        start = max(len(self.messages) - max_message_count, 0)
+        kept = list(range(start, len(self.messages)))
+        latest = self._latest_user()
+        if latest < start:
+            kept[0] = latest
+        return TokenisedConversation([self.messages[i] for i in kept], [self.ids[i] for i in kept], self.encode)
+
     def fit(self, max_token_count: int) -> FittedConversation:
         """Drop what does not fit: whole messages, oldest first, and never the latest user message.
 
@@ -98,12 +114,15 @@ class TokenisedConversation:
         """
         if self.token_count <= max_token_count:
             return FittedConversation(tuple(chain.from_iterable(self.ids)))
-        latest = max(i for i, message in enumerate(self.messages) if message.role is Role.USER)
+        latest = self._latest_user()
         kept = self._kept(latest, max_token_count)
         ids = tuple(chain.from_iterable(self.ids[i] for i in kept))
         if kept == [latest]:
             ids = self._alone(latest, max_token_count)
         return FittedConversation(ids, len(self.messages) - len(kept), self.token_count - len(ids))
+
+    def _latest_user(self) -> int:
+        return max(i for i, message in enumerate(self.messages) if message.role is Role.USER)
 
     def _kept(self, latest: int, max_token_count: int) -> list[int]:
         """Pick the latest user message and as many of the newest messages as fit beside it, in order."""

@@ -141,6 +141,7 @@ class LanguageModelBackend:
                 inference_s=max(time.perf_counter() - tokenized_s - queue_s, 0.0),
             ),
             on_trie_mass=expansion.on_trie_mass,
+            longer_list_mass=expansion.longer_list_mass,
         )
 
     async def _compile(self, policy_set: PolicySet) -> CompiledPrompt:
