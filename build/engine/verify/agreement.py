@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from archrouter.bundles.loader import PromptBundle
-from archrouter.domain.answer import candidate_sequences
+from archrouter.domain.answer import candidate_sequences, longer_sequences
 from archrouter.domain.conversation import Conversation
 from archrouter.domain.policy import NO_MATCH_ID
 from archrouter.domain.template import readable_messages
@@ -122,12 +122,14 @@ async def _compare(
     await backend.score(request, timeout_s=engine.call_timeout_s)
     scoring = await backend.score(request, timeout_s=engine.call_timeout_s)
     prompt = bundle.compiler.compile(question.policy_set).assemble(request.conversation)
-    skeleton = bundle.prompt_format.skeleton
-    answers = candidate_sequences(question.policy_set, skeleton, bundle.tokenizer, bundle.end_id)
+    answer_form = (question.policy_set, bundle.prompt_format.skeleton, bundle.tokenizer, bundle.end_id)
+    answers = (*candidate_sequences(*answer_form), *longer_sequences(*answer_form))
     log_probs = await asyncio.to_thread(oracle.answer_log_probabilities, prompt.ids, answers)
-    expected = np.array(constrained_probabilities(answers, log_probs))
     found = np.exp(scoring.posterior.log_probabilities)
     names = [*(route.id for route in question.policy_set.routes), NO_MATCH_ID]
+    # A list that goes on counts for its first route.
+    owners = np.arange(len(answers)) % len(names)
+    expected = np.bincount(owners, constrained_probabilities(answers, log_probs))
     return Comparison(
         question=question.name,
         engine_route=names[int(found.argmax())],
