@@ -140,8 +140,8 @@ def probe_skeleton(answers: Sequence[str]) -> SkeletonProbe:
     # JSON with and without escapes is one form until a character outside ASCII tells them apart.
     quotings = [quoting for answer in answers if (quoting := _json_quoting_of(answer)) is not None]
     json_quoting = Counter(quotings).most_common(1)[0][0] if quotings else Quoting.JSON_ASCII
-    (form, is_python), count = Counter(forms).most_common(1)[0]
-    skeleton = replace(form, quoting=Quoting.PYTHON if is_python else json_quoting)
+    (most, is_python), count = Counter(forms).most_common(1)[0]
+    skeleton = replace(most, quoting=Quoting.PYTHON if is_python else json_quoting)
     return SkeletonProbe(skeleton, count / len(answers), len(answers))
 
 

@@ -124,7 +124,8 @@ class Expansion:
             raise BackendProtocolError(msg)
         log_epsilon = math.log(self.epsilon) if self.epsilon else -math.inf
         log_masses, exact = self._log_masses.copy(), self._exact.copy()
-        questions, endings = [], list(self._endings)
+        questions: list[_Question] = []
+        endings = list(self._endings)
         for question, row in zip(self._questions, rows, strict=True):
             for child, log_mass in self._split(question, row):
                 below = list(child.answers)
