@@ -158,8 +158,9 @@ class LanguageModelBackend:
         engine = self._bundle.engine
         if engine is not None and row.size != engine.vocab_size:
             msg = (
-                f"a row of logits has {row.size} values, the bundle's engine a vocabulary of {engine.vocab_size}; "
-                "deploy the engine and the bundle that were built together"
+                f"a row of logits has {row.size} values, "
+                f"the bundle's TensorRT engine a vocabulary of {engine.vocab_size}; "
+                "deploy the TensorRT engine and the bundle that were built together"
             )
             raise BackendProtocolError(msg)
 
@@ -215,7 +216,7 @@ def scoring_inputs(bundle: Bundle, prompt: Prompt, path: TokenIds) -> list[Named
 def _answer(result: InferResult) -> _Answer:
     logits: NDArray[np.float32] | None = result.as_numpy(tensors.GENERATION_LOGITS.name)
     if logits is None:
-        msg = "output 'generation_logits' is missing; build the engine with --gather_generation_logits"
+        msg = "output 'generation_logits' is missing; build the TensorRT engine with --gather_generation_logits"
         raise BackendProtocolError(msg)
     if logits.ndim != 4 or logits.shape[:3] != (1, 1, 1) or logits.dtype != np.float32:  # noqa: PLR2004  # [1, beam, new, V]
         msg = (

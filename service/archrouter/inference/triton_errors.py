@@ -22,7 +22,7 @@ QUEUE_FULL_TEXT = "Maximum queue size of"
 """TensorRT-LLM's executor reports a full queue as INTERNAL with this text (executorImpl.cpp, 1.x): no status tells."""
 
 LOGITS_NOT_GATHERED_TEXT = "gather_generation_logits must be enabled"
-"""Part of the executor's refusal, also INTERNAL, of an engine that was built without logits (same file)."""
+"""Part of the executor's refusal, also INTERNAL, of a TensorRT engine that was built without logits (same file)."""
 
 _UNAVAILABLE = frozenset(
     {
@@ -72,7 +72,9 @@ def _translate(model: str, error: InferenceServerException) -> ArchRouterError:
     if status is grpc.StatusCode.RESOURCE_EXHAUSTED or QUEUE_FULL_TEXT in str(error.message()):
         return OverloadedError(f"the queue of model {model!r} is full", retry_after_s=RETRY_AFTER_S)
     if LOGITS_NOT_GATHERED_TEXT in str(error.message()):
-        msg = f"model {model!r} returns no generation logits; rebuild its engine with --gather_generation_logits"
+        msg = (
+            f"model {model!r} returns no generation logits; rebuild its TensorRT engine with --gather_generation_logits"
+        )
         return BackendProtocolError(msg)
     if status in _UNAVAILABLE:
         return BackendUnavailableError(f"model {model!r} did not answer ({status.name})", retry_after_s=RETRY_AFTER_S)
