@@ -190,8 +190,10 @@ FAULTS: dict[str, tuple[Callable[[Deployment], object], type[Exception], str]] =
     "model_version of another bundle": (
         set_parameter("model_version", "sha256:" + "f" * 64),
         BackendProtocolError,
-        r"it serves sha256:f+, the bundle is sha256:\w+; "
-        r"deploy the TensorRT engine and the bundle that were built together",
+        (
+            r"it serves sha256:f+, the bundle is sha256:\w+; "
+            r"deploy the TensorRT engine and the bundle that were built together"
+        ),
     ),
     "no model_version": (
         remove_parameter("model_version"),
@@ -244,8 +246,10 @@ FAULTS: dict[str, tuple[Callable[[Deployment], object], type[Exception], str]] =
     "rows of another vocabulary": (
         served(lambda triton: setattr(triton, "vocab_size", 1088)),
         BackendProtocolError,
-        r"a row of logits has 1088 values, the bundle's TensorRT engine a vocabulary of 1024; "
-        r"deploy the TensorRT engine and the bundle",
+        (
+            r"a row of logits has 1088 values, the bundle's TensorRT engine a vocabulary of 1024; "
+            r"deploy the TensorRT engine and the bundle"
+        ),
     ),
     "logits refused by the executor": (
         served(lambda triton: setattr(triton, "refusal", (grpc.StatusCode.INTERNAL, LOGITS_REFUSAL))),
