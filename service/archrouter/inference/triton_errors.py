@@ -1,8 +1,5 @@
 """Triton's failures as domain errors: one map, by status, with two documented exceptions by text."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import grpc
 from tritonclient.utils import InferenceServerException
 
@@ -47,23 +44,8 @@ _CONTRACT_BROKEN = frozenset(
 )
 
 
-@contextmanager
-def triton_errors(model: str) -> Iterator[None]:
-    """Translate what `tritonclient` raises inside the block.
-
-    Args:
-        model: Name of the Triton model that is called.
-
-    Raises:
-        ArchRouterError: The most specific of the tree, chained to the original.
-    """
-    try:
-        yield
-    except InferenceServerException as error:
-        raise _translate(model, error) from error
-
-
-def _translate(model: str, error: InferenceServerException) -> ArchRouterError:
+def domain_error(model: str, error: InferenceServerException) -> ArchRouterError:
+    """Translate what `tritonclient` raised when it called a Triton model, to the most specific error of the tree."""
     status = status_of(error)
     if status is grpc.StatusCode.DEADLINE_EXCEEDED:
         return BudgetExceededError(remaining_s=0.0)
