@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from archrouter.adapters.bundle.loader import PromptBundle
-from archrouter.app.bundle_build import REFERENCE_MODEL, BundleRequest, build_bundle
+from archrouter.bundles.builder import REFERENCE_MODEL, BundleRequest, build_bundle
+from archrouter.bundles.loader import PromptBundle
 from archrouter.config import ENV_PREFIX
 from archrouter.domain.dialect import Dialect
 from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tritonclient.grpc import InferResult
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from archrouter.adapters.bundle.loader import PromptBundle
+from archrouter.bundles.loader import PromptBundle
 from archrouter.domain.prompt import Prompt
 from archrouter.domain.tokens import TokenIds
 from archrouter.inference import tensors

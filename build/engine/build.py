@@ -10,7 +10,7 @@ from typing import Self
 
 from rich.progress import TaskID
 
-from archrouter.adapters.bundle.manifest import read_manifest
+from archrouter.bundles.manifest import read_manifest
 from archrouter.cli.console import note, progress, shortened
 from archrouter.domain.dialect import Dialect
 from archrouter.inference.triton_client import TritonClient

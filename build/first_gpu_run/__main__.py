@@ -12,11 +12,10 @@ from engine.model_config import MODEL
 from engine.runner import SystemRunner
 from rich.table import Table
 
-from archrouter.adapters.bundle.loader import PromptBundle, load_bundle
-from archrouter.adapters.bundle.manifest import BundleError
-from archrouter.app.answer_probe import probe_answers
+from archrouter.bundles.loader import PromptBundle, load_bundle
+from archrouter.bundles.manifest import BundleError
+from archrouter.bundles.probe import SkeletonProbe, probe_answers
 from archrouter.cli.console import note, print_json, print_table
-from archrouter.domain.skeleton_probe import SkeletonProbe
 from archrouter.inference.triton_client import TritonClient
 from first_gpu_run.checks import Check, Result, Status, run_check
 from first_gpu_run.engine_checks import ENGINE_CHECKS

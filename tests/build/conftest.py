@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from reference_lm_variants import write_variant
 
-from archrouter.adapters.bundle.loader import PromptBundle
+from archrouter.bundles.loader import PromptBundle
 from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
 
 BUILD = str(Path(__file__).parents[2] / "build")

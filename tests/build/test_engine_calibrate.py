@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from tiny_checkpoint.corpus import load_world, make_example
 from tiny_checkpoint.labelled import record_of, write_records
 
-from archrouter.adapters.bundle.calibration_file import CalibrationFile
-from archrouter.adapters.bundle.loader import PromptBundle, load_bundle
-from archrouter.adapters.bundle.manifest import BundleError
 from archrouter.application.decision_warnings import decision_warnings
-from archrouter.application.probe_prompts import probe_requests
+from archrouter.bundles.calibration_file import CalibrationFile
+from archrouter.bundles.loader import PromptBundle, load_bundle
+from archrouter.bundles.manifest import BundleError
+from archrouter.bundles.probe import probe_requests
 from archrouter.domain.posterior import posterior_from_scores
 from archrouter.domain.scoring import ScoringRequest
 from archrouter.domain.warnings import WarningCode

@@ -10,9 +10,9 @@ import pytest_asyncio
 from fake_backend import FakeBackend
 from fakes import make_set
 
-from archrouter.adapters.bundle.loader import PromptBundle
-from archrouter.app.bundle_build import REFERENCE_MODEL
 from archrouter.application.ports import ScoringBackend
+from archrouter.bundles.builder import REFERENCE_MODEL
+from archrouter.bundles.loader import PromptBundle
 from archrouter.domain.conversation import Conversation, Message, Role
 from archrouter.domain.policy import ModelTarget, PolicySet, RoutePolicy
 from archrouter.domain.scoring import ScoringRequest

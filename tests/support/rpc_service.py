@@ -17,7 +17,6 @@ from grpc_status import rpc_status
 from prometheus_client import CollectorRegistry
 
 from archrouter import v1
-from archrouter.adapters.policy_yaml import load_policy_set
 from archrouter.app.clock import SystemClock
 from archrouter.application.limits import RequestLimits
 from archrouter.application.policy_store import PolicyStore
@@ -26,6 +25,7 @@ from archrouter.config import PoliciesSettings, RoutingSettings, ServerSettings
 from archrouter.domain.policy import ModelTarget, PolicySet, RoutePolicy
 from archrouter.domain.scoring import BackendProfile, Scoring, ScoringRequest
 from archrouter.observability.metrics import Metrics
+from archrouter.policy_files.policies import load_policy_set
 from archrouter.rpc.credentials import Credentials
 from archrouter.rpc.dependencies import RpcDependencies
 from archrouter.rpc.health import Component, Health

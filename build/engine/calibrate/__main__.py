@@ -7,9 +7,9 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from archrouter.adapters.bundle.calibration_file import write_calibration
-from archrouter.adapters.bundle.loader import PromptBundle, load_bundle
-from archrouter.adapters.bundle.manifest import BundleError
+from archrouter.bundles.calibration_file import write_calibration
+from archrouter.bundles.loader import PromptBundle, load_bundle
+from archrouter.bundles.manifest import BundleError
 from archrouter.domain.errors import ArchRouterError
 from archrouter.evaluation.dataset import DatasetError, read_dataset
 from archrouter.inference.language_model import LanguageModelBackend

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from archrouter.adapters.bundle.checkpoint import CheckpointFiles, read_checkpoint
-from archrouter.adapters.bundle.loader import PromptBundle, load_bundle
-from archrouter.adapters.bundle.manifest import BundleError
+from archrouter.bundles.checkpoint import CheckpointFiles, read_checkpoint
+from archrouter.bundles.loader import PromptBundle, load_bundle
+from archrouter.bundles.manifest import BundleError
 from archrouter.evaluation.dataset import DatasetError, read_dataset
 from archrouter.inference.triton_client import TritonClient
 from engine.verify.agreement import Oracle

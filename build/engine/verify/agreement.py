@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from archrouter.adapters.bundle.loader import PromptBundle
+from archrouter.bundles.loader import PromptBundle
 from archrouter.domain.answer import candidate_sequences
 from archrouter.domain.conversation import Conversation
 from archrouter.domain.policy import NO_MATCH_ID

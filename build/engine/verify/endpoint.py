@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from archrouter.adapters.bundle.loader import PromptBundle
-from archrouter.app.bundle_build import REFERENCE_MODEL
+from archrouter.bundles.builder import REFERENCE_MODEL
+from archrouter.bundles.loader import PromptBundle
 from archrouter.config import EmbeddedSettings
 from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
 from archrouter.inference.installation import EmbeddedTritonError

@@ -11,7 +11,7 @@ from functools import cached_property
 import grpc
 from tritonclient.utils import InferenceServerException
 
-from archrouter.adapters.bundle.loader import PromptBundle
+from archrouter.bundles.loader import PromptBundle
 from archrouter.domain.errors import ArchRouterError, BudgetExceededError
 from archrouter.domain.prompt import Prompt
 from archrouter.domain.tokens import TokenIds

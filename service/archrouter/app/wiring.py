@@ -6,14 +6,12 @@ from functools import partial
 from pathlib import Path
 
 from archrouter import __version__
-from archrouter.adapters.bundle.loader import PromptBundle, load_bundle
-from archrouter.adapters.bundle.manifest import BundleError
-from archrouter.adapters.policy_directory import PolicyDirectory
-from archrouter.adapters.policy_yaml import load_policy_set
 from archrouter.app.clock import SystemClock
 from archrouter.application.limits import RequestLimits
 from archrouter.application.policy_store import PolicySnapshot, PolicyStore
 from archrouter.application.router import Router
+from archrouter.bundles.loader import PromptBundle, load_bundle
+from archrouter.bundles.manifest import BundleError
 from archrouter.config import Settings
 from archrouter.inference.connect import connect
 from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
@@ -22,6 +20,8 @@ from archrouter.inference.endpoints_file import load_endpoints
 from archrouter.inference.fleet import Fleet, FleetStatus
 from archrouter.inference.tensors import PARAMETER_MODEL_DIRECTORY, PARAMETER_MODEL_VERSION
 from archrouter.observability.metrics import Metrics
+from archrouter.policy_files.directory import PolicyDirectory
+from archrouter.policy_files.policies import load_policy_set
 from archrouter.rpc.credentials import Credentials
 from archrouter.rpc.dependencies import RpcDependencies
 from archrouter.rpc.health import Health

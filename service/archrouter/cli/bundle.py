@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from archrouter.adapters.bundle.loader import PromptBundle, load_bundle
-from archrouter.adapters.bundle.manifest import BundleError, check_files
-from archrouter.app.bundle_build import DEFAULT_MAX_PROMPT_TOKEN_COUNT, BundleRequest, build_bundle
+from archrouter.bundles.builder import DEFAULT_MAX_PROMPT_TOKEN_COUNT, BundleRequest, build_bundle
+from archrouter.bundles.loader import PromptBundle, load_bundle
+from archrouter.bundles.manifest import BundleError, check_files
 from archrouter.cli.console import note, print_json
 from archrouter.cli.exits import FailedError
 from archrouter.config import EmbeddedSettings

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
-from archrouter.adapters.bundle.loader import load_bundle
+from archrouter.bundles.loader import load_bundle
 from archrouter.cli.connection import DEFAULT_TARGET, Connection, target_options
 from archrouter.cli.console import note, print_json, print_table
 from archrouter.cli.endpoint_switch import reload_by_command, reload_by_signal, switch_endpoints

@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from archrouter.adapters.yaml_document import DocumentReader, YamlDocument, read_document
-from archrouter.adapters.yaml_fields import Table
-from archrouter.adapters.yaml_file import read_text
 from archrouter.config import split_address
 from archrouter.domain.findings import Finding, Severity, has_errors, quoted
 from archrouter.inference.bundle import Bundle
 from archrouter.inference.endpoint import EndpointList, EndpointSpec
+from archrouter.strict_yaml.document import DocumentReader, YamlDocument, read_document
+from archrouter.strict_yaml.fields import Table
+from archrouter.strict_yaml.nodes import read_text
 
 _KEYS = ("endpoints",)
 _ENDPOINT_KEYS = ("endpoint", "bundle", "model")

@@ -9,8 +9,8 @@ import pytest
 import pytest_asyncio
 from golden import Golden, golden_of
 
-from archrouter.adapters.bundle.loader import PromptBundle
-from archrouter.app.bundle_build import REFERENCE_MODEL
+from archrouter.bundles.builder import REFERENCE_MODEL
+from archrouter.bundles.loader import PromptBundle
 from archrouter.inference.language_model import LanguageModelBackend
 from archrouter.inference.triton_client import TritonClient
 

@@ -17,9 +17,9 @@ from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from archrouter import v1
-from archrouter.adapters.bundle.loader import PromptBundle, load_bundle
-from archrouter.adapters.bundle.manifest import MANIFEST_FILE, digest_of_file
-from archrouter.app.bundle_build import REFERENCE_MODEL
+from archrouter.bundles.builder import REFERENCE_MODEL
+from archrouter.bundles.loader import PromptBundle, load_bundle
+from archrouter.bundles.manifest import MANIFEST_FILE, digest_of_file
 from archrouter.client import ClientOptions, RetryOptions, RoutingClient
 from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
 from archrouter.rpc.health import ENDPOINTS_SERVICE, WHOLE_SERVER

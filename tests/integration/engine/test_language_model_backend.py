@@ -9,8 +9,8 @@ import pytest
 from engine.verify.constraint import constrained_probabilities
 from golden import Golden
 
-from archrouter.adapters.bundle.loader import PromptBundle
-from archrouter.app.bundle_build import REFERENCE_MODEL
+from archrouter.bundles.builder import REFERENCE_MODEL
+from archrouter.bundles.loader import PromptBundle
 from archrouter.domain.answer import candidate_sequences
 from archrouter.domain.conversation import Conversation, Message, Role
 from archrouter.domain.errors import BackendProtocolError, BudgetExceededError, PromptTooLongError

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from reference_lm_variants import write_variant
 
-from archrouter.adapters.bundle.loader import PromptBundle
+from archrouter.bundles.loader import PromptBundle
 from archrouter.domain.tokens import TokenIds
 from archrouter.evaluation.dataset import read_dataset
 from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton

@@ -13,7 +13,7 @@ from engine_triton import EngineTriton, engine_triton
 from fake_backend import FAKE_PROFILE
 from rpc_service import running_service
 
-from archrouter.adapters.bundle.manifest import read_manifest
+from archrouter.bundles.manifest import read_manifest
 from archrouter.cli import cli
 from archrouter.cli.endpoint_switch import reload_by_command, reload_by_signal, switch_endpoints
 from archrouter.cli.exits import FailedError

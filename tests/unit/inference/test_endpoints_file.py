@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from engine_bundles import change_engine, write_engine_bundle
 
-from archrouter.adapters.bundle.loader import load_bundle
-from archrouter.adapters.bundle.manifest import read_manifest
+from archrouter.bundles.loader import load_bundle
+from archrouter.bundles.manifest import read_manifest
 from archrouter.inference.endpoint import EndpointList
 from archrouter.inference.endpoints_file import EndpointEntry, load_endpoints, read_endpoints_document
 

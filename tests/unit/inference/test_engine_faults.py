@@ -11,8 +11,8 @@ from engine_bundles import VOCAB_SIZE, change_engine, edit_json, seal, write_eng
 from engine_triton import EngineTriton, engine_triton
 from tritonclient.grpc.model_config_pb2 import TYPE_FP16
 
-from archrouter.adapters.bundle.loader import load_bundle
-from archrouter.adapters.bundle.manifest import BundleError, read_manifest
+from archrouter.bundles.loader import load_bundle
+from archrouter.bundles.manifest import BundleError, read_manifest
 from archrouter.domain.errors import BackendProtocolError
 from archrouter.inference.language_model import LanguageModelBackend
 from archrouter.inference.per_policy_set import WARM_UP

@@ -14,7 +14,7 @@ from engine_triton import EngineTriton, engine_triton
 from fakes import make_set
 from tritonclient.utils import InferenceServerException
 
-from archrouter.adapters.bundle.loader import load_bundle
+from archrouter.bundles.loader import load_bundle
 from archrouter.domain.errors import BackendUnavailableError
 from archrouter.domain.policy import PolicySet
 from archrouter.domain.prompt import CompiledPrompt, PromptCompiler

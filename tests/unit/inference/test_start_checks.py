@@ -9,9 +9,9 @@ from engine_bundles import VOCAB_SIZE, change_engine, write_engine_bundle
 from engine_triton import engine_triton
 from structlog.testing import capture_logs
 
-from archrouter.adapters.bundle.loader import load_bundle
-from archrouter.adapters.bundle.manifest import BundleError
 from archrouter.app.wiring import endpoint_reader, load_engine_bundle
+from archrouter.bundles.loader import load_bundle
+from archrouter.bundles.manifest import BundleError
 from archrouter.config import EmbeddedSettings, RoutingSettings, Settings, TritonSettings
 from archrouter.domain.errors import BackendProtocolError, ModelNotReadyError
 from archrouter.inference.endpoint import Endpoint, EndpointSpec, EndpointState
