@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
-from archrouter.domain.calibration import Calibration
+from archrouter.domain.posterior import Calibration
 from engine.calibrate.decisions import LabelledDecision
 from engine.calibrate.figures import Choice, Measured, measure
 from engine.calibrate.fit import FITS

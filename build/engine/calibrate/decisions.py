@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from archrouter.adapters.triton.language_model_backend import LanguageModelBackend
-from archrouter.domain.calibration import Calibration
 from archrouter.domain.policy import NO_MATCH_ID
-from archrouter.domain.posterior import Posterior
+from archrouter.domain.posterior import Calibration, Posterior
 from archrouter.evaluation.turns import Scenario, ScoredTurn
 from engine.verify.questions import Question
 

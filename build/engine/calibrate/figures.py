@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from archrouter.domain.calibration import Calibration
+from archrouter.domain.posterior import Calibration
 from archrouter.evaluation import calibration as confidence
 from engine.calibrate.decisions import LabelledDecision
 

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from sklearn.isotonic import IsotonicRegression
 
-from archrouter.domain.calibration import Calibration, IsotonicMap
+from archrouter.domain.posterior import Calibration, IsotonicMap
 from engine.calibrate.decisions import LabelledDecision
 
 TEMPERATURES = (0.05, 20.0)

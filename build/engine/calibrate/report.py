@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archrouter.adapters.bundle.calibration_file import CalibrationFile, Evidence, Figures
-from archrouter.domain.calibration import Calibration
+from archrouter.domain.posterior import Calibration
 from archrouter.evaluation.charts import reliability_plot, risk_coverage_plot
 from archrouter.evaluation.svg import render_svg
 from engine.calibrate.figures import Choice, Measured

@@ -11,7 +11,6 @@ from archrouter.application.limits import RequestLimits
 from archrouter.application.policy_store import PolicyStore
 from archrouter.application.router import Router
 from archrouter.application.select_route import CandidateKind, SelectRoute
-from archrouter.domain.calibration import Calibration
 from archrouter.domain.conversation import Message, Role
 from archrouter.domain.decision import DecisionRule, Outcome
 from archrouter.domain.errors import (
@@ -23,7 +22,7 @@ from archrouter.domain.errors import (
     PolicySetInvalidError,
 )
 from archrouter.domain.policy import PolicySet
-from archrouter.domain.posterior import posterior_from_scores
+from archrouter.domain.posterior import Calibration, posterior_from_scores
 from archrouter.domain.scoring import Scoring, ScoringRequest, StageTimes, Usage
 from archrouter.domain.warnings import WarningCode
 

@@ -12,7 +12,6 @@ from archrouter.adapters.triton import tensors
 from archrouter.adapters.triton.connection import NamedArray, TritonConnection, output_array
 from archrouter.adapters.triton.errors import RETRY_AFTER_S
 from archrouter.adapters.triton.per_policy_set import WARM_UP, PerPolicySet
-from archrouter.domain.calibration import Calibration
 from archrouter.domain.conversation import Conversation
 from archrouter.domain.errors import (
     BackendProtocolError,
@@ -22,7 +21,7 @@ from archrouter.domain.errors import (
     UnavailableError,
 )
 from archrouter.domain.policy import PolicySet, RoutePolicy
-from archrouter.domain.posterior import posterior_from_scores
+from archrouter.domain.posterior import Calibration, posterior_from_scores
 from archrouter.domain.scoring import BackendProfile, Overflow, Scoring, ScoringRequest, StageTimes, Tier, Usage
 
 ENCODING_TIMEOUT_S = 60.0
