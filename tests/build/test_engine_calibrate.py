@@ -24,8 +24,8 @@ from archrouter.adapters.bundle.loader import PromptBundle, load_bundle
 from archrouter.adapters.bundle.manifest import BundleError
 from archrouter.adapters.triton.connection import TritonConnection
 from archrouter.adapters.triton.language_model_backend import LanguageModelBackend
-from archrouter.application.decision_warnings import decision_warnings
 from archrouter.application.probe_prompts import probe_requests
+from archrouter.application.router import decision_warnings
 from archrouter.domain.posterior import posterior_from_scores
 from archrouter.domain.scoring import ScoringRequest
 from archrouter.domain.warnings import WarningCode

@@ -19,9 +19,9 @@ from archrouter import v1
 from archrouter.adapters.clock import SystemClock
 from archrouter.adapters.fake_backend import FAKE_PROFILE, FakeBackend
 from archrouter.adapters.policy_yaml import load_policy_set
-from archrouter.application.limits import RequestLimits
 from archrouter.application.policy_store import PolicyStore
 from archrouter.application.router import Router
+from archrouter.application.select_route import RequestLimits
 from archrouter.config import PoliciesSettings, RoutingSettings, ServerSettings
 from archrouter.domain.policy import ModelTarget, PolicySet, RoutePolicy
 from archrouter.domain.scoring import BackendProfile, Scoring, ScoringRequest

@@ -18,10 +18,10 @@ from archrouter.adapters.triton.language_model_backend import LanguageModelBacke
 from archrouter.adapters.triton.tensors import PARAMETER_MODEL_DIRECTORY, PARAMETER_MODEL_VERSION
 from archrouter.app.engine_fleet import EngineFleet
 from archrouter.app.engine_pool import EnginePool, PooledEngine
-from archrouter.application.limits import RequestLimits
 from archrouter.application.policy_store import PolicySnapshot, PolicyStore
 from archrouter.application.ports import ScoringBackend
 from archrouter.application.router import Router
+from archrouter.application.select_route import RequestLimits
 from archrouter.config import Settings
 from archrouter.domain.scoring import BackendProfile
 from archrouter.observability.metrics import Metrics

@@ -1,15 +1,12 @@
-"""The use case: resolve the policy set, score its candidates, decide."""
+"""The use case: check the request, resolve the policy set, score its candidates, decide, and warn."""
 
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Iterator
 
-from archrouter.application.decision_warnings import decision_warnings
-from archrouter.application.limits import RequestLimits
 from archrouter.application.policy_store import PolicyStore
 from archrouter.application.ports import Clock, ScoringBackend
-from archrouter.application.select_route import Candidate, CandidateKind, Decision, DecisionTimes, SelectRoute
-from archrouter.domain.conversation import Conversation
-from archrouter.domain.decision import decide
+from archrouter.application.select_route import RequestLimits, SelectRoute
+from archrouter.domain.conversation import Conversation, Role
+from archrouter.domain.decision import Decision, DecisionTimes, decide, ranked
 from archrouter.domain.errors import (
     BackendProtocolError,
     BudgetExceededError,
@@ -20,8 +17,11 @@ from archrouter.domain.errors import (
 )
 from archrouter.domain.findings import has_errors
 from archrouter.domain.policy import PolicySet, check_policy_set
-from archrouter.domain.posterior import Posterior
-from archrouter.domain.scoring import ScoringRequest
+from archrouter.domain.scoring import Scoring, ScoringRequest, Usage
+from archrouter.domain.warnings import DecisionWarning, WarningCode
+
+OFF_POLICY_MASS = 0.5
+"""Below this share of next-token mass on candidates, most of the model's belief lay outside every candidate."""
 
 
 class Router:
@@ -71,7 +71,9 @@ class Router:
             ArchRouterError: Any of the tree in `archrouter.domain.errors`.
         """
         started_s = self._clock.monotonic_s()
-        self._limits.check_messages(request.messages)
+        violations = tuple(message_violations(request, self._limits))
+        if violations:
+            raise InvalidRequestError(violations)
         policy_set, stale = self._policy_set(request)
         if budget_s < self._min_budget_s:
             raise BudgetExceededError(remaining_s=budget_s)
@@ -84,18 +86,18 @@ class Router:
             msg = f"posterior has shape {scoring.posterior.log_probabilities.shape} for {len(policy_set.routes)} routes"
             raise BackendProtocolError(msg)
         probabilities = scoring.profile.calibration.apply(scoring.posterior)
-        verdict = decide(policy_set, probabilities, request.rule)
+        choice = decide(policy_set, probabilities, request.rule)
         return Decision(
             decision_id=request.decision_id,
-            outcome=verdict.outcome,
-            route=verdict.route,
-            models=verdict.route.models if verdict.route else policy_set.fallback_models,
-            confidence=verdict.confidence,
-            candidates=_ranked(policy_set, scoring.posterior, probabilities),
+            outcome=choice.outcome,
+            route=choice.route,
+            models=choice.route.models if choice.route else policy_set.fallback_models,
+            confidence=choice.confidence,
+            candidates=ranked(policy_set, scoring.posterior, probabilities),
             policy_set=policy_set,
             inline=request.inline_policy_set is not None,
             profile=scoring.profile,
-            kept=verdict.kept,
+            kept=choice.kept,
             warnings=decision_warnings(conversation, scoring, stale=stale),
             usage=scoring.usage,
             times=DecisionTimes(
@@ -113,28 +115,99 @@ class Router:
             return loaded.policy_set, loaded.stale
         if not self._inline_enabled:
             raise InlinePolicyDisabledError
-        if len(inline.routes) > self._limits.max_inline_routes:
-            text = (
-                f"{len(inline.routes)} routes exceed {self._limits.max_inline_routes} "
-                "(limits.max_inline_routes); load the set on the server instead"
-            )
-            raise InvalidRequestError((FieldViolation("inline_policy_set.routes", text),))
         findings = check_policy_set(inline)
         if has_errors(findings):
             raise PolicySetInvalidError(findings)
         return inline, False
 
 
-def _ranked(policy_set: PolicySet, posterior: Posterior, probabilities: NDArray[np.float64]) -> tuple[Candidate, ...]:
-    """List every candidate, most probable first; the sort is stable, so ties keep policy order."""
-    route_ids = [route.id for route in policy_set.routes]
-    return tuple(
-        Candidate(
-            kind=CandidateKind.ROUTE if index < len(route_ids) else CandidateKind.NO_MATCH,
-            route_id=route_ids[index] if index < len(route_ids) else "",
-            probability=float(probabilities[index]),
-            log_probability=float(posterior.log_probabilities[index]),
-            exact=bool(posterior.exact[index]),
-        )
-        for index in np.argsort(-probabilities, kind="stable")
+def message_violations(request: SelectRoute, limits: RequestLimits) -> Iterator[FieldViolation]:
+    """Say why nobody can route a conversation.
+
+    Args:
+        request: A request whose counts the edge has checked, before it built one value for each message.
+        limits: Bounds of a request.
+
+    Yields:
+        Every violation.
+    """
+    for index, message in enumerate(request.messages):
+        if len(message.content) > limits.max_message_characters:
+            yield FieldViolation(
+                f"messages[{index}].content",
+                f"{len(message.content)} characters exceed {limits.max_message_characters} "
+                "(limits.max_message_characters); shorten the message",
+            )
+    if not any(message.role is Role.USER and message.has_text for message in request.messages):
+        text = "no user message with text; the route follows the latest user message, so send one"
+        yield FieldViolation("messages", text)
+
+
+def decision_warnings(conversation: Conversation, scoring: Scoring, *, stale: bool) -> tuple[DecisionWarning, ...]:
+    """Say which facts about a decision its reader should know.
+
+    Args:
+        conversation: What was routed.
+        scoring: How the model answered.
+        stale: Whether the policy set's file has since become unusable.
+
+    Returns:
+        Warnings in the order of `WarningCode`.
+    """
+    return (
+        *_truncation_warnings(scoring.usage),
+        *_conversation_warnings(conversation),
+        *_answer_warnings(scoring, stale=stale),
     )
+
+
+def _truncation_warnings(usage: Usage) -> Iterator[DecisionWarning]:
+    if usage.dropped_message_count:
+        yield DecisionWarning(
+            WarningCode.CONVERSATION_TRUNCATED,
+            f"the {usage.dropped_message_count} oldest messages exceeded the model's limit and were not read",
+            {
+                "droppedMessageCount": str(usage.dropped_message_count),
+                "droppedTokenCount": str(usage.dropped_token_count),
+            },
+        )
+    elif usage.dropped_token_count:
+        yield DecisionWarning(
+            WarningCode.MESSAGE_TRUNCATED,
+            f"{usage.dropped_token_count} tokens of the conversation exceeded the model's limit and were not read",
+            {"droppedTokenCount": str(usage.dropped_token_count)},
+        )
+
+
+def _conversation_warnings(conversation: Conversation) -> Iterator[DecisionWarning]:
+    if conversation.ignored_message_count:
+        yield DecisionWarning(
+            WarningCode.MESSAGES_IGNORED,
+            f"{conversation.ignored_message_count} system or tool messages do not take part in routing",
+            {"ignoredMessageCount": str(conversation.ignored_message_count)},
+        )
+    if not conversation.ends_with_user:
+        yield DecisionWarning(
+            WarningCode.LAST_MESSAGE_NOT_USER,
+            "the last message is not a user message with text; the route follows the latest one that is",
+        )
+
+
+def _answer_warnings(scoring: Scoring, *, stale: bool) -> Iterator[DecisionWarning]:
+    if stale:
+        yield DecisionWarning(
+            WarningCode.POLICY_SET_STALE,
+            "the policy file can no longer be used; the last good revision decided",
+        )
+    if not scoring.profile.calibration.is_fitted:
+        yield DecisionWarning(
+            WarningCode.CONFIDENCE_UNCALIBRATED,
+            "no labelled conversations stand behind the confidence of this model version",
+            {"modelVersion": scoring.profile.model_version},
+        )
+    if scoring.on_trie_mass < OFF_POLICY_MASS:
+        yield DecisionWarning(
+            WarningCode.ANSWER_OFF_POLICY,
+            "most of the model's next-token mass lay outside every candidate",
+            {"onTrieMass": f"{scoring.on_trie_mass:.6f}"},
+        )

@@ -1,6 +1,6 @@
 """What the log and the metrics keep of a decision: ids, counts and times, nothing of the conversation."""
 
-from archrouter.application.select_route import Decision
+from archrouter.domain.decision import Decision
 from archrouter.observability.metrics import INLINE_POLICY_SET, DecisionMeasurements
 
 

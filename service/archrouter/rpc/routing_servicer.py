@@ -6,7 +6,7 @@ import structlog
 from grpc import aio
 
 from archrouter import v1
-from archrouter.application.select_route import Decision
+from archrouter.domain.decision import Decision
 from archrouter.domain.errors import ModelNotReadyError
 from archrouter.rpc.call import current_call
 from archrouter.rpc.convert import decision_to_proto, select_route_from_proto, server_info_to_proto

@@ -7,12 +7,11 @@ import pytest
 from fakes import FakeClock, FakeSource, make_set
 
 from archrouter.adapters.fake_backend import FAKE_PROFILE, FakeBackend
-from archrouter.application.limits import RequestLimits
 from archrouter.application.policy_store import PolicyStore
 from archrouter.application.router import Router
-from archrouter.application.select_route import CandidateKind, SelectRoute
+from archrouter.application.select_route import RequestLimits, SelectRoute
 from archrouter.domain.conversation import Message, Role
-from archrouter.domain.decision import DecisionRule, Outcome
+from archrouter.domain.decision import CandidateKind, DecisionRule, Outcome
 from archrouter.domain.errors import (
     BackendProtocolError,
     BackendUnavailableError,
@@ -121,14 +120,6 @@ async def test_an_invalid_inline_set_is_refused_with_its_findings() -> None:
     assert ["fallback"] == [finding.field_path for finding in caught.value.findings]
 
 
-async def test_an_inline_set_with_too_many_routes_is_refused() -> None:
-    """The number of inline routes is bounded by configuration."""
-    large = PolicySet("inline", "", make_set("x").routes * 3, make_set("x").fallback_models)
-
-    with pytest.raises(InvalidRequestError, match=r"limits\.max_inline_routes"):
-        await (await make_router()).select_route(SelectRoute("id", CODE_QUESTION, inline_policy_set=large), budget_s=1)
-
-
 async def test_a_deadline_too_short_is_refused_before_any_work() -> None:
     """The backend is not asked when the answer would come too late."""
     backend = FakeBackend()
@@ -143,6 +134,38 @@ async def test_an_unroutable_conversation_is_refused() -> None:
     """Limits hold for every request."""
     with pytest.raises(InvalidRequestError):
         await (await make_router()).select_route(SelectRoute("id", ()), budget_s=1)
+
+
+async def violations(*messages: Message) -> list[str]:
+    """Return the field paths that are refused."""
+    with pytest.raises(InvalidRequestError) as caught:
+        await (await make_router()).select_route(SelectRoute("id", messages), budget_s=1)
+    return [violation.field_path for violation in caught.value.violations]
+
+
+async def test_every_long_message_is_named() -> None:
+    """All violations come at once, each with its index; the limit itself is allowed."""
+    long, longest = Message(Role.USER, "c" * 101), Message(Role.USER, "c" * 100)
+
+    assert ["messages[0].content", "messages[2].content"] == await violations(long, longest, long)
+
+
+async def test_a_conversation_without_a_user_text_is_refused() -> None:
+    """The route follows the user, so there must be something to follow."""
+    assert ["messages"] == await violations(Message(Role.ASSISTANT, "hi"), Message(Role.USER, " \n\u3000"))
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\n\t", "\u3000"])
+async def test_a_latest_message_of_white_space_decides_nothing(blank: str) -> None:
+    """The route follows the latest user message with text, the backend reads no other, and the reader is told."""
+    backend = FakeBackend()
+    request = SelectRoute("id", (*CODE_QUESTION, Message(Role.ASSISTANT, blank), Message(Role.USER, blank)))
+
+    decision = await (await make_router(backend)).select_route(request, budget_s=1)
+
+    assert [CODE_QUESTION] == [scored.conversation.messages for scored in backend.requests]
+    assert "coding" == (decision.route.id if decision.route else None)
+    assert [WarningCode.LAST_MESSAGE_NOT_USER] == [warning.code for warning in decision.warnings]
 
 
 async def test_a_failure_of_the_backend_is_passed_on() -> None:

@@ -6,8 +6,7 @@ import pytest
 from fakes import make_set
 
 from archrouter.adapters.fake_backend import FAKE_PROFILE
-from archrouter.application.select_route import Decision, DecisionTimes
-from archrouter.domain.decision import Outcome
+from archrouter.domain.decision import Decision, DecisionTimes, Outcome
 from archrouter.domain.scoring import Usage
 from archrouter.rpc.decision_facts import log_fields, measurements
 

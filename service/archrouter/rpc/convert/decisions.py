@@ -3,10 +3,9 @@
 from google.protobuf.duration_pb2 import Duration
 
 from archrouter import v1
-from archrouter.application.limits import RequestLimits
-from archrouter.application.select_route import Candidate, Decision, DecisionTimes, SelectRoute
+from archrouter.application.select_route import RequestLimits, SelectRoute
 from archrouter.domain.conversation import Message
-from archrouter.domain.decision import DecisionRule, Stickiness
+from archrouter.domain.decision import Candidate, Decision, DecisionRule, DecisionTimes, Stickiness
 from archrouter.domain.errors import PolicySetInvalidError
 from archrouter.domain.scoring import BackendProfile, Usage
 from archrouter.domain.warnings import DecisionWarning

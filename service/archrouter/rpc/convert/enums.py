@@ -1,9 +1,8 @@
 """The domain's enums and the wire's, value by value."""
 
 from archrouter import v1
-from archrouter.application.select_route import CandidateKind
 from archrouter.domain.conversation import Role
-from archrouter.domain.decision import Outcome, TurnKind
+from archrouter.domain.decision import CandidateKind, Outcome, TurnKind
 from archrouter.domain.findings import Severity
 from archrouter.domain.scoring import Overflow, Tier
 from archrouter.domain.warnings import WarningCode
