@@ -12,7 +12,6 @@ from archrouter.adapters.triton.language_model_backend import LanguageModelBacke
 from archrouter.domain.answer import candidate_sequences
 from archrouter.domain.conversation import Conversation
 from archrouter.domain.policy import NO_MATCH_ID
-from archrouter.domain.template import readable_messages
 from archrouter.domain.tokens import TokenIds
 from engine.verify.constraint import constrained_probabilities
 from engine.verify.questions import Question
@@ -191,6 +190,6 @@ async def _compare(
 
 def _user_message(bundle: PromptBundle, question: Question, conversation: Conversation) -> str:
     """Write the prompt as the one user message the chat template is put around."""
-    written = bundle.prompt_format.segments(question.policy_set.routes, readable_messages(conversation))
+    written = bundle.prompt_format.segments(question.policy_set.routes, conversation.messages)
     text = "".join(segment.text for segment in written)
     return text.removeprefix(bundle.prompt_format.chat_head).removesuffix(bundle.prompt_format.chat_tail)

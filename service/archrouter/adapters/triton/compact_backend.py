@@ -12,7 +12,7 @@ from archrouter.adapters.triton import tensors
 from archrouter.adapters.triton.connection import NamedArray, TritonConnection, output_array
 from archrouter.adapters.triton.errors import RETRY_AFTER_S
 from archrouter.adapters.triton.per_policy_set import WARM_UP, PerPolicySet
-from archrouter.domain.conversation import Conversation
+from archrouter.domain.conversation import Message
 from archrouter.domain.errors import (
     BackendProtocolError,
     BudgetExceededError,
@@ -85,24 +85,28 @@ class CompactBackend:
         await self._connection.close()
 
     async def _score(self, request: ScoringRequest, profile: BackendProfile, *, timeout_s: float) -> Scoring:
+        excerpt = request.conversation.excerpt(profile.max_prompt_token_count)
         inputs = (
-            NamedArray(tensors.CONVERSATION, np.array([_conversation_json(request.conversation)], dtype=np.object_)),
+            NamedArray(tensors.CONVERSATION, np.array([_conversation_json(excerpt.messages)], dtype=np.object_)),
             NamedArray(tensors.CANDIDATES, self._candidate_array(request.policy_set)),
         )
         started_s = time.perf_counter()
         result = await self._connection.infer(self._model, inputs, tensors.COMPACT_ROUTER.outputs, timeout_s=timeout_s)
         inference_s = time.perf_counter() - started_s
         scores = output_array(result, tensors.SCORES, (len(request.policy_set.routes) + 1,), np.float32)
+        dropped_message_count = int(output_array(result, tensors.DROPPED_MESSAGE_COUNT, (1,), np.int32)[0])
+        dropped_token_count = int(output_array(result, tensors.DROPPED_TOKEN_COUNT, (1,), np.int32)[0])
         usage = Usage(
             prompt_token_count=int(output_array(result, tensors.PROMPT_TOKEN_COUNT, (1,), np.int32)[0]),
             engine_call_count=1,
-            dropped_message_count=int(output_array(result, tensors.DROPPED_MESSAGE_COUNT, (1,), np.int32)[0]),
-            dropped_token_count=int(output_array(result, tensors.DROPPED_TOKEN_COUNT, (1,), np.int32)[0]),
+            dropped_message_count=excerpt.dropped_message_count + dropped_message_count,
+            dropped_token_count=excerpt.dropped_token_count + dropped_token_count,
         )
         if request.overflow is Overflow.REJECT and usage.dropped_token_count:
             raise PromptTooLongError(
                 prompt_token_count=usage.prompt_token_count + usage.dropped_token_count,
                 max_prompt_token_count=profile.max_prompt_token_count,
+                read_token_count=usage.prompt_token_count,
             )
         return Scoring(posterior_from_scores(scores), profile, usage, StageTimes(inference_s=inference_s))
 
@@ -114,9 +118,9 @@ class CompactBackend:
         return array
 
 
-def _conversation_json(conversation: Conversation) -> bytes:
-    messages = [{"role": message.role.value, "content": message.content} for message in conversation.messages]
-    return json.dumps(messages, ensure_ascii=False).encode("utf-8", errors="replace")
+def _conversation_json(messages: tuple[Message, ...]) -> bytes:
+    records = [{"role": message.role.value, "content": message.content} for message in messages]
+    return json.dumps(records, ensure_ascii=False).encode("utf-8", errors="replace")
 
 
 def _candidate_json(route: RoutePolicy) -> bytes:
