@@ -69,15 +69,7 @@ class DecisionRule:
     stickiness: Stickiness = field(default_factory=Stickiness)
 
     def threshold(self, policy_set: PolicySet, route: RoutePolicy) -> float:
-        """Resolve the threshold of one route: request, route, policy set, server, in this order.
-
-        Args:
-            policy_set: The set the route belongs to.
-            route: The route in question.
-
-        Returns:
-            A probability in [0, 1].
-        """
+        """Resolve the threshold of one route, in [0, 1]: request, route, policy set, server, in this order."""
         for threshold in (self.min_confidence, route.min_confidence, policy_set.min_confidence):
             if threshold is not None:
                 return threshold

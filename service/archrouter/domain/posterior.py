@@ -24,7 +24,7 @@ MIN_SHARPNESS, MAX_SHARPNESS = 0.05, 20.0
 even share, or more than half of two equal candidates."""
 
 _BISECTIONS = 26
-"""So often the logarithm of the bounds' ratio is halved: to a relative error below 1e-7."""
+"""Halvings of the range between the bounds, on a logarithmic scale: enough for a relative error below 1e-7."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,7 +104,7 @@ class IsotonicMap:
         """Find what to multiply log-probabilities by, so that the leader's probability becomes that of the curve.
 
         Args:
-            log_probabilities: float64 [C], normalised.
+            log_probabilities: float64 [C], natural log, normalised.
 
         Returns:
             1 / temperature, in [`MIN_SHARPNESS`, `MAX_SHARPNESS`]. O(C).
