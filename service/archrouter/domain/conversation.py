@@ -4,6 +4,7 @@ A message *has text* when it holds more than white space. The router reads the u
 have text; the latest user message among them decides the route. All others are treated as if they had not been sent.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -93,11 +94,6 @@ class Conversation:
             ends_with_user=messages[-1].role is Role.USER and messages[-1].has_text,
         )
 
-    @property
-    def latest_user_index(self) -> int:
-        """Where in `messages` the one stands that decides the route."""
-        return max(index for index, message in enumerate(self.messages) if message.role is Role.USER)
-
     def excerpt(self, max_token_count: int) -> Excerpt:
         """Leave out what a model with a small window could not make use of, so that nobody has to read it.
 
@@ -109,7 +105,7 @@ class Conversation:
             characters for each token; of each message at most `MESSAGE_CHARACTERS_PER_TOKEN`. O(characters kept).
         """
         room = EXCERPT_CHARACTERS_PER_TOKEN * max_token_count
-        dropped = self.latest_user_index + 1
+        dropped = latest_user_index(self.messages) + 1
         kept: list[Message] = []
         dropped_token_count = 0
         while dropped and room > 0:
@@ -121,6 +117,11 @@ class Conversation:
             kept.insert(0, shortened)
         dropped_token_count += sum(estimated_token_count(len(each.content)) for each in self.messages[:dropped])
         return Excerpt(tuple(kept), dropped, dropped_token_count)
+
+
+def latest_user_index(messages: Sequence[Message]) -> int:
+    """Find the message that decides the route: the user's latest of messages that have text, one of them the user's."""
+    return max(index for index, message in enumerate(messages) if message.role is Role.USER)
 
 
 def estimated_token_count(character_count: int) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Protocol
 
-from archrouter.domain.conversation import Message, Role, estimated_token_count
+from archrouter.domain.conversation import Message, estimated_token_count, latest_user_index
 from archrouter.domain.tokens import TokenIds
 
 ELISION_MARKER = " [...] "
@@ -80,7 +80,7 @@ def fit_conversation(messages: Sequence[Message], encode: EncodeMessage, max_tok
         user message again when it becomes the last, and when it is elided as often as `_elided` says.
     """
     last = len(messages) - 1
-    latest = max(index for index, message in enumerate(messages) if message.role is Role.USER)
+    latest = latest_user_index(messages)
     limit = max_token_count + COUNTED_TOKENS
     latest_ids, latest_unread = _read(messages[latest], encode, limit, last=latest == last)
     counted, estimated = len(latest_ids), latest_unread

@@ -1,6 +1,8 @@
 """Which messages the router reads."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from archrouter.domain.conversation import (
     EXCERPT_CHARACTERS_PER_TOKEN,
@@ -45,6 +47,14 @@ def test_an_excerpt_of_a_short_conversation_is_all_up_to_the_latest_user_message
     conversation = Conversation.from_messages((USER, ASSISTANT, SYSTEM, USER, TOOL, ASSISTANT))
 
     assert Excerpt((USER, ASSISTANT, USER)) == conversation.excerpt(304)
+
+
+@given(st.lists(st.builds(Message, st.sampled_from(Role), st.text(max_size=300)), max_size=40), st.integers(100, 400))
+def test_an_excerpt_of_an_ordinary_conversation_lacks_nothing(messages: list[Message], max_token_count: int) -> None:
+    """Whatever a model with a small window could read of it is there, unchanged."""
+    conversation = Conversation.from_messages((*messages, USER))
+
+    assert Excerpt(conversation.messages) == conversation.excerpt(max_token_count)
 
 
 def test_an_excerpt_of_a_long_conversation_is_bounded_and_what_it_lacks_is_counted() -> None:
