@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from transformers.utils import logging
 
-from archrouter.adapters.triton.embedded import EmbeddedModel, EmbeddedTriton
+from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
 from compact_router.benchmark import LabelledTurn, benchmark_turns
 from compact_router.export import export
 from compact_router.manifest import MODEL_DIRECTORY, VERSION, read_json, render_json

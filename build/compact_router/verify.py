@@ -14,7 +14,7 @@ from compact_model.router import CompactRouter, Scores
 from tritonclient.grpc import InferenceServerClient, InferInput
 from tritonclient.utils import InferenceServerException
 
-from archrouter.adapters.triton.embedded import EmbeddedModel, EmbeddedTriton
+from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
 from compact_router.benchmark import LabelledTurn, benchmark_turns
 from compact_router.manifest import MODEL_DIRECTORY, VERSION
 from compact_router.router import load_router

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from archrouter.adapters.bundle.manifest import BundleError
+from archrouter.bundles.manifest import BundleError
 from archrouter.evaluation.dataset import DatasetError
 from data.errors import DataError
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from archrouter.adapters.bundle.loader import load_bundle
+from archrouter.bundles.loader import load_bundle
 from archrouter.domain.conversation import Conversation, Message
 from archrouter.domain.dialect import Dialect
 from archrouter.domain.errors import PolicySetInvalidError, PromptTooLongError

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from archrouter.adapters.bundle.engine_config import EngineConfig
-from archrouter.adapters.bundle.loader import PromptBundle, load_bundle
-from archrouter.adapters.bundle.manifest import (
+from archrouter.bundles.engine_config import EngineConfig
+from archrouter.bundles.loader import PromptBundle, load_bundle
+from archrouter.bundles.manifest import (
     ENGINE_FOLDER,
     PROMPT_TEMPLATE_FILE,
     TOKENIZER_FILE,
@@ -23,7 +23,7 @@ from archrouter.adapters.bundle.manifest import (
     digest_of,
     digest_of_file,
 )
-from archrouter.adapters.bundle.writer import BundlePlan, atomic_directory, write_manifest, write_prompt_files
+from archrouter.bundles.writer import BundlePlan, atomic_directory, write_manifest, write_prompt_files
 from archrouter.domain.dialect import Dialect
 from engine.built import CONFIG_FILE, GPU_FILE, WEIGHTS_FILE, check_engine, read_engine
 from engine.errors import BadInputError, StepFailedError

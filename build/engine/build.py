@@ -10,10 +10,10 @@ from typing import Self
 
 from rich.progress import TaskID
 
-from archrouter.adapters.bundle.manifest import read_manifest
-from archrouter.adapters.triton.connection import TritonConnection
+from archrouter.bundles.manifest import read_manifest
 from archrouter.cli.console import note, progress, shortened
 from archrouter.domain.dialect import Dialect
+from archrouter.inference.triton_client import TritonClient
 from engine.driver import Driver, Progress
 from engine.errors import BadInputError
 from engine.fetch import check_source
@@ -83,7 +83,7 @@ def is_served(endpoint: str, model: str) -> bool:
     """
 
     async def ask() -> bool:
-        connection = TritonConnection(endpoint, max_concurrent_requests=1)
+        connection = TritonClient(endpoint, max_concurrent_requests=1)
         try:
             return await connection.is_model_ready(model, timeout_s=_READY_TIMEOUT_S)
         finally:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from archrouter.adapters.bundle.engine_config import LOGITS_DTYPE, EngineConfig, read_engine_config
-from archrouter.adapters.bundle.manifest import BundleError
+from archrouter.bundles.engine_config import LOGITS_DTYPE, EngineConfig, read_engine_config
+from archrouter.bundles.manifest import BundleError
 from engine.errors import StepFailedError
 from engine.geometry import Geometry
 from engine.settings import EngineLimits

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from archrouter.adapters.bundle.manifest import ENGINE_FOLDER
-from archrouter.adapters.bundle.writer import atomic_directory
+from archrouter.bundles.manifest import ENGINE_FOLDER
+from archrouter.bundles.writer import atomic_directory
 from engine.built import GPU_FILE, check_engine, read_engine
 from engine.geometry import read_geometry
 from engine.image import Image, add_image_options, image_of

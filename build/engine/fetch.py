@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from archrouter.adapters.bundle.manifest import digest_of_file
-from archrouter.adapters.bundle.writer import atomic_directory
+from archrouter.bundles.manifest import digest_of_file
+from archrouter.bundles.writer import atomic_directory
 from engine.errors import BadInputError, NeedsMoreError
 from engine.geometry import CheckedCheckpoint, check_checkpoint
 from engine.program import make_parser, run_program

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from archrouter.adapters.bundle.checkpoint import CheckpointFiles, read_checkpoint
-from archrouter.adapters.bundle.manifest import BundleError
-from archrouter.adapters.hf_tokenizer import HfTokenizer
+from archrouter.bundles.checkpoint import CheckpointFiles, read_checkpoint
+from archrouter.bundles.manifest import BundleError
+from archrouter.bundles.tokenizer import HfTokenizer
 from engine.errors import BadInputError
 from engine.weights import EMBEDDING, OUTPUT_LAYER, Weights, read_weights
 

@@ -5,7 +5,7 @@ import re
 from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from archrouter.adapters.triton.tensors import PARAMETER_MODEL_VERSION
+from archrouter.inference.tensors import PARAMETER_MODEL_VERSION
 from engine.errors import BadInputError
 
 MODEL = "tensorrt_llm"

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from types import FrameType
 
-from archrouter.adapters.bundle.manifest import BundleError
+from archrouter.bundles.manifest import BundleError
 from engine.errors import EXIT_BAD_INPUT, EXIT_DONE, EXIT_FAILED, PipelineError
 
 _EXIT_TERMINATED = 128 + signal.SIGTERM

@@ -7,8 +7,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from archrouter.adapters.bundle.loader import PromptBundle, load_bundle
-from archrouter.adapters.bundle.writer import atomic_directory
+from archrouter.bundles.loader import PromptBundle, load_bundle
+from archrouter.bundles.writer import atomic_directory
 from archrouter.domain.conversation import Conversation
 from archrouter.evaluation.dataset import DatasetError, read_dataset
 from engine.errors import BadInputError

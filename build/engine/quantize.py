@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from archrouter.adapters.bundle.writer import atomic_directory
+from archrouter.bundles.writer import atomic_directory
 from engine.errors import BadInputError
 from engine.image import Image, add_image_options, image_of
 from engine.precision import Precision, check_kv_cache

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from archrouter.adapters.triton import guard
+from archrouter.inference import guard
 
 _NOT_FOUND = 127
 

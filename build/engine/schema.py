@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from archrouter.adapters.bundle.manifest import Manifest
+from archrouter.bundles.manifest import Manifest
 from engine.errors import StepFailedError
 from engine.program import make_parser, run_program
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from archrouter.adapters.bundle.manifest import digest_of, digest_of_file
+from archrouter.bundles.manifest import digest_of, digest_of_file
 
 _FORMAT = 1
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from archrouter.adapters.bundle.manifest import ENGINE_FOLDER
+from archrouter.bundles.manifest import ENGINE_FOLDER
 from engine.built import GPU_FILE, WEIGHTS_FILE
 from engine.fetch import RECORD_FILE, is_hub_id
 from engine.geometry import CheckedCheckpoint

@@ -12,12 +12,11 @@ from engine.model_config import MODEL
 from engine.runner import SystemRunner
 from rich.table import Table
 
-from archrouter.adapters.bundle.loader import PromptBundle, load_bundle
-from archrouter.adapters.bundle.manifest import BundleError
-from archrouter.adapters.triton.connection import TritonConnection
-from archrouter.app.answer_probe import probe_answers
+from archrouter.bundles.loader import PromptBundle, load_bundle
+from archrouter.bundles.manifest import BundleError
+from archrouter.bundles.probe import SkeletonProbe, probe_answers
 from archrouter.cli.console import note, print_json, print_table
-from archrouter.domain.skeleton_probe import SkeletonProbe
+from archrouter.inference.triton_client import TritonClient
 from first_gpu_run.checks import Check, Result, Status, run_check
 from first_gpu_run.engine_checks import ENGINE_CHECKS
 from first_gpu_run.host import Host
@@ -121,7 +120,7 @@ def _metrics(url: str) -> Callable[[], str]:
 
 def _probe(endpoint: str, model: str, bundle: PromptBundle) -> Callable[[], SkeletonProbe]:
     async def ask() -> SkeletonProbe:
-        connection = TritonConnection(endpoint, max_concurrent_requests=1)
+        connection = TritonClient(endpoint, max_concurrent_requests=1)
         try:
             return await probe_answers(connection, model, bundle)
         finally:

@@ -8,9 +8,9 @@ from engine.model_config import PARAMETER_ENGINE_DIRECTORY
 from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from archrouter.adapters.bundle.engine_config import LOGITS_DTYPE
-from archrouter.adapters.bundle.manifest import ENGINE_FOLDER, Engine
-from archrouter.adapters.triton.tensors import PARAMETER_MODEL_DIRECTORY, PARAMETER_MODEL_VERSION, TOKENS_PER_BLOCK
+from archrouter.bundles.engine_config import LOGITS_DTYPE
+from archrouter.bundles.manifest import ENGINE_FOLDER, Engine
+from archrouter.inference.tensors import PARAMETER_MODEL_DIRECTORY, PARAMETER_MODEL_VERSION, TOKENS_PER_BLOCK
 from first_gpu_run.checks import Check, Finding
 from first_gpu_run.host import Host, NotCheckedError, given
 from first_gpu_run.image_checks import tensors_of

@@ -7,9 +7,8 @@ from typing import TypeVar
 
 from engine.runner import Runner
 
-from archrouter.adapters.bundle.loader import PromptBundle
-from archrouter.application.probe_prompts import probe_requests
-from archrouter.domain.skeleton_probe import SkeletonProbe
+from archrouter.bundles.loader import PromptBundle
+from archrouter.bundles.probe import SkeletonProbe, probe_requests
 from first_gpu_run.wire import Call, Wire
 
 _Part = TypeVar("_Part")

@@ -6,8 +6,8 @@ from statistics import median, quantiles
 
 import numpy as np
 
-from archrouter.adapters.triton import tensors
-from archrouter.adapters.triton.errors import QUEUE_FULL_TEXT
+from archrouter.inference import tensors
+from archrouter.inference.triton_errors import QUEUE_FULL_TEXT
 from first_gpu_run.checks import Check, Finding
 from first_gpu_run.host import Host, given
 from first_gpu_run.wire import Answer, Array, Call, Wire, ask_all

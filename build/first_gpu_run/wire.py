@@ -12,7 +12,7 @@ from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedO
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from archrouter.adapters.triton import tensors
+from archrouter.inference import tensors
 
 Array = NDArray[Any]  # any dtype of the protocol
 

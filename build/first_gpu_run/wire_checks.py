@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from archrouter.adapters.triton import tensors
+from archrouter.inference import tensors
 from first_gpu_run.checks import Check, Finding
 from first_gpu_run.host import Host, NotCheckedError, given
 from first_gpu_run.wire import Call

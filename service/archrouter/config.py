@@ -4,11 +4,46 @@ A value comes from a flag, else from the environment, else from the configuratio
 ``docs/configuration.md`` is generated from this module.
 """
 
-from typing import Literal
+import re
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 ENV_PREFIX = "ARCHROUTER_"
+
+_ADDRESS = re.compile(r"(?P<host>[^\s:/\[\]]*|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
+_MAX_PORT = 65535
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Read ``HOST:PORT``.
+
+    Args:
+        address: The host is a name or an IP address, an IPv6 one in brackets; none means every interface.
+
+    Returns:
+        The host without brackets, and the port in [0, 65535].
+
+    Raises:
+        ValueError: When it is something else, with what it must be.
+    """
+    match = _ADDRESS.fullmatch(address)
+    if match is None or int(match["port"]) > _MAX_PORT:
+        msg = f"HOST:PORT with a port of at most {_MAX_PORT}, e.g. 127.0.0.1:9090 or [::1]:9090"
+        raise ValueError(msg)
+    return match["host"].strip("[]"), int(match["port"])
+
+
+def _checked_address(address: str) -> str:
+    split_address(address)
+    return address
+
+
+Address = Annotated[str, AfterValidator(_checked_address)]
+"""HOST:PORT; see `split_address`."""
+
+AddressOrNone = Annotated[str, AfterValidator(lambda address: address and _checked_address(address))]
+"""The same, or empty."""
 
 
 class _Section(BaseModel):
@@ -20,7 +55,7 @@ class _Section(BaseModel):
 class ServerSettings(_Section):
     """The gRPC listener."""
 
-    listen: str = Field("127.0.0.1:50051", description="HOST:PORT to serve gRPC on; port 0 takes a free one.")
+    listen: Address = Field("127.0.0.1:50051", description="HOST:PORT to serve gRPC on; port 0 takes a free one.")
     max_concurrent_calls: int = Field(
         64, ge=1, description="Calls decided at a time; one more is refused with RESOURCE_EXHAUSTED, never queued."
     )
@@ -81,9 +116,9 @@ class TritonSettings(_Section):
     compact_model: str = Field("compact_router", description="Triton model of the compact tier.")
     engine_model: str = Field("tensorrt_llm", description="Triton model of the engine tier.")
     bundle_directory: str = Field("", description="Prompt bundle of the engine tier; needed with routing.mode engine.")
-    engines_file: str = Field(
+    endpoints_file: str = Field(
         "",
-        description="YAML file of engines, read anew on SIGHUP, instead of endpoint and bundle_directory; empty: none.",
+        description="YAML file of endpoints, read again on SIGHUP, instead of endpoint and bundle_directory; or empty.",
     )
     max_concurrent_requests: int = Field(
         32, ge=1, description="Requests in flight to one Triton; more wait their turn."
@@ -116,7 +151,7 @@ class AuthSettings(_Section):
 class MetricsSettings(_Section):
     """Prometheus."""
 
-    listen: str = Field("", description="HOST:PORT to serve /metrics on; empty serves none.")
+    listen: AddressOrNone = Field("", description="HOST:PORT to serve /metrics on; empty serves none.")
 
 
 class LoggingSettings(_Section):

@@ -10,8 +10,8 @@ import pytest
 import pytest_asyncio
 from reference_lm_variants import write_variant
 
-from archrouter.adapters.bundle.loader import PromptBundle
-from archrouter.adapters.triton.embedded import EmbeddedModel, EmbeddedTriton
+from archrouter.bundles.loader import PromptBundle
+from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
 
 BUILD = str(Path(__file__).parents[2] / "build")
 if BUILD not in sys.path:

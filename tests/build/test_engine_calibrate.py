@@ -19,16 +19,16 @@ from hypothesis import strategies as st
 from tiny_checkpoint.corpus import load_world, make_example
 from tiny_checkpoint.labelled import record_of, write_records
 
-from archrouter.adapters.bundle.calibration_file import CalibrationFile
-from archrouter.adapters.bundle.loader import PromptBundle, load_bundle
-from archrouter.adapters.bundle.manifest import BundleError
-from archrouter.adapters.triton.connection import TritonConnection
-from archrouter.adapters.triton.language_model_backend import LanguageModelBackend
-from archrouter.application.probe_prompts import probe_requests
 from archrouter.application.router import decision_warnings
+from archrouter.bundles.calibration_file import CalibrationFile
+from archrouter.bundles.loader import PromptBundle, load_bundle
+from archrouter.bundles.manifest import BundleError
+from archrouter.bundles.probe import probe_requests
 from archrouter.domain.posterior import posterior_from_scores
 from archrouter.domain.scoring import ScoringRequest
 from archrouter.domain.warnings import WarningCode
+from archrouter.inference.language_model import LanguageModelBackend
+from archrouter.inference.triton_client import TritonClient
 
 CANDIDATES = ("a", "b", "c", "other")
 
@@ -144,14 +144,14 @@ def command(endpoint: str, bundle: Path, records: Path) -> list[str]:
 
 
 @pytest_asyncio.fixture
-async def connection(small_queue_endpoint: str) -> AsyncIterator[TritonConnection]:
+async def connection(small_queue_endpoint: str) -> AsyncIterator[TritonClient]:
     """Give a connection of the test's own loop."""
-    opened = TritonConnection(small_queue_endpoint, max_concurrent_requests=1)
+    opened = TritonClient(small_queue_endpoint, max_concurrent_requests=1)
     yield opened
     await opened.close()
 
 
-async def warnings_of(connection: TritonConnection, directory: Path) -> set[WarningCode]:
+async def warnings_of(connection: TritonClient, directory: Path) -> set[WarningCode]:
     """Decide once with a bundle as the service loads it, and collect what the caller is warned of."""
     backend = LanguageModelBackend(connection, "reference_lm", load_bundle(directory))
     await backend.warm_up(timeout_s=60)
@@ -192,9 +192,7 @@ def test_a_bundle_is_calibrated_through_its_engine(
     assert f"# Calibration: {written.kind}" in (output / "calibration_report.md").read_text()
 
 
-async def test_a_decision_of_a_calibrated_bundle_carries_no_warning(
-    connection: TritonConnection, own_bundle: Path
-) -> None:
+async def test_a_decision_of_a_calibrated_bundle_carries_no_warning(connection: TritonClient, own_bundle: Path) -> None:
     """Before the file is there it does."""
     version = load_bundle(own_bundle).profile.model_version
     before = await warnings_of(connection, own_bundle)

@@ -12,9 +12,9 @@ from pathlib import Path
 from stand_in_toolkit import write_toolkit
 from toy_records import write_toy_records
 
-from archrouter.adapters.bundle.loader import load_bundle
-from archrouter.adapters.triton.embedded import EmbeddedModel, EmbeddedTriton
-from archrouter.app.bundle_build import REFERENCE_MODEL
+from archrouter.bundles.builder import REFERENCE_MODEL
+from archrouter.bundles.loader import load_bundle
+from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
 
 ROOT = Path(__file__).parents[2]
 CHECKPOINT = Path("tests", "data", "tiny_checkpoint")

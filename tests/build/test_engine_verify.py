@@ -14,7 +14,7 @@ from engine.verify.oracle import TransformersOracle
 from safetensors.torch import load_file, save_file
 from tiny_checkpoint.labelled import write_records
 
-from archrouter.adapters.bundle.loader import PromptBundle
+from archrouter.bundles.loader import PromptBundle
 
 Run = Callable[..., "CompletedProcess[str]"]
 NOISE = 0.05

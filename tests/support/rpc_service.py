@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import grpc
 import pytest
+from fake_backend import FAKE_PROFILE, FakeBackend
 from fakes import FakeSource
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
@@ -16,9 +17,7 @@ from grpc_status import rpc_status
 from prometheus_client import CollectorRegistry
 
 from archrouter import v1
-from archrouter.adapters.clock import SystemClock
-from archrouter.adapters.fake_backend import FAKE_PROFILE, FakeBackend
-from archrouter.adapters.policy_yaml import load_policy_set
+from archrouter.app.clock import SystemClock
 from archrouter.application.policy_store import PolicyStore
 from archrouter.application.router import Router
 from archrouter.application.select_route import RequestLimits
@@ -26,6 +25,7 @@ from archrouter.config import PoliciesSettings, RoutingSettings, ServerSettings
 from archrouter.domain.policy import ModelTarget, PolicySet, RoutePolicy
 from archrouter.domain.scoring import BackendProfile, Scoring, ScoringRequest
 from archrouter.observability.metrics import Metrics
+from archrouter.policy_files.policies import load_policy_set
 from archrouter.rpc.credentials import Credentials
 from archrouter.rpc.dependencies import RpcDependencies
 from archrouter.rpc.health import Component, Health

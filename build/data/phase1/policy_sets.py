@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from archrouter.adapters.policy_directory import read_policy_file
 from archrouter.domain.findings import Severity
 from archrouter.domain.policy import NO_MATCH_ID, PolicySet, RoutePolicy
 from archrouter.evaluation.dataset import PLACEHOLDER_MODEL
+from archrouter.policy_files.directory import read_policy_file
 from data.phase1.errors import SetupError
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from archrouter.adapters.triton.language_model_backend import LanguageModelBackend
 from archrouter.domain.policy import NO_MATCH_ID
 from archrouter.domain.posterior import Calibration, Posterior
 from archrouter.evaluation.turns import Scenario, ScoredTurn
+from archrouter.inference.language_model import LanguageModelBackend
 from engine.verify.questions import Question
 
 

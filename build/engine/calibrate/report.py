@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from archrouter.adapters.bundle.calibration_file import CalibrationFile, Evidence, Figures
+from archrouter.bundles.calibration_file import CalibrationFile, Evidence, Figures
 from archrouter.domain.posterior import Calibration
 from archrouter.evaluation.charts import reliability_plot, risk_coverage_plot
 from archrouter.evaluation.svg import render_svg

@@ -7,11 +7,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from archrouter.adapters.bundle.checkpoint import CheckpointFiles, read_checkpoint
-from archrouter.adapters.bundle.loader import PromptBundle, load_bundle
-from archrouter.adapters.bundle.manifest import BundleError
-from archrouter.adapters.triton.connection import TritonConnection
+from archrouter.bundles.checkpoint import CheckpointFiles, read_checkpoint
+from archrouter.bundles.loader import PromptBundle, load_bundle
+from archrouter.bundles.manifest import BundleError
 from archrouter.evaluation.dataset import DatasetError, read_dataset
+from archrouter.inference.triton_client import TritonClient
 from engine.verify.agreement import Oracle
 from engine.verify.endpoint import Place, place_of
 from engine.verify.overload import DEFAULT_CALL_COUNT
@@ -122,7 +122,7 @@ async def _run(
     questions: Sequence[Question],
 ) -> tuple[Place, tuple[Check, ...]]:
     async with place_of(options, bundle) as place:
-        connection = TritonConnection(place.endpoint, max_concurrent_requests=_MAX_CONCURRENT_REQUESTS)
+        connection = TritonClient(place.endpoint, max_concurrent_requests=_MAX_CONCURRENT_REQUESTS)
         engine = ServedEngine(
             connection=connection,
             model=place.model,

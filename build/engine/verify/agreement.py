@@ -7,12 +7,12 @@ from typing import Protocol
 
 import numpy as np
 
-from archrouter.adapters.bundle.loader import PromptBundle
-from archrouter.adapters.triton.language_model_backend import LanguageModelBackend
+from archrouter.bundles.loader import PromptBundle
 from archrouter.domain.answer import candidate_sequences
 from archrouter.domain.conversation import Conversation
 from archrouter.domain.policy import NO_MATCH_ID
 from archrouter.domain.tokens import TokenIds
+from archrouter.inference.language_model import LanguageModelBackend
 from engine.verify.constraint import constrained_probabilities
 from engine.verify.questions import Question
 from engine.verify.results import Check, Thresholds

@@ -4,9 +4,9 @@ import asyncio
 import contextlib
 import time
 
-from archrouter.adapters.triton import tensors
-from archrouter.adapters.triton.language_model_backend import LanguageModelBackend
 from archrouter.domain.errors import ArchRouterError
+from archrouter.inference import tensors
+from archrouter.inference.language_model import LanguageModelBackend
 from engine.verify.questions import Question
 from engine.verify.results import Check, Verdict
 from engine.verify.served import Refusal, ServedEngine, refusal_of

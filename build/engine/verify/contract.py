@@ -3,9 +3,9 @@
 import numpy as np
 from tritonclient.grpc import InferResult
 
-from archrouter.adapters.triton import tensors
-from archrouter.adapters.triton.language_model_backend import scoring_inputs
 from archrouter.domain.errors import ArchRouterError, BackendProtocolError
+from archrouter.inference import tensors
+from archrouter.inference.language_model import scoring_inputs
 from engine.verify.results import CannotRunError, Check, Verdict
 from engine.verify.served import ServedEngine, is_away, refusal_of
 

@@ -6,11 +6,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from archrouter.adapters.bundle.loader import PromptBundle
-from archrouter.adapters.triton.embedded import EmbeddedModel, EmbeddedTriton, EmbeddedTritonError
-from archrouter.adapters.triton.tensors import PARAMETER_MODEL_DIRECTORY, PARAMETER_MODEL_VERSION
-from archrouter.app.bundle_build import REFERENCE_MODEL
+from archrouter.bundles.builder import REFERENCE_MODEL
+from archrouter.bundles.loader import PromptBundle
 from archrouter.config import EmbeddedSettings
+from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
+from archrouter.inference.installation import EmbeddedTritonError
+from archrouter.inference.tensors import PARAMETER_MODEL_DIRECTORY, PARAMETER_MODEL_VERSION
 from engine.verify.results import CannotRunError
 
 ENGINE_MODEL = "tensorrt_llm"

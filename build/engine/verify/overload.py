@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import grpc
 
-from archrouter.adapters.triton.connection import TritonConnection
-from archrouter.adapters.triton.errors import QUEUE_FULL_TEXT
 from archrouter.domain.errors import ArchRouterError, BackendUnavailableError, OverloadedError
+from archrouter.inference.triton_client import TritonClient
+from archrouter.inference.triton_errors import QUEUE_FULL_TEXT
 from engine.verify.results import Check, Verdict
 from engine.verify.served import Refusal, ServedEngine, refusal_of, wait_until_ready
 
@@ -142,7 +142,7 @@ def judge_queue_full(burst: Burst) -> Check:
         wrong[0] if wrong else f"{first_refusal} became {first_error.__name__}",
         limit=limit,
         passed=not wrong,
-        remedy="teach archrouter.adapters.triton.errors this server's words",
+        remedy="teach archrouter.inference.triton_errors this server's words",
         figures={"servers": seen, "wrong": wrong, "first": str(first_refusal)},
     )
 
@@ -153,7 +153,7 @@ def _way_of(refusal: Refusal) -> QueueFull | None:
 
 async def _burst(engine: ServedEngine, call_count: int, token_count: int) -> Burst:
     # A connection of its own: the engine's lets fewer calls through at a time than a queue takes.
-    connection = TritonConnection(engine.connection.endpoint, max_concurrent_requests=call_count)
+    connection = TritonClient(engine.connection.endpoint, max_concurrent_requests=call_count)
     try:
         await wait_until_ready(connection, engine.model, timeout_s=engine.call_timeout_s)
         started_s = time.perf_counter()

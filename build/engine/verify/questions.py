@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from archrouter.adapters.bundle.loader import PromptBundle
+from archrouter.bundles.loader import PromptBundle
 from archrouter.domain.conversation import Conversation
 from archrouter.domain.errors import PolicySetInvalidError, PromptTooLongError
 from archrouter.domain.policy import PolicySet

@@ -11,14 +11,14 @@ from functools import cached_property
 import grpc
 from tritonclient.utils import InferenceServerException
 
-from archrouter.adapters.bundle.loader import PromptBundle
-from archrouter.adapters.triton.connection import TritonConnection
-from archrouter.adapters.triton.errors import status_of
-from archrouter.adapters.triton.generation import generate
-from archrouter.adapters.triton.per_policy_set import WARM_UP
+from archrouter.bundles.loader import PromptBundle
 from archrouter.domain.errors import ArchRouterError, BudgetExceededError
 from archrouter.domain.prompt import Prompt
 from archrouter.domain.tokens import TokenIds
+from archrouter.inference.generation import generate
+from archrouter.inference.per_policy_set import WARM_UP
+from archrouter.inference.triton_client import TritonClient
+from archrouter.inference.triton_errors import status_of
 
 _NEVER_ENDS = -1
 """As end token: generation runs to the length that was asked for, in both backends."""
@@ -43,7 +43,7 @@ class ServedEngine:
         call_timeout_s: Longest wait for one call, in seconds.
     """
 
-    connection: TritonConnection
+    connection: TritonClient
     model: str
     bundle: PromptBundle
     max_seq_len: int
@@ -67,7 +67,7 @@ class ServedEngine:
         return tuple(itertools.islice(itertools.cycle(self.sample_prompt.ids), token_count))
 
     async def run_on(
-        self, token_count: int, *, prompt: TokenIds = (), connection: TritonConnection | None = None
+        self, token_count: int, *, prompt: TokenIds = (), connection: TritonClient | None = None
     ) -> TokenIds:
         """Let the model generate without an end.
 
@@ -113,7 +113,7 @@ class ServedEngine:
         return max(fewest, min(most, round(duration_s / per_token_s)))
 
 
-async def wait_until_ready(connection: TritonConnection, model: str, *, timeout_s: float) -> None:
+async def wait_until_ready(connection: TritonClient, model: str, *, timeout_s: float) -> None:
     """Give a connection and a model a moment: on a busy machine the first attempt to connect may fail.
 
     Args:
@@ -148,7 +148,7 @@ def refusal_of(error: ArchRouterError) -> Refusal:
     """Look behind a domain error.
 
     Args:
-        error: As `TritonConnection` raises it.
+        error: As `TritonClient` raises it.
 
     Returns:
         Triton's own words, where it said any.
@@ -165,7 +165,7 @@ def is_away(error: ArchRouterError) -> bool:
     """Say whether nobody answered, so that nothing is known about the engine.
 
     Args:
-        error: As `TritonConnection` raises it.
+        error: As `TritonClient` raises it.
 
     Returns:
         Whether there is no server, no such model, or no answer in time.

@@ -6,7 +6,7 @@ from archrouter.cli.bundle import bundle
 from archrouter.cli.check import check
 from archrouter.cli.compare import compare_runs
 from archrouter.cli.demo import demo
-from archrouter.cli.engines import engines
+from archrouter.cli.endpoints import endpoints
 from archrouter.cli.eval import evaluate
 from archrouter.cli.health import health
 from archrouter.cli.route import route
@@ -28,7 +28,7 @@ def cli() -> None:
     """Pick, by written policies, which model should answer a conversation."""
 
 
-for command in (serve, route, health, check, test, evaluate, compare_runs, demo, bundle, engines, version):
+for command in (serve, route, health, check, test, evaluate, compare_runs, demo, bundle, endpoints, version):
     cli.add_command(command)
 
 

@@ -25,7 +25,7 @@ OUTCOMES = ("matched", "domain_fallback", "no_match", "low_confidence")
 STAGES = ("tokenize", "queue", "inference")
 GRPC_CODES = tuple(code.name for code in grpc.StatusCode)
 RELOAD_RESULTS = ("success", "failure")
-ENGINE_STATES = ("waiting", "ready", "draining")
+ENDPOINT_STATES = ("waiting", "ready", "draining")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Metrics:
         self._start_rpc_metrics(registry)
         self._start_decision_metrics(registry)
         self._start_operation_metrics(registry)
-        self._start_engine_metrics(registry)
+        self._start_endpoint_metrics(registry)
         build_info = Gauge(
             "archrouter_build_info", "Always 1; what runs is in the labels.", ("version",), registry=registry
         )
@@ -140,20 +140,18 @@ class Metrics:
         for result in RELOAD_RESULTS:
             self._policy_reloads.labels(result)
 
-    def _start_engine_metrics(self, registry: CollectorRegistry) -> None:
-        self._engine_reloads = Counter(
-            "archrouter_engine_reloads_total",
-            "Loads of the engines file after the start; after a failure the engines of before keep serving.",
+    def _start_endpoint_metrics(self, registry: CollectorRegistry) -> None:
+        self._endpoint_reloads = Counter(
+            "archrouter_endpoint_reloads_total",
+            "Loads of the endpoints file after the start; after a failure the endpoints of before keep serving.",
             ("result",),
             registry=registry,
         )
-        self._engines = Gauge(
-            "archrouter_engines", "Engines of the engines file by state.", ("state",), registry=registry
-        )
+        self._endpoints = Gauge("archrouter_endpoints", "Endpoints by state.", ("state",), registry=registry)
         for result in RELOAD_RESULTS:
-            self._engine_reloads.labels(result)
-        for state in ENGINE_STATES:
-            self._engines.labels(state)
+            self._endpoint_reloads.labels(result)
+        for state in ENDPOINT_STATES:
+            self._endpoints.labels(state)
 
     def start_rpc_series(self, methods: Iterable[tuple[str, str]]) -> None:
         """Start the series of the API's methods at 0, so that a first error is an increase.
@@ -227,19 +225,19 @@ class Metrics:
         if not rejected_count:
             self._last_reload_success.set(unix_time_s)
 
-    def count_engine_reload(self, result: str) -> None:
-        """Count a load of the engines file.
+    def count_endpoint_reload(self, result: str) -> None:
+        """Count a load of the endpoints file.
 
         Args:
             result: One of `RELOAD_RESULTS`.
         """
-        self._engine_reloads.labels(result).inc()
+        self._endpoint_reloads.labels(result).inc()
 
-    def set_engine_states(self, counts: Mapping[str, int]) -> None:
-        """Set how many engines are in each state.
+    def set_endpoint_states(self, counts: Mapping[str, int]) -> None:
+        """Set how many endpoints are in each state.
 
         Args:
-            counts: By state, keys out of `ENGINE_STATES`; a state that is left out has none.
+            counts: By state, keys out of `ENDPOINT_STATES`; a state that is left out has none.
         """
-        for state in ENGINE_STATES:
-            self._engines.labels(state).set(counts.get(state, 0))
+        for state in ENDPOINT_STATES:
+            self._endpoints.labels(state).set(counts.get(state, 0))

@@ -22,15 +22,15 @@ class Component(Enum):
     POLICIES = "policies"
     """There is a policy set."""
 
-    ENGINES = "engines"
-    """The engines that are configured are the ones that serve, every one of them."""
+    ENDPOINTS = "endpoints"
+    """The endpoints that are configured are the ones that serve, every one of them."""
 
 
 WHOLE_SERVER = ""
 """The service name that stands for the server as a whole."""
 
-ENGINES_SERVICE = "archrouter.engines"
-"""No service to call, but a name to check: whether an upgrade of the engines is through. Nothing else depends on it."""
+ENDPOINTS_SERVICE = "archrouter.endpoints"
+"""No service to call, but a name to check: whether an exchange of endpoints is through. Nothing else depends on it."""
 
 _DECIDING = frozenset({Component.MODEL, Component.POLICIES})
 
@@ -39,7 +39,7 @@ COMPONENTS_OF_SERVICE: Mapping[str, frozenset[Component]] = MappingProxyType(
         WHOLE_SERVER: _DECIDING,
         "archrouter.v1.RoutingService": _DECIDING,
         "archrouter.v1.PolicyService": frozenset({Component.POLICIES}),
-        ENGINES_SERVICE: frozenset({Component.ENGINES}),
+        ENDPOINTS_SERVICE: frozenset({Component.ENDPOINTS}),
     }
 )
 

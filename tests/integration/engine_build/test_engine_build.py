@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from stand_in_toolkit import StandInToolkit, write_toolkit
 
-from archrouter.adapters.bundle.loader import load_bundle
-from archrouter.adapters.bundle.manifest import check_files
+from archrouter.bundles.loader import load_bundle
+from archrouter.bundles.manifest import check_files
 
 WAIT_S = 60.0
 STEPS = ("fetch", "probe", "convert", "compile", "assemble")

@@ -9,11 +9,11 @@ import pytest
 import pytest_asyncio
 from reference_lm_variants import write_variant
 
-from archrouter.adapters.bundle.loader import PromptBundle
-from archrouter.adapters.triton.connection import TritonConnection
-from archrouter.adapters.triton.embedded import EmbeddedModel, EmbeddedTriton
+from archrouter.bundles.loader import PromptBundle
 from archrouter.domain.tokens import TokenIds
 from archrouter.evaluation.dataset import read_dataset
+from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
+from archrouter.inference.triton_client import TritonClient
 
 BUILD = str(Path(__file__).parents[3] / "build")
 if BUILD not in sys.path:
@@ -108,7 +108,7 @@ async def make_engine(bundle: PromptBundle) -> AsyncIterator[Callable[..., Serve
     connections = []
 
     def make(endpoint: str, model: str, *, call_timeout_s: float = CALL_TIMEOUT_S) -> ServedEngine:
-        connections.append(TritonConnection(endpoint, max_concurrent_requests=8))
+        connections.append(TritonClient(endpoint, max_concurrent_requests=8))
         return ServedEngine(connections[-1], model, bundle, 1024, 1024, call_timeout_s)
 
     yield make

@@ -23,7 +23,7 @@ from fake_triton import (
 )
 from tritonclient.grpc import service_pb2
 
-from archrouter.adapters.bundle.loader import PromptBundle
+from archrouter.bundles.loader import PromptBundle
 from archrouter.domain.tokens import TokenIds
 
 MakeEngine = Callable[..., ServedEngine]

@@ -8,9 +8,9 @@ import pytest
 import pytest_asyncio
 from first_gpu_run.__main__ import CHECKS, main
 
-from archrouter.adapters.bundle.loader import PromptBundle
-from archrouter.adapters.triton.embedded import EmbeddedModel, EmbeddedTriton
-from archrouter.app.bundle_build import REFERENCE_MODEL
+from archrouter.bundles.builder import REFERENCE_MODEL
+from archrouter.bundles.loader import PromptBundle
+from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
 
 START_TIMEOUT_S = 120.0
 

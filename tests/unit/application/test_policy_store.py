@@ -1,9 +1,9 @@
 """Loading, reloading and resolving policy sets."""
 
 import pytest
+from fake_backend import FakeBackend
 from fakes import FakeClock, FakeSource, make_set
 
-from archrouter.adapters.fake_backend import FakeBackend
 from archrouter.application.policy_store import PolicyStore
 from archrouter.domain.errors import NoDefaultPolicySetError, PolicySetNotFoundError, PromptTooLongError
 

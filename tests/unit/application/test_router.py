@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from fake_backend import FAKE_PROFILE, FakeBackend
 from fakes import FakeClock, FakeSource, make_set
 
-from archrouter.adapters.fake_backend import FAKE_PROFILE, FakeBackend
 from archrouter.application.policy_store import PolicyStore
 from archrouter.application.router import Router
 from archrouter.application.select_route import RequestLimits, SelectRoute

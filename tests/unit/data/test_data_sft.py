@@ -11,8 +11,8 @@ from data.records import Record, assistant, granularity_of, make_route, user
 from data.sft import Sample, SampleMaker, sample_document
 from prompts import FORMATS, LARGE, BytePairTokenizer
 
-from archrouter.adapters.bundle.checkpoint import read_checkpoint
-from archrouter.adapters.bundle.writer import BundlePlan, write_manifest, write_prompt_files
+from archrouter.bundles.checkpoint import read_checkpoint
+from archrouter.bundles.writer import BundlePlan, write_manifest, write_prompt_files
 from archrouter.domain.answer import AnswerSkeleton
 from archrouter.domain.conversation import Conversation
 from archrouter.domain.dialect import Dialect

@@ -17,8 +17,8 @@ from stand_in_toolkit import ENGINE_BYTES
 from tiny_bundles import ENGINE
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from archrouter.adapters.bundle.loader import load_bundle
-from archrouter.adapters.bundle.manifest import check_files
+from archrouter.bundles.loader import load_bundle
+from archrouter.bundles.manifest import check_files
 
 Compiled = Callable[..., Path]
 

@@ -10,7 +10,7 @@ from engine import build
 from engine_workplace import Workplace, step_of
 from toy_records import write_toy_records
 
-from archrouter.adapters.bundle.manifest import read_manifest
+from archrouter.bundles.manifest import read_manifest
 
 ALL = ["fetch", "probe", "convert", "compile", "assemble", "verify"]
 

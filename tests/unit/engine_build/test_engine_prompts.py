@@ -7,7 +7,7 @@ import pytest
 from engine import prompts
 from toy_records import write_toy_records
 
-from archrouter.adapters.bundle.loader import load_bundle
+from archrouter.bundles.loader import load_bundle
 from archrouter.domain.conversation import Conversation
 from archrouter.evaluation.dataset import read_dataset
 

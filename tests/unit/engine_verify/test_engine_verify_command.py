@@ -10,9 +10,9 @@ import pytest
 from engine.verify.__main__ import GOLDEN, main
 from engine.verify.questions import digest_of, questions_of, split_by_fit
 
-from archrouter.adapters.bundle.checkpoint import read_checkpoint
-from archrouter.adapters.bundle.loader import load_bundle
-from archrouter.adapters.bundle.writer import BundlePlan, write_manifest, write_prompt_files
+from archrouter.bundles.checkpoint import read_checkpoint
+from archrouter.bundles.loader import load_bundle
+from archrouter.bundles.writer import BundlePlan, write_manifest, write_prompt_files
 from archrouter.domain.answer import AnswerSkeleton
 from archrouter.domain.dialect import Dialect
 from archrouter.evaluation.dataset import read_dataset

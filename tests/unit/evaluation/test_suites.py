@@ -5,7 +5,6 @@ import pytest
 from routing_services import ScriptedService, matched, no_match, refused, serving
 
 from archrouter import v1
-from archrouter.adapters.policy_yaml import load_policy_set
 from archrouter.client import ClientOptions, RoutingClient
 from archrouter.domain.conversation import Message, Role
 from archrouter.domain.decision import Outcome
@@ -13,6 +12,7 @@ from archrouter.domain.suite import Suite, SuiteCase
 from archrouter.evaluation.calls import Answered, Failure
 from archrouter.evaluation.requests import inline_policy_set
 from archrouter.evaluation.suites import CaseResult, outcome_name, run_suite
+from archrouter.policy_files.policies import load_policy_set
 from archrouter.rpc.convert.policies import policy_set_from_proto
 
 HELLO = (Message(Role.SYSTEM, "be kind"), Message(Role.USER, "hello"))

@@ -10,7 +10,7 @@ import pytest
 from recorded_runner import RecordedRunner
 from tiny_bundles import ENGINE, write_bundle
 
-from archrouter.adapters.bundle.loader import PromptBundle, load_bundle
+from archrouter.bundles.loader import PromptBundle, load_bundle
 
 if TYPE_CHECKING:
     from first_gpu_run.host import Host

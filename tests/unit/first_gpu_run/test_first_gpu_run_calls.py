@@ -10,7 +10,7 @@ from first_gpu_run.host import Host
 from first_gpu_run.wire import Answer, Call
 from recorded_wire import RecordedWire, answered, outcome, refused, rows_of, usual
 
-from archrouter.adapters.bundle.loader import PromptBundle
+from archrouter.bundles.loader import PromptBundle
 
 TOO_LONG = "INTERNAL: Prompt length (1024) exceeds maximum input length (1023)."
 

@@ -15,9 +15,9 @@ from recorded_wire import RecordedWire, outcome, usual
 from stand_in_toolkit import write_engine
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from archrouter.adapters.bundle.loader import PromptBundle
+from archrouter.bundles.loader import PromptBundle
+from archrouter.bundles.probe import SkeletonProbe
 from archrouter.domain.answer import AnswerSkeleton, Quoting
-from archrouter.domain.skeleton_probe import SkeletonProbe
 
 PYTHON_FORM = AnswerSkeleton("{'route': ", "}", Quoting.PYTHON)
 

@@ -15,11 +15,11 @@ from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig, ModelInstanceGroup
 from tritonclient.utils import np_to_triton_dtype
 
-from archrouter.adapters.bundle.loader import PromptBundle
-from archrouter.adapters.triton import tensors
-from archrouter.adapters.triton.connection import NamedArray
-from archrouter.adapters.triton.language_model_backend import scoring_inputs
+from archrouter.bundles.loader import PromptBundle
 from archrouter.domain.prompt import Prompt
+from archrouter.inference import tensors
+from archrouter.inference.language_model import scoring_inputs
+from archrouter.inference.triton_client import NamedArray
 
 
 @dataclass(frozen=True)

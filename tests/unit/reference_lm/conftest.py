@@ -24,6 +24,7 @@ def base_request() -> GenerationRequest:
         temperature=1.0,
         embedding_bias=np.zeros(0, np.float32),
         pinned_tokens=0,
+        pin_duration_ms=None,
         return_log_probs=True,
         return_generation_logits=True,
         return_perf_metrics=True,

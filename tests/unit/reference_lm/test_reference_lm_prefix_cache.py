@@ -120,6 +120,25 @@ def test_a_pinned_prefix_is_not_cut_when_a_prompt_shares_less_than_it() -> None:
     assert 22 == run(cache, prompt_of(1, 8)).reused_tokens
 
 
+def test_a_pinned_prefix_goes_like_any_other_when_its_time_is_over() -> None:
+    """A pin that nobody renews does not keep its state for ever; a call in time renews it."""
+    now_s = 0.0
+    cache = PrefixCache(RecordingState, 2, lambda: now_s)
+    renewed, lapsed = tokens(1, 2, 3, 4, 5), tokens(6, 7, 8, 9, 10)
+    for prompt in (renewed, lapsed):
+        lease = cache.lease(prompt, 4, 1000)
+        lease.sequence.append(prompt[lease.reused_tokens :])
+    now_s = 0.9
+    lease = cache.lease(renewed, 4, 1000)
+    lease.sequence.append(renewed[lease.reused_tokens :])
+
+    now_s = 1.5
+    run(cache, tokens(11, 12, 13, 14, 15))
+
+    assert run(cache, renewed, 4).reused_tokens == 3
+    assert run(cache, lapsed, 4).reused_tokens == 0
+
+
 def test_a_pinned_state_goes_when_all_are_pinned() -> None:
     """Pins order the states; they never refuse a call."""
     cache = PrefixCache(RecordingState, capacity=2)

@@ -141,14 +141,15 @@ def test_a_prefix_is_pinned_when_ranges_of_the_highest_priority_cover_it(
     assert pinned_tokens == request.pinned_tokens
 
 
-def test_a_pin_that_expires_is_refused_when_its_duration_is_given() -> None:
-    """Durations of -1, for ever, are the only ones this model can keep."""
+@pytest.mark.parametrize(("duration_ms", "expected"), [(-1, None), (500, 500)])
+def test_a_pin_expires_when_its_duration_is_given(duration_ms: int, expected: int | None) -> None:
+    """A duration of -1 means as long as there is room."""
     pin: dict[str, npt.NDArray[np.generic]] = {
         "retention_token_range_starts": np.array([[0]], np.int32),
         "retention_token_range_ends": np.array([[2]], np.int32),
         "retention_token_range_priorities": np.array([[100]], np.int32),
     }
 
-    assert 2 == read(**pin, retention_token_range_durations_ms=np.array([[-1]], np.int32)).pinned_tokens
-    with pytest.raises(RequestError, match=r"retention durations \[\[500\]\]: send -1"):
-        read(**pin, retention_token_range_durations_ms=np.array([[500]], np.int32))
+    request = read(**pin, retention_token_range_durations_ms=np.array([[duration_ms]], np.int32))
+
+    assert (2, expected) == (request.pinned_tokens, request.pin_duration_ms)

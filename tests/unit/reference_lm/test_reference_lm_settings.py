@@ -7,6 +7,7 @@ from lm_backend.errors import SettingsError
 from lm_backend.settings import Settings, read_settings
 
 PARAMETERS = {
+    "runtime": "onnxruntime-genai",
     "model_directory": "model",
     "model_version": "sha256:ab",
     "max_seq_len": "4096",
@@ -23,6 +24,7 @@ PARAMETERS = {
 def test_settings_are_read_when_every_parameter_is_there() -> None:
     """Each parameter becomes the attribute of its name; a relative folder starts at the version folder."""
     expected = Settings(
+        runtime="onnxruntime-genai",
         model_directory=Path("/repository/reference_lm/1/model"),
         model_version="sha256:ab",
         max_seq_len=4096,
@@ -48,6 +50,7 @@ def test_the_model_folder_may_be_anywhere_when_its_path_is_absolute() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "told"),
     [
+        ("runtime", "tensorrt", "runtime is 'tensorrt': write onnxruntime-genai, tensorrt_llm, vllm"),
         ("model_directory", "", "model_directory is empty"),
         ("max_seq_len", "1", "max_seq_len is '1': write an integer of at least 2"),
         ("max_seq_len", "many", "max_seq_len is 'many'"),

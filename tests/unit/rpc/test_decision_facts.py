@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import pytest
+from fake_backend import FAKE_PROFILE
 from fakes import make_set
 
-from archrouter.adapters.fake_backend import FAKE_PROFILE
 from archrouter.domain.decision import Decision, DecisionTimes, Outcome
 from archrouter.domain.scoring import Usage
 from archrouter.rpc.decision_facts import log_fields, measurements

@@ -1,0 +1,164 @@
+"""What the compact backend hands to the model, and lets it encode before any caller waits for it."""
+
+import json
+
+import numpy as np
+import pytest
+from fakes import make_set
+
+from archrouter.domain.conversation import Conversation, Message, Role
+from archrouter.domain.errors import (
+    ArchRouterError,
+    BackendUnavailableError,
+    ModelNotReadyError,
+    OverloadedError,
+    PromptTooLongError,
+)
+from archrouter.domain.scoring import Overflow, ScoringRequest
+from archrouter.inference import tensors
+from archrouter.inference.compact import CompactBackend
+from archrouter.inference.per_policy_set import WARM_UP
+from archrouter.inference.triton_client import NamedArray, TritonClient
+
+SET = make_set("desk")
+PARAMETERS = {
+    tensors.PARAMETER_MODEL_VERSION: "sha256:1",
+    tensors.PARAMETER_TOKENIZER_DIGEST: "sha256:2",
+    tensors.PARAMETER_MAX_PROMPT_TOKEN_COUNT: "300",
+    tensors.PARAMETER_CALIBRATION: json.dumps({"temperature": 1.0, "sample_count": 1}),
+}
+
+
+class Answer:
+    """An answer with a score of 0 for each candidate, and every count the same."""
+
+    def __init__(self, count: int, said_count: int) -> None:
+        """Say for how many candidates, and what the model counts of tokens and messages."""
+        self._count = count
+        self._said_count = said_count
+
+    def as_numpy(self, name: str) -> np.ndarray[tuple[int], np.dtype[np.generic]]:
+        """Give one output tensor."""
+        return (
+            np.zeros(self._count + 1, np.float32)
+            if name == tensors.SCORES.name
+            else np.full(1, self._said_count, np.int32)
+        )
+
+
+class Connection(TritonClient):
+    """Notes the ids of the candidates it is asked about; fails while it is down."""
+
+    def __init__(self) -> None:
+        """Start without a channel."""
+        self.asked: list[list[str]] = []
+        self.conversations: list[list[dict[str, str]]] = []
+        self.said_count = 0
+        self.failure: ArchRouterError | None = None
+
+    async def model_parameters(self, *_: object, **__: object) -> dict[str, str]:
+        """Give what config.pbtxt would say."""
+        return PARAMETERS
+
+    async def infer(self, _model: str, inputs: tuple[NamedArray, ...], *_: object, **__: object) -> Answer:  # type: ignore[override]
+        """Answer, or fail like a server that is gone."""
+        if self.failure is not None:
+            raise self.failure
+        ids = [json.loads(candidate)["id"] for candidate in inputs[1].value.tolist()]
+        self.asked.append(ids)
+        self.conversations.append(json.loads(inputs[0].value[0]))
+        return Answer(len(ids), self.said_count)
+
+
+@pytest.fixture
+def connection() -> Connection:
+    """Return a connection that was asked nothing yet."""
+    return Connection()
+
+
+async def test_a_set_that_is_loaded_before_the_model_waits_for_it(connection: Connection) -> None:
+    """Policies are read before Triton starts; whoever warms the model up prepares them then."""
+    backend = CompactBackend(connection, "compact_router")
+
+    await backend.prepare(SET)
+
+    assert [] == connection.asked
+
+
+async def test_a_set_is_encoded_at_once_where_the_model_is_up(connection: Connection) -> None:
+    """The first caller after a reload waits no longer than the second."""
+    backend = CompactBackend(connection, "compact_router")
+    await backend.warm_up(timeout_s=1.0)
+
+    await backend.prepare(SET)
+
+    assert ["coding"] == connection.asked[-1]
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [BackendUnavailableError("gone", retry_after_s=1.0), OverloadedError("full", retry_after_s=1.0)],
+)
+async def test_a_model_that_is_down_or_busy_does_not_refuse_a_policy_set(
+    connection: Connection, failure: ArchRouterError
+) -> None:
+    """Whether a set is valid does not depend on the state of a server."""
+    backend = CompactBackend(connection, "compact_router")
+    await backend.warm_up(timeout_s=1.0)
+    connection.failure = failure
+
+    await backend.prepare(SET)
+
+    assert [["greeting"]] == connection.asked
+
+
+async def test_nothing_is_scored_before_the_warm_up(connection: Connection) -> None:
+    """The profile that a decision carries comes from the model."""
+    with pytest.raises(ModelNotReadyError):
+        await CompactBackend(connection, "compact_router").score(WARM_UP, timeout_s=1.0)
+
+
+@pytest.fixture
+async def backend(connection: Connection) -> CompactBackend:
+    """Return a backend that reads 300 tokens."""
+    backend = CompactBackend(connection, "compact_router")
+    await backend.warm_up(timeout_s=1.0)
+    return backend
+
+
+async def test_what_follows_the_latest_user_message_is_neither_handed_over_nor_dropped(
+    connection: Connection, backend: CompactBackend
+) -> None:
+    """An assistant's words after the question are not read by design; REJECT has nothing to refuse."""
+    messages = tuple(Message(role, "words") for role in (Role.ASSISTANT, Role.USER, Role.ASSISTANT))
+    request = ScoringRequest(SET, Conversation.from_messages(messages), Overflow.REJECT)
+
+    scoring = await backend.score(request, timeout_s=1.0)
+
+    assert ["assistant", "user"] == [message["role"] for message in connection.conversations[-1]]
+    assert (0, 0) == (scoring.usage.dropped_message_count, scoring.usage.dropped_token_count)
+
+
+async def test_a_huge_conversation_is_cut_before_it_is_sent(connection: Connection, backend: CompactBackend) -> None:
+    """Four megabytes never cross the wire; what the service leaves out is added to what the model does."""
+    conversation = Conversation.from_messages((Message(Role.USER, "word " * 20_000),) * 41)
+    connection.said_count = 2
+
+    usage = (await backend.score(ScoringRequest(SET, conversation), timeout_s=1.0)).usage
+
+    assert sum(len(message["content"]) for message in connection.conversations[-1]) < 60_000
+    assert 41 + 2 == usage.dropped_message_count + len(connection.conversations[-1])
+    assert usage.dropped_token_count > 1_000_000
+
+
+async def test_a_refused_conversation_is_told_what_would_be_read_of_it(
+    connection: Connection, backend: CompactBackend
+) -> None:
+    """Of each message before the question the model reads a share: it may drop tokens of a short conversation."""
+    connection.said_count = 5
+    request = ScoringRequest(SET, WARM_UP.conversation, Overflow.REJECT)
+
+    with pytest.raises(PromptTooLongError, match="has 10 tokens, the model would read 5 of them") as caught:
+        await backend.score(request, timeout_s=1.0)
+
+    assert (10, 300) == (caught.value.prompt_token_count, caught.value.max_prompt_token_count)
