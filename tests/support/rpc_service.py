@@ -19,8 +19,7 @@ from prometheus_client import CollectorRegistry
 from archrouter import v1
 from archrouter.app.clock import SystemClock
 from archrouter.application.policy_store import PolicyStore
-from archrouter.application.router import Router
-from archrouter.application.select_route import RequestLimits
+from archrouter.application.router import RequestLimits, Router
 from archrouter.config import PoliciesSettings, RoutingSettings, ServerSettings
 from archrouter.domain.policy import ModelTarget, PolicySet, RoutePolicy
 from archrouter.domain.scoring import BackendProfile, Scoring, ScoringRequest

@@ -8,8 +8,7 @@ from pathlib import Path
 from archrouter import __version__
 from archrouter.app.clock import SystemClock
 from archrouter.application.policy_store import PolicySnapshot, PolicyStore
-from archrouter.application.router import Router
-from archrouter.application.select_route import RequestLimits
+from archrouter.application.router import RequestLimits, Router
 from archrouter.bundles.loader import PromptBundle, load_bundle
 from archrouter.bundles.manifest import BundleError
 from archrouter.config import Settings

@@ -1,11 +1,12 @@
 """The use case: check the request, resolve the policy set, score its candidates, decide, and warn."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from archrouter.application.policy_store import PolicyStore
 from archrouter.application.ports import Clock, ScoringBackend
-from archrouter.application.select_route import RequestLimits, SelectRoute
-from archrouter.domain.conversation import Conversation, Role
+from archrouter.application.select_route import SelectRoute
+from archrouter.domain.conversation import Conversation, Message, Role
 from archrouter.domain.decision import Decision, DecisionTimes, decide, ranked
 from archrouter.domain.errors import (
     BackendProtocolError,
@@ -22,6 +23,47 @@ from archrouter.domain.warnings import DecisionWarning, WarningCode
 
 OFF_POLICY_MASS = 0.5
 """Below this share of next-token mass on candidates, most of the model's belief lay outside every candidate."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLimits:
+    """Limits of one request, each >= 1, from the configuration.
+
+    Attributes:
+        max_messages: Messages of one conversation.
+        max_message_characters: Characters of one message.
+        max_batch_size: Items of one batch.
+        max_inline_routes: Routes of an inline policy set.
+    """
+
+    max_messages: int
+    max_message_characters: int
+    max_batch_size: int
+    max_inline_routes: int
+
+    def check_messages(self, messages: Sequence[Message]) -> None:
+        """Refuse a conversation nobody can route.
+
+        Args:
+            messages: All messages of a request, oldest first, whose number the edge has checked.
+
+        Raises:
+            InvalidRequestError: With every violation at once.
+        """
+        violations = [
+            FieldViolation(
+                f"messages[{index}].content",
+                f"{len(message.content)} characters exceed {self.max_message_characters} "
+                "(limits.max_message_characters); shorten the message",
+            )
+            for index, message in enumerate(messages)
+            if len(message.content) > self.max_message_characters
+        ]
+        if not any(message.role is Role.USER and message.has_text for message in messages):
+            text = "no user message with text; the route follows the latest user message, so send one"
+            violations.append(FieldViolation("messages", text))
+        if violations:
+            raise InvalidRequestError(tuple(violations))
 
 
 class Router:
@@ -71,9 +113,7 @@ class Router:
             ArchRouterError: Any of the tree in `archrouter.domain.errors`.
         """
         started_s = self._clock.monotonic_s()
-        violations = tuple(message_violations(request, self._limits))
-        if violations:
-            raise InvalidRequestError(violations)
+        self._limits.check_messages(request.messages)
         policy_set, stale = self._policy_set(request)
         if budget_s < self._min_budget_s:
             raise BudgetExceededError(remaining_s=budget_s)
@@ -119,28 +159,6 @@ class Router:
         if has_errors(findings):
             raise PolicySetInvalidError(findings)
         return inline, False
-
-
-def message_violations(request: SelectRoute, limits: RequestLimits) -> Iterator[FieldViolation]:
-    """Say why nobody can route a conversation.
-
-    Args:
-        request: A request whose counts the edge has checked, before it built one value for each message.
-        limits: Bounds of a request.
-
-    Yields:
-        Every violation.
-    """
-    for index, message in enumerate(request.messages):
-        if len(message.content) > limits.max_message_characters:
-            yield FieldViolation(
-                f"messages[{index}].content",
-                f"{len(message.content)} characters exceed {limits.max_message_characters} "
-                "(limits.max_message_characters); shorten the message",
-            )
-    if not any(message.role is Role.USER and message.has_text for message in request.messages):
-        text = "no user message with text; the route follows the latest user message, so send one"
-        yield FieldViolation("messages", text)
 
 
 def decision_warnings(conversation: Conversation, scoring: Scoring, *, stale: bool) -> tuple[DecisionWarning, ...]:

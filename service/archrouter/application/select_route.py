@@ -1,4 +1,4 @@
-"""The question the service answers, free of protobuf, and how large it may be."""
+"""The question the service answers, free of protobuf."""
 
 from dataclasses import dataclass, field
 
@@ -6,23 +6,6 @@ from archrouter.domain.conversation import Message
 from archrouter.domain.decision import DecisionRule
 from archrouter.domain.policy import PolicySet
 from archrouter.domain.scoring import Overflow
-
-
-@dataclass(frozen=True, slots=True)
-class RequestLimits:
-    """Limits of one request, each >= 1, from the configuration.
-
-    Attributes:
-        max_messages: Messages of one conversation.
-        max_message_characters: Characters of one message.
-        max_batch_size: Items of one batch.
-        max_inline_routes: Routes of an inline policy set.
-    """
-
-    max_messages: int
-    max_message_characters: int
-    max_batch_size: int
-    max_inline_routes: int
 
 
 @dataclass(frozen=True, slots=True)

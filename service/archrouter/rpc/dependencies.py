@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from archrouter.application.policy_store import PolicySnapshot, PolicyStore
 from archrouter.application.ports import Clock
-from archrouter.application.router import Router
-from archrouter.application.select_route import RequestLimits
+from archrouter.application.router import RequestLimits, Router
 from archrouter.config import PoliciesSettings, RoutingSettings, ServerSettings
 from archrouter.domain.findings import Finding
 from archrouter.domain.policy import PolicySet

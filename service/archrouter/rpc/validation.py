@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from google.protobuf.descriptor import EnumDescriptor
 
-from archrouter.application.select_route import RequestLimits
+from archrouter.application.router import RequestLimits
 from archrouter.domain.errors import FieldViolation, InvalidRequestError
 from archrouter.domain.findings import quoted
 from archrouter.rpc.resource_names import policy_set_id

@@ -8,8 +8,8 @@ from fake_backend import FAKE_PROFILE, FakeBackend
 from fakes import FakeClock, FakeSource, make_set
 
 from archrouter.application.policy_store import PolicyStore
-from archrouter.application.router import Router
-from archrouter.application.select_route import RequestLimits, SelectRoute
+from archrouter.application.router import RequestLimits, Router
+from archrouter.application.select_route import SelectRoute
 from archrouter.domain.conversation import Message, Role
 from archrouter.domain.decision import CandidateKind, DecisionRule, Outcome
 from archrouter.domain.errors import (

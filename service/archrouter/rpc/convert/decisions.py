@@ -3,7 +3,8 @@
 from google.protobuf.duration_pb2 import Duration
 
 from archrouter import v1
-from archrouter.application.select_route import RequestLimits, SelectRoute
+from archrouter.application.router import RequestLimits
+from archrouter.application.select_route import SelectRoute
 from archrouter.domain.conversation import Message
 from archrouter.domain.decision import Candidate, Decision, DecisionRule, DecisionTimes, Stickiness
 from archrouter.domain.errors import PolicySetInvalidError
