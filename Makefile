@@ -72,7 +72,7 @@ test: $(DEV) ## Run every test that needs no torch, with the coverage floor of t
 
 .PHONY: test-build
 test-build: $(BUILD) ## Run the tests of the build programs, which need torch (several GB)
-	@$(BUILD_VENV)/bin/python -m pytest tests/build build/tiny_checkpoint
+	@$(BUILD_VENV)/bin/python -m pytest tests/build/torch
 
 .PHONY: check
 check: $(DEV) ## Lint, types, import contracts, protos, generated files, Dockerfiles
