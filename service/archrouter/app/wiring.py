@@ -143,7 +143,6 @@ def build_core(
         fleet,
         clock,
         request_limits(settings),
-        inline_enabled=settings.policies.inline_enabled,
         min_budget_s=settings.routing.min_budget_s,
         deadline_margin_s=settings.triton.deadline_margin_s,
     )
@@ -182,7 +181,6 @@ def build_rpc_dependencies(
         limits=request_limits(settings),
         router=core.router,
         store=core.store,
-        clock=SystemClock(),
         metrics=metrics,
         health=health,
         profile=lambda: core.fleet.profile,

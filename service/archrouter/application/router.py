@@ -11,13 +11,10 @@ from archrouter.domain.decision import Decision, DecisionTimes, decide, ranked
 from archrouter.domain.errors import (
     BackendProtocolError,
     BudgetExceededError,
-    FieldViolation,
-    InlinePolicyDisabledError,
     InvalidRequestError,
-    PolicySetInvalidError,
 )
-from archrouter.domain.findings import has_errors
-from archrouter.domain.policy import PolicySet, check_policy_set
+from archrouter.domain.findings import Finding, Severity
+from archrouter.domain.policy import PolicySet
 from archrouter.domain.scoring import Scoring, ScoringRequest, Usage
 from archrouter.domain.warnings import DecisionWarning, WarningCode
 
@@ -45,13 +42,44 @@ class RequestLimits:
         """Refuse a conversation nobody can route.
 
         Args:
-            messages: All messages of a request, oldest first, whose number the edge has checked.
+            messages: All messages of the request, oldest first.
 
         Raises:
-            InvalidRequestError: With every violation at once.
+            InvalidRequestError: With every finding at once.
         """
-        violations = [
-            FieldViolation(
+        findings = tuple(self._message_findings(messages))
+        if findings:
+            raise InvalidRequestError(findings)
+
+    def count_findings(self, message_count: int, inline_route_count: int = 0) -> list[Finding]:
+        """Say which list of a request is too long, before anybody walks over it.
+
+        Args:
+            message_count: Messages of the conversation.
+            inline_route_count: Routes of the inline policy set; 0 where there is none.
+
+        Returns:
+            A finding for each list whose length is out of bounds.
+        """
+        findings = []
+        if not 1 <= message_count <= self.max_messages:
+            text = f"{message_count} messages; send 1 to {self.max_messages} (limits.max_messages)"
+            findings.append(Finding(Severity.ERROR, "messages", text))
+        if inline_route_count > self.max_inline_routes:
+            text = (
+                f"{inline_route_count} routes exceed {self.max_inline_routes} (limits.max_inline_routes); "
+                "load the policy set on the server instead"
+            )
+            findings.append(Finding(Severity.ERROR, "routes", text))
+        return findings
+
+    def _message_findings(self, messages: Sequence[Message]) -> list[Finding]:
+        miscounted = self.count_findings(len(messages))
+        if miscounted:
+            return miscounted
+        findings = [
+            Finding(
+                Severity.ERROR,
                 f"messages[{index}].content",
                 f"{len(message.content)} characters exceed {self.max_message_characters} "
                 "(limits.max_message_characters); shorten the message",
@@ -61,9 +89,8 @@ class RequestLimits:
         ]
         if not any(message.role is Role.USER and message.has_text for message in messages):
             text = "no user message with text; the route follows the latest user message, so send one"
-            violations.append(FieldViolation("messages", text))
-        if violations:
-            raise InvalidRequestError(tuple(violations))
+            findings.append(Finding(Severity.ERROR, "messages", text))
+        return findings
 
 
 class Router:
@@ -76,7 +103,6 @@ class Router:
         clock: Clock,
         limits: RequestLimits,
         *,
-        inline_enabled: bool,
         min_budget_s: float,
         deadline_margin_s: float,
     ) -> None:
@@ -87,7 +113,6 @@ class Router:
             backend: The model.
             clock: Measures the decision.
             limits: Bounds of a request.
-            inline_enabled: Whether requests may carry a policy set.
             min_budget_s: Refuse at once a call that leaves less time than this, in seconds >= 0.
             deadline_margin_s: Part of the caller's time kept for the way back, in seconds >= 0.
         """
@@ -95,7 +120,6 @@ class Router:
         self._backend = backend
         self._clock = clock
         self._limits = limits
-        self._inline_enabled = inline_enabled
         self._min_budget_s = min_budget_s
         self._deadline_margin_s = deadline_margin_s
 
@@ -103,7 +127,7 @@ class Router:
         """Decide the route of one conversation.
 
         Args:
-            request: The question; messages and inline set are unchecked.
+            request: The question; its messages are unchecked, its inline set is valid.
             budget_s: Time the caller leaves for the answer, in seconds.
 
         Returns:
@@ -149,16 +173,10 @@ class Router:
         )
 
     def _policy_set(self, request: SelectRoute) -> tuple[PolicySet, bool]:
-        inline = request.inline_policy_set
-        if inline is None:
-            loaded = self._store.resolve(request.policy_set_id)
-            return loaded.policy_set, loaded.stale
-        if not self._inline_enabled:
-            raise InlinePolicyDisabledError
-        findings = check_policy_set(inline)
-        if has_errors(findings):
-            raise PolicySetInvalidError(findings)
-        return inline, False
+        if request.inline_policy_set is not None:
+            return request.inline_policy_set, False
+        loaded = self._store.resolve(request.policy_set_id)
+        return loaded.policy_set, loaded.stale
 
 
 def decision_warnings(conversation: Conversation, scoring: Scoring, *, stale: bool) -> tuple[DecisionWarning, ...]:

@@ -114,7 +114,7 @@ def test_forced_run_ends_where_the_ids_begin(tokenizer: BytePairTokenizer) -> No
 @settings(deadline=None)
 @given(
     before=TURNS,
-    question=st.text(min_size=1, max_size=400),
+    question=st.text(min_size=1, max_size=400).filter(str.strip),
     after=TURNS,
     extra=st.integers(0, 300),
     dialect=st.sampled_from(Dialect),
