@@ -10,10 +10,8 @@ import numpy as np
 import pytest
 import pytest_asyncio
 from engine.calibrate.__main__ import main
-from engine.calibrate.choice import MIN_DECISIONS, choose
-from engine.calibrate.decisions import LabelledDecision
-from engine.calibrate.figures import Choice
-from engine.calibrate.fit import fit_isotonic, fit_temperature
+from engine.calibrate.choice import MIN_DECISIONS, choose, fit_isotonic, fit_temperature
+from engine.calibrate.decisions import Choice, LabelledDecision
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_checkpoint.corpus import load_world, make_example

@@ -24,7 +24,7 @@ RECORD_COUNT = 250
 
 async def test_a_checkpoint_becomes_a_verified_and_calibrated_release(tmp_path: Path) -> None:
     """Every program of the build ends well, and the release carries its calibration."""
-    toolkit = write_toolkit(tmp_path / "bin", ROOT / "build" / "pipeline.toml")
+    toolkit = write_toolkit(tmp_path / "bin")
     records = write_toy_records(tmp_path / "records", RECORD_COUNT)
     workspace = tmp_path / "workspace"
 
@@ -33,10 +33,10 @@ async def test_a_checkpoint_becomes_a_verified_and_calibrated_release(tmp_path: 
             [
                 *(sys.executable, "-m", "engine", "build", "--checkpoint", str(CHECKPOINT), "--json"),
                 *("--converted", str(CHECKPOINT / "onnx"), "--workspace", str(workspace)),
-                *("--settings", str(toolkit.settings), "--records", str(records), *words),
+                *("--records", str(records), *words),
             ],
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": "build", "PATH": f"{toolkit.folder}:{os.environ['PATH']}"},
+            env={**os.environ, "PYTHONPATH": "build", "PATH": f"{toolkit}:{os.environ['PATH']}"},
             capture_output=True,
             text=True,
             check=False,
