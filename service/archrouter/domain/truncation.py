@@ -91,7 +91,7 @@ def fit_conversation(messages: Sequence[Message], encode: EncodeMessage, max_tok
         ids, unread = _read(messages[index], encode, limit - counted, last=index == last)
         counted += len(ids)
         estimated += unread
-        if counted <= max_token_count:  # never again after a message that does not fit
+        if counted <= max_token_count and not unread:  # never again after a message that does not fit
             kept[index] = ids
     if len(kept) == len(messages) and counted <= max_token_count:
         return FittedConversation(_joined(kept))
