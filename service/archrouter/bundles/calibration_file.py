@@ -8,7 +8,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from archrouter.bundles.manifest import CALIBRATION_FILE, BundleError
-from archrouter.domain.calibration import Calibration, IsotonicMap
+from archrouter.domain.posterior import Calibration, IsotonicMap
 
 _DIGEST = r"^sha256:[0-9a-f]{64}$"
 

@@ -20,9 +20,9 @@ from archrouter.bundles.manifest import (
 )
 from archrouter.bundles.tokenizer import HfTokenizer
 from archrouter.domain.answer import AnswerSkeleton, Quoting
-from archrouter.domain.calibration import Calibration
 from archrouter.domain.dialect import Dialect
 from archrouter.domain.errors import PromptTemplateError
+from archrouter.domain.posterior import Calibration
 from archrouter.domain.prompt import PromptCompiler
 from archrouter.domain.scoring import BackendProfile, Tier
 from archrouter.domain.template import PromptFormat, PromptTemplate

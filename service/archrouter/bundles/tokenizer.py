@@ -47,7 +47,9 @@ class HfTokenizer:
         Returns:
             Token ids, none of them in `control_ids`.
         """
-        return tuple(self._text.encode(text, add_special_tokens=False).ids)
+        # Unlike `encode`, this lets other Python threads run meanwhile.
+        (encoding,) = self._text.encode_batch([text], add_special_tokens=False)
+        return tuple(encoding.ids)
 
     def encode_template(self, text: str) -> tuple[int, ...]:
         """Encode text of our own, in which control tokens mean what they say. O(characters).

@@ -4,6 +4,7 @@ The tensors are those of TensorRT-LLM 1.2.1's C++ backend; ``reference_lm`` serv
 """
 
 import asyncio
+import threading
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -112,8 +113,13 @@ class LanguageModelBackend:
         compiled = self._compiled.held.get(request.policy_set.revision) or await self._compile_inline(
             request.policy_set
         )
-        # Tokenising a long conversation takes milliseconds; in a thread it does not hold up other calls.
-        prompt = await asyncio.to_thread(compiled.assemble, request.conversation, request.overflow)
+        abandoned = threading.Event()
+        try:  # tokenising a long conversation takes milliseconds; in a thread it does not hold up other calls
+            prompt = await asyncio.to_thread(
+                compiled.assemble, request.conversation, request.overflow, abandoned.is_set
+            )
+        finally:
+            abandoned.set()  # the thread of a cancelled call goes no further
         tokenized_s = time.perf_counter()
         expansion = Expansion.start(compiled.trie, vocab_size=compiled.vocab_size, epsilon=self._epsilon)
         first_reused, queue_s = 0, 0.0

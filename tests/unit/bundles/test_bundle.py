@@ -18,8 +18,8 @@ from archrouter.bundles.writer import (
     write_prompt_files,
 )
 from archrouter.domain.answer import AnswerSkeleton
-from archrouter.domain.calibration import Calibration
 from archrouter.domain.dialect import Dialect
+from archrouter.domain.posterior import Calibration
 
 
 @pytest.fixture
