@@ -8,17 +8,17 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import annotated_types
-import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, PlainValidator, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
 from archrouter.config import ENV_PREFIX, Settings
 from archrouter.domain.findings import Finding
+from archrouter.strict_yaml.document import Reading, Table, read_table
 from archrouter.strict_yaml.nodes import compose_document, read_text
-from archrouter.strict_yaml.reader import FieldReader
+from archrouter.strict_yaml.values import Scalar, UnreadableError, Value
 
 DEFAULT_SOURCE = "default"
 
@@ -222,19 +222,39 @@ def _file_values(path: Path, problems: list[str]) -> dict[str, _Value]:
         is_empty = isinstance(text, str) and not _CONTENT.search(text)
         problems.extend([] if is_empty else [_placed(path, root)])
         return {}
-    reader = FieldReader()
+    reading = Reading()
+    file = read_table(root, _file_table(), reading)
+    problems.extend(_placed(path, finding) for finding in reading.findings())
     values: dict[str, _Value] = {}
-    for section, entry in reader.root(root, tuple(Settings.model_fields)).entries.items():
-        names = tuple(key.name for key in setting_keys() if key.section == section)
-        table = reader.table(entry.value, names) if entry.value.has_value else None
-        for name, member in table.entries.items() if table else ():
-            if isinstance(member.value.node, yaml.ScalarNode):
-                values[f"{section}.{name}"] = _Value(member.value.node.value, f"{path}:{member.key.line}")
-            else:
-                allowed = next(key.allowed for key in setting_keys() if (key.section, key.name) == (section, name))
-                reader.report(member.value, f"{member.value.description}; it must be {allowed}")
-    problems.extend(_placed(path, finding) for finding in reader.findings())
+    for key in setting_keys():
+        given: Scalar | None = getattr(getattr(file, key.section), key.name, None)
+        if given:
+            values[key.key] = _Value(given.word, f"{path}:{given.place.of_key().line}")
     return values
+
+
+def _file_table() -> type[Table]:
+    """Describe the configuration file: any word is a value here, since types are checked once for all sources."""
+    sections: dict[str, Any] = {}  # types that are made here; pydantic takes them as they are
+    for section in Settings.model_fields:
+        keys: dict[str, Any] = {key.name: (_word_type(key), None) for key in setting_keys() if key.section == section}
+        table = create_model(section, __base__=Table, **keys)
+        sections[section] = (Annotated[table | None, BeforeValidator(_unless_empty)], None)
+    return create_model("_File", __base__=Table, **sections)
+
+
+def _unless_empty(value: Value) -> Value | None:
+    return value if value.place.has_value else None
+
+
+def _word_type(key: SettingKey) -> object:
+    def as_word(value: Value) -> Scalar:
+        if isinstance(value, Scalar):
+            return value
+        msg = f"{value.place.description}; it must be {key.allowed}"
+        raise UnreadableError(msg)
+
+    return Annotated[Scalar | None, PlainValidator(as_word)]
 
 
 def _placed(path: Path, finding: Finding) -> str:

@@ -17,7 +17,6 @@ from archrouter.cli.policy_paths import (
     EXISTING_PATHS,
     LocatedFinding,
     read_policy_sets,
-    read_suite_file,
     suite_paths,
 )
 from archrouter.client import ClientOptions, RoutingClient
@@ -26,6 +25,7 @@ from archrouter.domain.policy import PolicySet
 from archrouter.domain.suite import Suite, check_suite_routes
 from archrouter.evaluation.calls import DEFAULT_CONCURRENCY, Answered
 from archrouter.evaluation.suites import CaseResult, run_suite
+from archrouter.policy_files.directory import read_suite_file
 
 EPILOG = """\b
 Examples:

@@ -6,9 +6,10 @@ from pathlib import Path
 from archrouter.application.ports import PolicyLoad, RejectedSource, SourcedPolicySet
 from archrouter.domain.findings import Finding, Severity, quoted
 from archrouter.domain.policy import PolicySet
+from archrouter.domain.suite import Suite
 from archrouter.policy_files.policies import read_policy_document
-from archrouter.strict_yaml.document import Places, YamlDocument
-from archrouter.strict_yaml.nodes import read_text
+from archrouter.policy_files.suites import read_suite_document
+from archrouter.strict_yaml.document import YamlDocument, read_file
 
 _SUFFIXES = frozenset({".yaml", ".yml"})
 _SUITE_ENDING = "_test"
@@ -62,8 +63,12 @@ def read_policy_file(path: Path) -> YamlDocument[PolicySet]:
     Returns:
         The document; a file that cannot be read gives one with the finding that says why.
     """
-    text = read_text(path)
-    return YamlDocument(None, (text,), Places()) if isinstance(text, Finding) else read_policy_document(text)
+    return read_file(path, read_policy_document)
+
+
+def read_suite_file(path: Path) -> YamlDocument[Suite]:
+    """Read one suite file; the same holds as for `read_policy_file`."""
+    return read_file(path, read_suite_document)
 
 
 def _duplicate(document: YamlDocument[PolicySet], first: SourcedPolicySet) -> tuple[Finding, ...]:

@@ -24,8 +24,6 @@ MAX_NODE_COUNT = 20_000
 MAX_DEPTH = 32
 """Nested mappings and lists. Far more than anybody writes; keeps the parser's recursion off the stack's end."""
 
-POLICY_FILE_BEGIN = "'policy_set:' and a name"
-
 _MAX_PROBLEM_CHARACTERS = 160
 """The parser's texts are short, but some repeat a word of the document, which may be of any length."""
 
@@ -105,7 +103,7 @@ def read_text(path: Path) -> str | Finding:
         return _encoding_error(content, error.start)
 
 
-def compose_document(text: str, begin_with: str = POLICY_FILE_BEGIN) -> yaml.MappingNode | Finding:
+def compose_document(text: str, begin_with: str) -> yaml.MappingNode | Finding:
     """Parse one YAML document whose top is a mapping.
 
     Args:
@@ -117,7 +115,7 @@ def compose_document(text: str, begin_with: str = POLICY_FILE_BEGIN) -> yaml.Map
     """
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > MAX_DOCUMENT_BYTES:
-        return Finding(Severity.ERROR, "", f"the document has {size} bytes, more than {MAX_DOCUMENT_BYTES}; split it")
+        return _error(f"the document has {size} bytes, more than {MAX_DOCUMENT_BYTES}; split it")
     try:
         loader = _StrictLoader(text)
     except ReaderError as error:
@@ -135,7 +133,7 @@ def compose_document(text: str, begin_with: str = POLICY_FILE_BEGIN) -> yaml.Map
 
 def _root(loader: _StrictLoader, begin_with: str) -> yaml.MappingNode | Finding:
     if not loader.check_node():
-        return Finding(Severity.ERROR, "", f"the document is empty; begin with {begin_with}", 1, 1)
+        return _error(f"the document is empty; begin with {begin_with}", 1, 1)
     begin = loader.next_event().start_mark
     root = loader.get_node()
     if loader.check_node():
@@ -169,13 +167,11 @@ def _character_finding(text: str, error: ReaderError) -> Finding:
     before = text[: error.position]
     line = before.count("\n") + 1
     column = len(before) - (before.rfind("\n") + 1) + 1
-    message = f"the character U+{error.character:04X} is not allowed in YAML; remove it"
-    return Finding(Severity.ERROR, "", message, line, column)
+    return _error(f"the character U+{error.character:04X} is not allowed in YAML; remove it", line, column)
 
 
 def _finding(message: str, mark: _Mark | None) -> Finding:
-    line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-    return Finding(Severity.ERROR, "", message, line, column)
+    return _error(message, mark.line + 1, mark.column + 1) if mark else _error(message)
 
 
 def _error(message: str, line: int = 0, column: int = 0) -> Finding:
