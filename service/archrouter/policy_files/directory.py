@@ -19,11 +19,7 @@ class PolicyDirectory:
     """Policy sets of one directory, a file each. Reads it anew every time and remembers nothing."""
 
     def __init__(self, path: Path) -> None:
-        """Read nothing yet.
-
-        Args:
-            path: The directory; it may come into being later.
-        """
+        """Read nothing yet; the directory may come into being later."""
         self._path = path
 
     def load(self) -> PolicyLoad:
@@ -55,14 +51,7 @@ class PolicyDirectory:
 
 
 def read_policy_file(path: Path) -> YamlDocument[PolicySet]:
-    """Read one policy file.
-
-    Args:
-        path: The file; of any size, kind and content.
-
-    Returns:
-        The document; a file that cannot be read gives one with the finding that says why.
-    """
+    """Read one policy file; one that cannot be read gives a document with the finding that says why."""
     return read_file(path, read_policy_document)
 
 
@@ -78,14 +67,11 @@ def _duplicate(document: YamlDocument[PolicySet], first: SourcedPolicySet) -> tu
 
 
 def policy_files(directory: Path) -> tuple[Path, ...]:
-    """List the policy files of a directory.
-
-    Args:
-        directory: Where to look; folders in it are not entered.
+    """List the policy files of a directory, without those of its folders, sorted by name.
 
     Returns:
         ``*.yaml`` and ``*.yml`` without the suites and without names that begin with a dot, which editors and
-        Kubernetes keep for themselves; sorted by name.
+        Kubernetes keep for themselves.
 
     Raises:
         OSError: When the directory cannot be listed.
@@ -94,29 +80,12 @@ def policy_files(directory: Path) -> tuple[Path, ...]:
 
 
 def suite_files(directory: Path) -> tuple[Path, ...]:
-    """List the policy suites of a directory.
-
-    Args:
-        directory: Where to look; folders in it are not entered.
-
-    Returns:
-        ``*_test.yaml`` and ``*_test.yml``, sorted by name.
-
-    Raises:
-        OSError: When the directory cannot be listed.
-    """
+    """List the policy suites of a directory, ``*_test.yaml`` and ``*_test.yml``; raises as `policy_files` does."""
     return tuple(path for path in _yaml_files(directory) if path.stem.endswith(_SUITE_ENDING))
 
 
 def display_name(path: Path) -> str:
-    """Name a file for people.
-
-    Args:
-        path: The file.
-
-    Returns:
-        Its name without the directories above it; bytes that are not UTF-8 become U+FFFD.
-    """
+    """Name a file without the directories above it; bytes that are not UTF-8 become U+FFFD."""
     return os.fsencode(path.name or path).decode(errors="replace")
 
 

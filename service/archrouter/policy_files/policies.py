@@ -15,7 +15,7 @@ from archrouter.policy_files.models import Declaration, ModelCatalogue, Names
 from archrouter.strict_yaml.document import Number, Reading, Table, Text, YamlDocument, read_document
 from archrouter.strict_yaml.values import Place, UnreadableError
 
-BEGIN = "'policy_set:' and a name"
+_BEGIN = "'policy_set:' and a name"
 
 
 def _as_word(text: str) -> str:
@@ -26,41 +26,44 @@ def _as_word(text: str) -> str:
 
 
 _Word = Annotated[Text, AfterValidator(_as_word)]
-_Description = Annotated[Text, Field(description="say when this route is meant")]
-_Models = Annotated[Names, Field(description="list the models to use, best first")]
 
 
-class _Action(Table):
-    action: Annotated[_Word, Field(description="name the operation asked for, e.g. bug_fixing")] = ""
+class _Policy(Table):
+    """What all policies have; bases are listed from last to first, so that the key that names a policy comes first."""
+
     id: Text = ""
-    description: _Description = ""
-    models: _Models = ()
+    description: Annotated[Text, Field(description="say when this route is meant")] = ""
+    models: Annotated[Names, Field(description="list the models to use, best first")] = ()
     min_confidence: Number | None = None
 
 
-class _Domain(Table):
+class _OfAction(Table):
+    action: Annotated[_Word, Field(description="name the operation asked for, e.g. bug_fixing")] = ""
+
+
+class _Action(_Policy, _OfAction):
+    pass
+
+
+class _OfDomain(Table):
+    domain: Annotated[_Word, Field(description="name the subject area, e.g. programming")] = ""
+
+
+class _Domain(_Policy, _OfDomain):
     """A domain, which is a policy of its own where it says more than its name and its actions."""
 
-    domain: Annotated[_Word, Field(description="name the subject area, e.g. programming")] = ""
-    id: Text = ""
-    description: _Description = ""
-    models: _Models = ()
-    min_confidence: Number | None = None
     actions: tuple[_Action, ...] = ()
 
     @property
     def is_policy(self) -> bool:
-        return self.mentions("id", "description", "models", "min_confidence")
+        return self.mentions(*_Policy.model_fields)
 
     def needed(self) -> Iterable[str]:
         return super().needed() if self.is_policy else ("domain",)
 
 
-class _Route(Table):
+class _Route(_Policy):
     id: Annotated[Text, Field(description="write what the model answers to choose this route")] = ""
-    description: _Description = ""
-    models: _Models = ()
-    min_confidence: Number | None = None
     domain: _Word = ""
     action: _Word = ""
 
@@ -78,28 +81,14 @@ class _PolicyFile(Table):
 
 
 def load_policy_set(text: str) -> tuple[PolicySet | None, tuple[Finding, ...]]:
-    """Read the text of a policy file.
-
-    Args:
-        text: The file; untrusted.
-
-    Returns:
-        The set, None when a finding is an error; and the findings, in the order of the text.
-    """
+    """Read the text of a policy file: the set, None when a finding is an error, and the findings in order."""
     document = read_policy_document(text)
     return document.content, document.findings
 
 
 def read_policy_document(text: str) -> YamlDocument[PolicySet]:
-    """Read the text of a policy file and keep where its fields stand.
-
-    Args:
-        text: The file; untrusted.
-
-    Returns:
-        The document; its places also locate what other checks find in the set.
-    """
-    return read_document(text, _PolicyFile, _build, check_policy_set, BEGIN)
+    """Read the text of a policy file; the document's places also locate what other checks find in the set."""
+    return read_document(text, _PolicyFile, _build, check_policy_set, _BEGIN)
 
 
 def _build(file: _PolicyFile, reading: Reading) -> PolicySet:
@@ -116,10 +105,6 @@ def _build(file: _PolicyFile, reading: Reading) -> PolicySet:
     if reading.is_clean:
         models.report_unused()
     return policy_set
-
-
-_Name = tuple[str, Place | None]
-"""A domain or an action, and where it stands; without a place it was left out or could not be read."""
 
 
 class _Routes:
@@ -140,22 +125,20 @@ class _Routes:
         for domain in file.domains:
             self._add_domain(domain)
         for route in () if domains else file.routes:
-            names = ((route.domain, route.at("domain")), (route.action, route.at("action")))
-            self._add(route, *names, route.id, route.at("id"))
+            self._add(route, route.domain, route.action, {key: route.at(key) for key in ("domain", "action")})
         is_readable = bool(self._routes or not (file.domains or file.routes))
         self._reading.put("routes", (domains or routes) if is_readable else None)
         return tuple(self._routes)
 
     def _add_domain(self, table: _Domain) -> None:
-        place = table.at("domain")
-        domain = (table.domain, place)
-        if place:
-            first = self._domains.setdefault(table.domain, place)
-            if first is not place:
+        domain = table.at("domain")
+        if domain:
+            first = self._domains.setdefault(table.domain, domain)
+            if first is not domain:
                 message = f"{quoted(table.domain)} is already a domain in line {first.line}; list its actions there"
-                self._reading.report(place, message)
+                self._reading.report(domain, message)
         if table.is_policy:
-            self._add(table, domain, ("", None), derive_route_id(table.domain, ""), place)
+            self._add(table, table.domain, "", {"domain": domain, "id": domain})
         elif not table.mentions("actions"):
             self._reading.report(table.place, "has neither actions nor a description with models; add one of the two")
         actions = table.at("actions")
@@ -163,25 +146,22 @@ class _Routes:
             self._reading.report(actions, "is empty; list the domain's actions, or remove the key")
         for action in table.actions:
             own = action.at("action")
-            derived = derive_route_id(table.domain, action.action)
-            self._add(action, domain, (action.action, own), derived, own if place else None)
+            places = {"domain": domain, "action": own, "id": own if domain else None}
+            self._add(action, table.domain, action.action, places)
 
-    def _add(
-        self, table: _Domain | _Action | _Route, domain: _Name, action: _Name, derived_id: str, id_place: Place | None
-    ) -> None:
+    def _add(self, table: _Policy, domain: str, action: str, places: dict[str, Place | None]) -> None:
+        """Add a policy; its id is derived from its names where it has none of its own."""
         path = f"routes[{len(self._routes)}]"
-        has_id = table.mentions("id")
-        places = {"domain": domain[1], "action": action[1]}
-        for key, place in [("", table.place), *((f".{name}", place) for name, place in places.items() if place)]:
-            self._reading.put(f"{path}{key}", place)
-        self._reading.put(f"{path}.id", table.at("id") if has_id else id_place)
-        for key in ("description", "min_confidence"):
-            self._reading.put(f"{path}.{key}", table.at(key))
+        has_id = table.mentions("id") or isinstance(table, _Route)
+        own = ("description", "min_confidence", "id") if has_id else ("description", "min_confidence")
+        self._reading.put(path, table.place)
+        for key, place in (places | {key: table.at(key) for key in own}).items():
+            self._reading.put(f"{path}.{key}", place)
         self._routes.append(
             RoutePolicy(
-                id=table.id if has_id else derived_id,
-                domain=domain[0],
-                action=action[0],
+                id=table.id if has_id else derive_route_id(domain, action),
+                domain=domain,
+                action=action,
                 description=table.description.strip(),
                 models=self._models.targets(table.models, table.at("models"), f"{path}.models"),
                 min_confidence=table.min_confidence,

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from archrouter.domain.conversation import Message, Role
 from archrouter.domain.decision import Outcome
-from archrouter.domain.findings import Finding, quoted
+from archrouter.domain.findings import quoted
 from archrouter.domain.policy import NO_MATCH_ID
 from archrouter.domain.suite import Suite, SuiteCase, check_suite
 from archrouter.strict_yaml.document import Reading, Table, Text, YamlDocument, read_document
@@ -69,28 +69,8 @@ class _SuiteFile(Table):
     tests: Annotated[tuple[_Case, ...], Field(description="list at least one test")] = ()
 
 
-def load_suite(text: str) -> tuple[Suite | None, tuple[Finding, ...]]:
-    """Read the text of a suite file.
-
-    Args:
-        text: The file; untrusted.
-
-    Returns:
-        The suite, None when a finding is an error; and the findings, in the order of the text.
-    """
-    document = read_suite_document(text)
-    return document.content, document.findings
-
-
 def read_suite_document(text: str) -> YamlDocument[Suite]:
-    """Read the text of a suite file and keep where its fields stand.
-
-    Args:
-        text: The file; untrusted.
-
-    Returns:
-        The document; its places also locate what other checks find in the suite.
-    """
+    """Read the text of a suite file; the document's places also locate what other checks find in the suite."""
     return read_document(text, _SuiteFile, _build, check_suite, _BEGIN)
 
 

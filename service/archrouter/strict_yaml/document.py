@@ -4,7 +4,8 @@ A document is described by classes derived from `Table`. Pydantic holds the valu
 findings where the values stand, and what cannot be read keeps its default, so that the rest is still checked.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set as AbstractSet
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Generic, Self, TypeVar, cast
@@ -54,24 +55,18 @@ class Places:
         self._places: dict[str, Place | None] = {}
 
     def put(self, domain_path: str, place: Place | None) -> None:
-        """Remember where a field comes from.
+        """Remember where a field such as ``routes[3].id`` was written.
 
-        Args:
-            domain_path: E.g. ``routes[3].id``; empty for the whole.
-            place: Where it was written; None when it was left out or could not be read, so that whatever the domain
-                says of the default in its place is not the author's fault.
+        None means that it was left out or could not be read: what the domain says of the default that stands in for
+        it is not the author's fault.
         """
         self._places[domain_path] = place
 
     def locate(self, findings: Iterable[Finding]) -> tuple[Finding, ...]:
         """Translate findings about the domain object into findings about the text.
 
-        Args:
-            findings: With field paths of the domain object.
-
-        Returns:
-            The same with the author's paths, lines and columns: those of the field itself, or of the nearest one
-            around it. Findings about a field that could not be read are left out.
+        Each gets the author's path, line and column: those of the field itself, or of the nearest one around it.
+        Findings about a field that could not be read are left out.
         """
         placed = [(self._nearest(finding.field_path), finding) for finding in findings]
         return tuple(
@@ -104,14 +99,7 @@ class Reading(Places):
         self._findings.append(Finding(severity, place.path, message, place.line, place.column))
 
     def findings(self, others: Iterable[Finding] = ()) -> tuple[Finding, ...]:
-        """List what was found.
-
-        Args:
-            others: Findings that know their place already.
-
-        Returns:
-            Distinct findings in the order of the document, at most `MAX_FINDINGS`; one more then counts the rest.
-        """
+        """List distinct findings in the order of the document, `MAX_FINDINGS` at most; one more counts the rest."""
         distinct = dict.fromkeys((*self._findings, *others))
         found = sorted(distinct, key=lambda finding: (finding.line, finding.column))
         kept, rest = tuple(found[:MAX_FINDINGS]), tuple(found[MAX_FINDINGS:])
@@ -239,16 +227,7 @@ def read_document(
 
 
 def read_table(root: yaml.MappingNode, table: type[TableT], reading: Reading) -> TableT:
-    """Read the top of a document.
-
-    Args:
-        root: Its node.
-        table: Its keys.
-        reading: Takes the findings.
-
-    Returns:
-        The table, with its defaults for what could not be read.
-    """
+    """Read the top of a document, with the table's defaults for what cannot be read."""
     return table.model_validate(value_at(Place("", root), reading.report), context=reading)
 
 

@@ -17,24 +17,24 @@ import yaml
 
 from archrouter.domain.findings import quoted
 
-MAX_EXACT_INTEGER = 2**53
+_MAX_EXACT_INTEGER = 2**53
 """Numbers reach the caller as doubles (`google.protobuf.Struct`), which skip integers beyond it."""
 
 _PREFIX = "tag:yaml.org,2002:"
-TEXT_TAG = f"{_PREFIX}str"
-NULL_TAG = f"{_PREFIX}null"
-BOOLEAN_TAG = f"{_PREFIX}bool"
-INTEGER_TAG = f"{_PREFIX}int"
-FLOAT_TAG = f"{_PREFIX}float"
-MERGE_TAG = f"{_PREFIX}merge"
+_TEXT = f"{_PREFIX}str"
+_NULL = f"{_PREFIX}null"
+_BOOLEAN = f"{_PREFIX}bool"
+_INTEGER = f"{_PREFIX}int"
+_FLOAT = f"{_PREFIX}float"
+_MERGE = f"{_PREFIX}merge"
 
 _KINDS = {
-    TEXT_TAG: "text",
-    NULL_TAG: "null",
-    BOOLEAN_TAG: "a boolean",
-    INTEGER_TAG: "a number",
-    FLOAT_TAG: "a number",
-    MERGE_TAG: "the merge key",
+    _TEXT: "text",
+    _NULL: "null",
+    _BOOLEAN: "a boolean",
+    _INTEGER: "a number",
+    _FLOAT: "a number",
+    _MERGE: "the merge key",
     f"{_PREFIX}timestamp": "a date",
     f"{_PREFIX}value": "the default key",
     f"{_PREFIX}map": "a mapping",
@@ -42,6 +42,7 @@ _KINDS = {
 }
 """Every tag PyYAML's safe resolver can give to a node without an explicit one."""
 
+_BOOLEANS = re.compile("true|True|TRUE|false|False|FALSE")
 _DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]*|([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+][0-9]+)?)")
 _EXPONENT = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+")
 _SIMPLE_KEY = re.compile(r"[\w-]+")
@@ -81,7 +82,7 @@ class Place:
     @property
     def has_value(self) -> bool:
         """Whether anything is written there: False for the nothing after ``key:``."""
-        return bool(self.node.value) or self.node.tag != NULL_TAG
+        return bool(self.node.value) or self.node.tag != _NULL
 
     @property
     def is_word(self) -> bool:
@@ -150,20 +151,14 @@ class YamlList(list["Value"]):
 
 Value: TypeAlias = Scalar | YamlMap | YamlList
 
+JsonValue: TypeAlias = "bool | float | str | list[JsonValue] | dict[str, JsonValue] | None"
+
 Report: TypeAlias = Callable[[Place, str], None]
 """Takes what is wrong at a place, and the remedy."""
 
 
 def value_at(place: Place, report: Report) -> Value:
-    """Read a node and everything below it, which is at most `MAX_DEPTH` deep.
-
-    Args:
-        place: The node.
-        report: Told of keys that are unusable or repeated.
-
-    Returns:
-        The value; scalars are not converted yet.
-    """
+    """Read a node and everything below it, and report keys that are unusable or repeated; converts no scalar."""
     node = place.node
     if isinstance(node, yaml.SequenceNode):
         items = (Place(f"{place.path}[{index}]", item) for index, item in enumerate(node.value))
@@ -172,7 +167,7 @@ def value_at(place: Place, report: Report) -> Value:
         return Scalar(place)
     mapping = YamlMap(place)
     for key_node, value_node in node.value:
-        if key_node.tag != TEXT_TAG:
+        if key_node.tag != _TEXT:
             key_place = Place(place.path, key_node)
             report(key_place, f"the key {key_place.description}; {_key_remedy(key_place)}")
             continue
@@ -187,7 +182,7 @@ def value_at(place: Place, report: Report) -> Value:
 
 def as_text(value: Value) -> str:
     """Return a text as it stands, possibly empty; anything else raises UnreadableError."""
-    if isinstance(value, Scalar) and value.tag == TEXT_TAG:
+    if isinstance(value, Scalar) and value.tag == _TEXT:
         return value.word
     remedy = "quote it if it is meant as text" if value.place.is_word else "write text"
     msg = f"{value.place.description}; {remedy}"
@@ -195,35 +190,38 @@ def as_text(value: Value) -> str:
 
 
 def as_number(value: Value) -> float:
-    """Read a number in decimal notation.
-
-    Args:
-        value: Anything.
-
-    Returns:
-        A finite number.
-
-    Raises:
-        UnreadableError: For anything else, and for an integer that a double cannot hold; with the remedy.
-    """
-    if not isinstance(value, Scalar) or value.tag not in {INTEGER_TAG, FLOAT_TAG}:
-        example = "1.0e-3" if isinstance(value, Scalar) and is_number_elsewhere(value) else "0.5"
+    """Return a finite number in decimal notation; anything else, also what a double cannot hold, raises."""
+    if not isinstance(value, Scalar) or value.tag not in {_INTEGER, _FLOAT}:
+        example = "1.0e-3" if isinstance(value, Scalar) and _is_number_elsewhere(value) else "0.5"
         msg = f"{value.place.description}; write a number such as {example}"
         raise UnreadableError(msg)
     number = float(value.word) if _DECIMAL.fullmatch(value.word) else math.nan
     if not math.isfinite(number):
         msg = f"{quoted(value.word)} is no finite decimal number; write one, or quote it as text"
         raise UnreadableError(msg)
-    if value.tag == INTEGER_TAG and abs(int(value.word)) > MAX_EXACT_INTEGER:
+    if value.tag == _INTEGER and abs(int(value.word)) > _MAX_EXACT_INTEGER:
         msg = f"{quoted(value.word)} is beyond 2^53 and would reach the caller rounded; quote it as text"
         raise UnreadableError(msg)
     return number
 
 
-def is_number_elsewhere(value: Scalar) -> bool:
+def as_json(value: Value, report: Report) -> JsonValue:
+    """Convert what means the same in YAML 1.1, YAML 1.2 and JSON, and report the rest."""
+    if isinstance(value, YamlMap):
+        return {key: as_json(item, report) for key, item in value.items()}
+    if isinstance(value, YamlList):
+        return [as_json(item, report) for item in value]
+    try:
+        return _json_scalar(value)
+    except UnreadableError as error:
+        report(value.place, str(error))
+        return None
+
+
+def _is_number_elsewhere(value: Scalar) -> bool:
     """Recognise a word without quotes that is text for YAML 1.1 but a number for YAML 1.2 and JSON, such as ``1e3``."""
     node = value.place.node
-    is_plain = isinstance(node, yaml.ScalarNode) and node.tag == TEXT_TAG and node.style is None
+    is_plain = isinstance(node, yaml.ScalarNode) and node.tag == _TEXT and node.style is None
     return is_plain and _EXPONENT.fullmatch(value.word) is not None
 
 
@@ -240,7 +238,29 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(quoted(name) for name in names[:_MAX_LISTED_NAMES]) + more
 
 
+def _json_scalar(value: Scalar) -> bool | float | str | None:
+    message = ""
+    if value.tag in {_INTEGER, _FLOAT}:
+        number = as_number(value)
+        return int(number) if number.is_integer() and abs(number) <= _MAX_EXACT_INTEGER else number
+    if value.tag == _TEXT and _is_number_elsewhere(value):
+        remedy = "write a point and a signed exponent, as in 1.0e-3, or quote it as text"
+        message = f"{quoted(value.word)} is text in YAML 1.1 and a number in YAML 1.2; {remedy}"
+    elif value.tag == _BOOLEAN and not _BOOLEANS.fullmatch(value.word):
+        remedy = "write true or false, or quote it as text"
+        message = f"{quoted(value.word)} is a boolean in YAML 1.1 and text in YAML 1.2; {remedy}"
+    elif not value.place.has_value:
+        message = "has no value; write null if that is meant, or remove the key"
+    elif value.tag not in {_TEXT, _BOOLEAN, _NULL}:
+        message = f"{value.place.description}, which JSON does not have; quote it to pass it on as text"
+    if message:
+        raise UnreadableError(message)
+    if value.tag == _TEXT:
+        return value.word
+    return value.word.lower() == "true" if value.tag == _BOOLEAN else None
+
+
 def _key_remedy(key: Place) -> str:
-    if key.node.tag == MERGE_TAG:
+    if key.node.tag == _MERGE:
         return "write the merged keys out"
     return "quote it" if key.is_word else "write a name"
