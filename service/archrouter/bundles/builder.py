@@ -6,15 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from archrouter.bundles.checkpoint import read_checkpoint
+from archrouter.bundles.checkpoint import read_checkpoint, read_utf8
 from archrouter.bundles.loader import PromptBundle, load_bundle
-from archrouter.bundles.manifest import BundleError
+from archrouter.bundles.manifest import MODEL_FOLDER, BundleError
 from archrouter.bundles.probe import MIN_AGREEMENT, SkeletonProbe, probe_answers
 from archrouter.bundles.writer import (
     BundlePlan,
     atomic_directory,
     convert_for_cpu,
-    model_folder,
     write_manifest,
     write_prompt_files,
 )
@@ -81,7 +80,7 @@ def build_bundle(request: BundleRequest, report: Callable[[str], None]) -> Promp
     checkpoint = read_checkpoint(request.checkpoint)
     plan = BundlePlan(
         checkpoint=checkpoint,
-        prompt_template=template.read_text("utf-8") if template else checkpoint.prompt_template(),
+        prompt_template=read_utf8(template) if template else checkpoint.prompt_template(),
         dialect=request.dialect,
         # One position stays free for the token whose logits are asked for.
         max_prompt_token_count=min(request.max_prompt_token_count, checkpoint.max_positions - 1),
@@ -90,12 +89,12 @@ def build_bundle(request: BundleRequest, report: Callable[[str], None]) -> Promp
     with atomic_directory(request.output) as directory:
         if request.exported is not None:
             report(f"taking the converted model from {request.exported}")
-            shutil.copytree(request.exported, model_folder(directory))
+            shutil.copytree(request.exported, directory / MODEL_FOLDER)
         else:
             report(
                 f"converting the weights to {request.precision} for the CPU; minutes for a model of 1.5 B parameters"
             )
-            convert_for_cpu(request.checkpoint, model_folder(directory), precision=request.precision)
+            convert_for_cpu(request.checkpoint, directory / MODEL_FOLDER, precision=request.precision)
         write_prompt_files(directory, plan)
         write_manifest(directory, plan, AnswerSkeleton(), agreement=0.0, probe_count=0)
         report("probing how the weights write their answer")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archrouter.bundles.manifest import BundleError, digest_of, digest_of_file
-from archrouter.bundles.model_card import ModelCardError, license_of, prompt_template_of
+from archrouter.bundles.model_card import license_of, prompt_template_of
 
 SUPPORTED_ARCHITECTURE = "qwen2"
 
@@ -39,28 +39,11 @@ class CheckpointFiles:
     card: str
 
     def prompt_template(self) -> str:
-        """Take the prompt the weights were trained with from the model card.
-
-        Returns:
-            The template.
-
-        Raises:
-            BundleError: When the card does not hold it.
-        """
-        try:
-            return prompt_template_of(self.card)
-        except ModelCardError as error:
-            raise BundleError(str(error)) from error
+        """Take the prompt the weights were trained with from the model card; raises ModelCardError without one."""
+        return prompt_template_of(self.card)
 
     def weights_digest(self) -> str:
-        """Hash the weights. O(bytes).
-
-        Returns:
-            A digest over the digests of all ``*.safetensors`` files, in the order of their names.
-
-        Raises:
-            BundleError: When there are none.
-        """
+        """Return a digest over the digests of all ``*.safetensors`` files, in the order of their names. O(bytes)."""
         files = sorted(self.directory.glob("*.safetensors"))
         if not files:
             msg = f"{self.directory} holds no *.safetensors; is the download complete?"
@@ -102,7 +85,7 @@ def read_checkpoint(directory: Path) -> CheckpointFiles:
             msg = f"{directory / 'tokenizer_config.json'} names no {key}"
             raise BundleError(msg)
     card_file = directory / "README.md"
-    card = card_file.read_text("utf-8") if card_file.is_file() else ""
+    card = read_utf8(card_file) if card_file.is_file() else ""
     return CheckpointFiles(
         directory=directory,
         name=directory.resolve().name,
@@ -117,11 +100,20 @@ def read_checkpoint(directory: Path) -> CheckpointFiles:
     )
 
 
+def read_utf8(path: Path) -> str:
+    """Read a text file; BundleError where its bytes are no text."""
+    try:
+        return path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        msg = f"{path} is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02X}; save it as UTF-8"
+        raise BundleError(msg) from error
+
+
 def _chat_template(directory: Path, tokenizer_config: dict[str, object]) -> str:
     """Take the chat template from its own file, where newer checkpoints keep it, or from the tokenizer's config."""
     path = directory / "chat_template.jinja"
     if path.is_file():
-        return path.read_text("utf-8")
+        return read_utf8(path)
     template = tokenizer_config.get("chat_template")
     if not isinstance(template, str):
         msg = f"{directory} has no chat template, neither chat_template.jinja nor in tokenizer_config.json"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archrouter.bundles.calibration_file import read_calibration
-from archrouter.bundles.chat_template import ChatTemplateError, chat_frame_of
+from archrouter.bundles.chat_template import chat_frame_of
 from archrouter.bundles.engine_config import check_engine
 from archrouter.bundles.manifest import (
     CHAT_TEMPLATE_FILE,
@@ -22,7 +22,6 @@ from archrouter.bundles.tokenizer import HfTokenizer
 from archrouter.domain.answer import AnswerSkeleton, Quoting
 from archrouter.domain.calibration import Calibration
 from archrouter.domain.dialect import Dialect
-from archrouter.domain.errors import PromptTemplateError
 from archrouter.domain.prompt import PromptCompiler
 from archrouter.domain.scoring import BackendProfile, Tier
 from archrouter.domain.template import PromptFormat, PromptTemplate
@@ -102,9 +101,9 @@ def load_bundle(directory: Path, *, with_calibration: bool = True) -> PromptBund
             end_id=tokenizer.control_id(manifest.end_token),
             pad_id=tokenizer.control_id(manifest.pad_token),
         )
-    except (PromptTemplateError, ChatTemplateError, ValueError) as error:
-        if isinstance(error, BundleError):
-            raise
+    except BundleError:
+        raise
+    except ValueError as error:
         msg = f"the bundle {directory} does not fit together: {error}"
         raise BundleError(msg) from error
 
