@@ -25,9 +25,6 @@ _BAD_INPUT = 2
 def main(arguments: Sequence[str]) -> int:
     """Run the command that the arguments name.
 
-    Args:
-        arguments: The command's name and what follows it.
-
     Returns:
         The exit status: 0, 1 when a check found something, 2 when the input or the command line is wrong.
     """

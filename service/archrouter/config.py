@@ -57,11 +57,23 @@ class ServerSettings(_Section):
 
     listen: Address = Field("127.0.0.1:50051", description="HOST:PORT to serve gRPC on; port 0 takes a free one.")
     max_concurrent_calls: int = Field(
-        64, ge=1, description="Calls decided at a time; one more is refused with RESOURCE_EXHAUSTED, never queued."
+        64,
+        ge=1,
+        description="Calls answered at a time; a batch counts as many as it has items, and beyond the limit it is "
+        "admitted while nothing else runs. What exceeds it is refused with RESOURCE_EXHAUSTED at once.",
+    )
+    max_streams_per_connection: int = Field(
+        256,
+        ge=1,
+        description="Open calls of one connection, probes and unfinished requests included; "
+        "the client's own library holds back what exceeds it.",
     )
     max_receive_bytes: int = Field(4 * 1024 * 1024, ge=1024, description="Largest request, in bytes.")
     max_connection_age_s: float = Field(
-        600.0, gt=0, description="Seconds after which a connection is closed kindly, so that clients rebalance."
+        600.0,
+        gt=0,
+        description="Seconds after which a connection, idle or not, is closed once its calls are done "
+        "or server.shutdown_grace_s is over, so that clients rebalance.",
     )
     reflection_enabled: bool = Field(default=True, description="Serve gRPC reflection.")
     drain_delay_s: float = Field(
@@ -88,7 +100,9 @@ class LimitsSettings(_Section):
 
     max_messages: int = Field(256, ge=1, description="Messages of one conversation.")
     max_message_characters: int = Field(100_000, ge=1, description="Characters of one message.")
-    max_batch_size: int = Field(64, ge=1, description="Items of one BatchSelectRoutes call.")
+    max_batch_size: int = Field(
+        64, ge=1, description="Items of one BatchSelectRoutes call; each takes a place of server.max_concurrent_calls."
+    )
     max_inline_routes: int = Field(256, ge=1, description="Routes of an inline policy set.")
 
 
@@ -102,7 +116,10 @@ class RoutingSettings(_Section):
         0.0, ge=0, le=1, description="Threshold where neither request, route nor policy set has one."
     )
     default_deadline_s: float = Field(
-        5.0, gt=0, description="Seconds for a call whose caller set no deadline; also the most that is used of one."
+        5.0,
+        gt=0,
+        description="Seconds for a call whose caller set no deadline, the arrival of its request included; "
+        "also the most that is used of one.",
     )
     min_budget_s: float = Field(
         0.002, ge=0, description="Calls with less time left, in seconds, are refused before any work."

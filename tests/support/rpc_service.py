@@ -74,10 +74,12 @@ class GatedBackend(FakeBackend):
         self.cancelled = asyncio.Event()
         self.crash: Exception | None = None
         self.timeouts_s: list[float] = []
+        self.policy_sets: list[PolicySet] = []
 
     async def score(self, request: ScoringRequest, *, timeout_s: float) -> Scoring:
         """Wait at the gate, then score."""
         self.timeouts_s.append(timeout_s)
+        self.policy_sets.append(request.policy_set)
         self.waiting.set()
         try:
             await self.gate.wait()
@@ -151,7 +153,6 @@ async def running_service(options: ServiceOptions | None = None) -> AsyncIterato
         backend,
         clock,
         wanted.limits,
-        inline_enabled=wanted.policies.inline_enabled,
         min_budget_s=wanted.routing.min_budget_s,
         deadline_margin_s=0.0,
     )
@@ -164,7 +165,6 @@ async def running_service(options: ServiceOptions | None = None) -> AsyncIterato
             limits=wanted.limits,
             router=router,
             store=store,
-            clock=clock,
             metrics=metrics,
             health=health,
             profile=lambda: services[0].profile,
@@ -217,6 +217,7 @@ async def eventually(condition: Callable[[], object]) -> None:
 _FURTHER_KINDS: dict[str, type[Message]] = {
     "google.rpc.BadRequest": error_details_pb2.BadRequest,
     "google.rpc.PreconditionFailure": error_details_pb2.PreconditionFailure,
+    "google.rpc.RequestInfo": error_details_pb2.RequestInfo,
     "google.rpc.ResourceInfo": error_details_pb2.ResourceInfo,
     "google.rpc.RetryInfo": error_details_pb2.RetryInfo,
 }

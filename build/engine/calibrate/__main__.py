@@ -16,10 +16,9 @@ from archrouter.inference.language_model import LanguageModelBackend
 from archrouter.inference.triton_client import TritonClient
 from engine.calibrate.decisions import LabelledDecision, decide_all
 from engine.calibrate.report import Report
-from engine.verify.endpoint import place_of
-from engine.verify.program import Exit, at_least, fail, in_range, make_parser, progress
+from engine.verify.program import Exit, at_least, fail, in_range, make_parser, place_of, progress
 from engine.verify.questions import Question, digest_of, questions_of, split_by_fit
-from engine.verify.results import CannotRunError
+from engine.verify.report import CannotRunError
 from engine.verify.served import refusal_of, wait_until_ready
 
 PROGRAM = "engine.calibrate"
@@ -30,14 +29,7 @@ _CALLS_PER_QUESTION = 8
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Calibrate the bundle that the arguments name.
-
-    Args:
-        arguments: The command line without the program's name.
-
-    Returns:
-        The exit status; see `Exit`.
-    """
+    """Calibrate the bundle that the arguments name."""
     options = _parser().parse_args(arguments)
     try:
         with progress() as tell:

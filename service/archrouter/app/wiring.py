@@ -144,7 +144,6 @@ def build_core(
         fleet,
         clock,
         request_limits(settings),
-        inline_enabled=settings.policies.inline_enabled,
         min_budget_s=settings.routing.min_budget_s,
         deadline_margin_s=settings.triton.deadline_margin_s,
     )
@@ -183,7 +182,6 @@ def build_rpc_dependencies(
         limits=request_limits(settings),
         router=core.router,
         store=core.store,
-        clock=SystemClock(),
         metrics=metrics,
         health=health,
         profile=lambda: core.fleet.profile,

@@ -48,22 +48,20 @@ class Health:
     """The state of the components, and the health service that tells it.
 
     Nothing serves before its components are reported ready, nor after `drain`. For one event loop; not thread-safe.
+
+    Attributes:
+        closed: Whether the process takes no further call.
     """
 
     def __init__(self) -> None:
         """Start with nothing ready."""
         self._ready: set[Component] = set()
         self._draining = False
-        self._closed = False
+        self.closed = False
         self._changed = asyncio.Event()
 
     def set_ready(self, component: Component, *, ready: bool) -> None:
-        """Report a component.
-
-        Args:
-            component: Which one.
-            ready: Whether it would do its part now.
-        """
+        """Report whether a component would do its part now."""
         (self._ready.add if ready else self._ready.discard)(component)
         self._notify()
 
@@ -78,13 +76,8 @@ class Health:
         Watch streams end, because they would otherwise outlast the calls that a shutdown waits for.
         """
         self._draining = True
-        self._closed = True
+        self.closed = True
         self._notify()
-
-    @property
-    def closed(self) -> bool:
-        """Whether the process takes no further call."""
-        return self._closed
 
     def is_serving(self, service: str) -> bool | None:
         """Say whether a service would answer.
@@ -119,7 +112,7 @@ class Health:
             if response != last:
                 yield response
                 last = response
-            if self._closed:
+            if self.closed:
                 return
             await changed.wait()
 

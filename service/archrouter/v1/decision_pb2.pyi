@@ -72,9 +72,7 @@ class _TierEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Tier.ValueType],
     TIER_ENGINE: _Tier.ValueType  # 1
     """The language model."""
     TIER_COMPACT: _Tier.ValueType  # 2
-    """The compact router, a small encoder: what decides on a server without an accelerator, and the stand-in
-    for a language model that fails.
-    """
+    """The compact router, a small encoder that needs no accelerator."""
 
 class Tier(_Tier, metaclass=_TierEnumTypeWrapper):
     """Which kind of model decided. Open: later versions may add values."""
@@ -84,9 +82,7 @@ TIER_UNSPECIFIED: Tier.ValueType  # 0
 TIER_ENGINE: Tier.ValueType  # 1
 """The language model."""
 TIER_COMPACT: Tier.ValueType  # 2
-"""The compact router, a small encoder: what decides on a server without an accelerator, and the stand-in
-for a language model that fails.
-"""
+"""The compact router, a small encoder that needs no accelerator."""
 Global___Tier: _TypeAlias = Tier  # noqa: Y015
 
 class _CandidateKind:
@@ -138,7 +134,7 @@ class _WarningCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WarningCo
     Metadata: none.
     """
     WARNING_CODE_POLICY_SET_STALE: _WarningCode.ValueType  # 5
-    """The policy set's source has changed but cannot be loaded; the last good revision decided.
+    """The policy set's source was read anew and could not be loaded; the last good revision decided.
     Metadata: none.
     """
     WARNING_CODE_CONFIDENCE_UNCALIBRATED: _WarningCode.ValueType  # 6
@@ -147,9 +143,7 @@ class _WarningCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WarningCo
     Metadata: `modelVersion`, the same as in the decision.
     """
     WARNING_CODE_ENGINE_UNAVAILABLE_COMPACT_USED: _WarningCode.ValueType  # 7
-    """The language model could not decide; the compact router did in its place.
-    Metadata: none.
-    """
+    """Not used: no tier stands in for the other, so the server never sends it."""
     WARNING_CODE_ANSWER_OFF_POLICY: _WarningCode.ValueType  # 8
     """The model would rather have answered something that is no candidate; the policies may not fit the
     conversation.
@@ -180,7 +174,7 @@ WARNING_CODE_LAST_MESSAGE_NOT_USER: WarningCode.ValueType  # 4
 Metadata: none.
 """
 WARNING_CODE_POLICY_SET_STALE: WarningCode.ValueType  # 5
-"""The policy set's source has changed but cannot be loaded; the last good revision decided.
+"""The policy set's source was read anew and could not be loaded; the last good revision decided.
 Metadata: none.
 """
 WARNING_CODE_CONFIDENCE_UNCALIBRATED: WarningCode.ValueType  # 6
@@ -189,9 +183,7 @@ decisions that are right.
 Metadata: `modelVersion`, the same as in the decision.
 """
 WARNING_CODE_ENGINE_UNAVAILABLE_COMPACT_USED: WarningCode.ValueType  # 7
-"""The language model could not decide; the compact router did in its place.
-Metadata: none.
-"""
+"""Not used: no tier stands in for the other, so the server never sends it."""
 WARNING_CODE_ANSWER_OFF_POLICY: WarningCode.ValueType  # 8
 """The model would rather have answered something that is no candidate; the policies may not fit the
 conversation.
@@ -263,9 +255,7 @@ class Decision(_message.Message):
     `options.switch_margin`, whatever its own confidence.
     """
     cached: _builtins.bool
-    """True when the decision was taken from the decision cache, without a call to a model:
-    `usage.engine_call_count` is then 0.
-    """
+    """Not used: the server keeps no decisions, so this is always false."""
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[_policy_pb2.ModelTarget]:
         """Models that should answer the conversation, best first; never empty. The chosen route's models, or the
@@ -435,7 +425,7 @@ class Usage(_message.Message):
     TIER_COMPACT of the conversation.
     """
     engine_call_count: _builtins.int
-    """Calls to the inference server. 0: the decision came from the decision cache."""
+    """Calls to the inference server."""
     dropped_message_count: _builtins.int
     """Messages left out because the conversation was too long for the model. Messages whose role the model
     never reads are not counted.

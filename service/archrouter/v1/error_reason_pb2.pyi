@@ -85,7 +85,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         }
     """
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 7
-    """RESOURCE_EXHAUSTED. The server has as many calls in flight as it takes; nothing was queued. The caller
+    """RESOURCE_EXHAUSTED. The server, or the inference server behind it, has as many calls in flight as it
+    takes: `server.max_concurrent_calls`, of which a batch takes one for each of its requests. The caller
     waits as long as google.rpc.RetryInfo says, or goes on without a decision.
 
         {
@@ -125,8 +126,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         }
     """
     ERROR_REASON_DEADLINE_TOO_SHORT: _ErrorReason.ValueType  # 11
-    """DEADLINE_EXCEEDED. What was left of the caller's deadline is too little for a decision. The caller sets
-    a longer one. A deadline that passes on the way has no details: the client's own library reports it.
+    """DEADLINE_EXCEEDED. What was left of the caller's deadline is too little for a decision, or the request
+    did not arrive before it. The caller sets a longer one. A deadline that passes on the way has no details:
+    the client's own library reports it.
 
         {
           "reason": "ERROR_REASON_DEADLINE_TOO_SHORT",
@@ -145,7 +147,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         }
     """
     ERROR_REASON_CREDENTIALS_INVALID: _ErrorReason.ValueType  # 13
-    """UNAUTHENTICATED. The call carries no valid credentials. Checked before anything else about the request.
+    """UNAUTHENTICATED. The call carries no valid credentials. Checked before the request is read.
 
         {
           "reason": "ERROR_REASON_CREDENTIALS_INVALID",
@@ -165,7 +167,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 15
     """INTERNAL. The server failed in a way it has no reason for. The caller reports the decision id; the
-    cause is in the server's log under it. An RPC that makes no decision sends no metadata.
+    cause is in the server's log under it.
 
         {
           "reason": "ERROR_REASON_INTERNAL",
@@ -254,7 +256,8 @@ not loaded. The caller names one. With google.rpc.PreconditionFailure.
     }
 """
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 7
-"""RESOURCE_EXHAUSTED. The server has as many calls in flight as it takes; nothing was queued. The caller
+"""RESOURCE_EXHAUSTED. The server, or the inference server behind it, has as many calls in flight as it
+takes: `server.max_concurrent_calls`, of which a batch takes one for each of its requests. The caller
 waits as long as google.rpc.RetryInfo says, or goes on without a decision.
 
     {
@@ -294,8 +297,9 @@ google.rpc.RetryInfo says and reaches another process.
     }
 """
 ERROR_REASON_DEADLINE_TOO_SHORT: ErrorReason.ValueType  # 11
-"""DEADLINE_EXCEEDED. What was left of the caller's deadline is too little for a decision. The caller sets
-a longer one. A deadline that passes on the way has no details: the client's own library reports it.
+"""DEADLINE_EXCEEDED. What was left of the caller's deadline is too little for a decision, or the request
+did not arrive before it. The caller sets a longer one. A deadline that passes on the way has no details:
+the client's own library reports it.
 
     {
       "reason": "ERROR_REASON_DEADLINE_TOO_SHORT",
@@ -314,7 +318,7 @@ reports the decision id; the cause is in the server's log under it.
     }
 """
 ERROR_REASON_CREDENTIALS_INVALID: ErrorReason.ValueType  # 13
-"""UNAUTHENTICATED. The call carries no valid credentials. Checked before anything else about the request.
+"""UNAUTHENTICATED. The call carries no valid credentials. Checked before the request is read.
 
     {
       "reason": "ERROR_REASON_CREDENTIALS_INVALID",
@@ -334,7 +338,7 @@ is looked up, so it tells nothing about what exists.
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 15
 """INTERNAL. The server failed in a way it has no reason for. The caller reports the decision id; the
-cause is in the server's log under it. An RPC that makes no decision sends no metadata.
+cause is in the server's log under it.
 
     {
       "reason": "ERROR_REASON_INTERNAL",

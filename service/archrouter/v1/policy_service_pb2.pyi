@@ -135,7 +135,9 @@ class ValidatePolicySetRequest(_message.Message):
     """The policy set as the text of a policy file. Findings then carry line and column."""
     @_builtins.property
     def inline_policy_set(self) -> _policy_pb2.PolicySet:
-        """The policy set as a message."""
+        """The policy set as a message, with the bounds of SelectRouteRequest.inline_policy_set on models and
+        parameters.
+        """
 
     def __init__(
         self,

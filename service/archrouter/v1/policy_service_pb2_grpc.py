@@ -87,8 +87,9 @@ class PolicyServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReloadPolicySets(self, request, context):
-        """Reads the policy files now instead of when their change is noticed, and returns what is active
-        afterwards. A bad file never replaces a good revision: it is reported, and the good one stays.
+        """Reads the policy files anew and returns what is active afterwards. The files are read at the start, by
+        this RPC and when the process receives SIGHUP; nothing watches them. A bad file never replaces a good
+        revision: it is reported, and the good one stays.
         FAILED_PRECONDITION: `policies.reload_enabled` is off. PERMISSION_DENIED: the caller lacks the scope
         `admin`.
         """

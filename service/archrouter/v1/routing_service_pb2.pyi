@@ -159,15 +159,16 @@ class SelectRouteRequest(_message.Message):
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___Message]:
         """The conversation, oldest message first: 1 to `limits.max_messages` messages, at least one of them with
-        ROLE_USER and text that is not only spaces. The latest user message decides; those before it are
-        context.
+        ROLE_USER and text that is not only spaces. The latest message of that kind decides; those before it
+        are context.
         """
 
     @_builtins.property
     def inline_policy_set(self) -> _policy_pb2.PolicySet:
         """A policy set for this call only, checked on each call, with at most `limits.max_inline_routes`
-        routes. A server with `policies.inline_enabled` off fails with FAILED_PRECONDITION, a policy set
-        that breaks a rule with INVALID_ARGUMENT.
+        routes, 16 models in each list of models and 4096 bytes of parameters for each model. A server with
+        `policies.inline_enabled` off fails with FAILED_PRECONDITION, a policy set that breaks a rule with
+        INVALID_ARGUMENT.
         """
 
     @_builtins.property
@@ -286,7 +287,9 @@ class SelectRouteResult(_message.Message):
 
     @_builtins.property
     def error(self) -> _status_pb2.Status:
-        """The status SelectRoute would have failed with, details included."""
+        """The status SelectRoute would have failed with, details included, and google.rpc.RequestInfo, whose
+        `request_id` is the decision id that the server's log knows the failure by.
+        """
 
     def __init__(
         self,

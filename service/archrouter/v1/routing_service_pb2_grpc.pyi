@@ -45,7 +45,9 @@ class RoutingServiceStub:
     BatchSelectRoutes: _grpc.UnaryUnaryMultiCallable[_routing_service_pb2.BatchSelectRoutesRequest, _routing_service_pb2.BatchSelectRoutesResponse]
     """Returns the decisions for several independent conversations, which share the deadline of the call.
     A conversation that fails does not fail the others: its result is an error. The call as a whole fails
-    with INVALID_ARGUMENT when it holds no request or more than `limits.max_batch_size`.
+    with INVALID_ARGUMENT when it holds no request or more than `limits.max_batch_size`, and with
+    RESOURCE_EXHAUSTED when the server has no room for all of them; a batch larger than
+    `server.max_concurrent_calls` is admitted while nothing else runs.
     """
     GetServerInfo: _grpc.UnaryUnaryMultiCallable[_routing_service_pb2.GetServerInfoRequest, _routing_service_pb2.GetServerInfoResponse]
     """Returns what this server is and what it accepts. UNAVAILABLE: its model has not answered yet."""
@@ -67,7 +69,9 @@ class RoutingServiceAsyncStub(RoutingServiceStub):
     BatchSelectRoutes: _aio.UnaryUnaryMultiCallable[_routing_service_pb2.BatchSelectRoutesRequest, _routing_service_pb2.BatchSelectRoutesResponse]  # type: ignore[assignment]
     """Returns the decisions for several independent conversations, which share the deadline of the call.
     A conversation that fails does not fail the others: its result is an error. The call as a whole fails
-    with INVALID_ARGUMENT when it holds no request or more than `limits.max_batch_size`.
+    with INVALID_ARGUMENT when it holds no request or more than `limits.max_batch_size`, and with
+    RESOURCE_EXHAUSTED when the server has no room for all of them; a batch larger than
+    `server.max_concurrent_calls` is admitted while nothing else runs.
     """
     GetServerInfo: _aio.UnaryUnaryMultiCallable[_routing_service_pb2.GetServerInfoRequest, _routing_service_pb2.GetServerInfoResponse]  # type: ignore[assignment]
     """Returns what this server is and what it accepts. UNAVAILABLE: its model has not answered yet."""
@@ -98,7 +102,9 @@ class RoutingServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_routing_service_pb2.BatchSelectRoutesResponse, _abc.Awaitable[_routing_service_pb2.BatchSelectRoutesResponse]]:
         """Returns the decisions for several independent conversations, which share the deadline of the call.
         A conversation that fails does not fail the others: its result is an error. The call as a whole fails
-        with INVALID_ARGUMENT when it holds no request or more than `limits.max_batch_size`.
+        with INVALID_ARGUMENT when it holds no request or more than `limits.max_batch_size`, and with
+        RESOURCE_EXHAUSTED when the server has no room for all of them; a batch larger than
+        `server.max_concurrent_calls` is admitted while nothing else runs.
         """
 
     @_abc_1.abstractmethod

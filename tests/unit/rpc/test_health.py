@@ -2,8 +2,8 @@
 
 import pytest
 
+from archrouter.rpc.credentials import REQUIRED_SCOPES
 from archrouter.rpc.health import ENDPOINTS_SERVICE, WHOLE_SERVER, Component, Health
-from archrouter.rpc.interceptors.auth import REQUIRED_SCOPES
 
 ROUTING, POLICY = "archrouter.v1.RoutingService", "archrouter.v1.PolicyService"
 
