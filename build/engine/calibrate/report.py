@@ -6,8 +6,7 @@ from pathlib import Path
 
 from archrouter.bundles.calibration_file import CalibrationFile, Evidence, Figures
 from archrouter.domain.calibration import Calibration
-from archrouter.evaluation.charts import reliability_plot, risk_coverage_plot
-from archrouter.evaluation.svg import render_svg
+from archrouter.evaluation.charts import reliability_plot, render_svg, risk_coverage_plot
 from engine.calibrate.decisions import Choice, Measured
 
 JSON_FILE, MARKDOWN_FILE = "calibration_report.json", "calibration_report.md"

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from archrouter import __version__
 from archrouter.app.clock import SystemClock
 from archrouter.application.limits import RequestLimits
 from archrouter.application.policy_store import PolicySnapshot, PolicyStore
@@ -25,6 +24,7 @@ from archrouter.policy_files.policies import load_policy_set
 from archrouter.rpc.credentials import Credentials
 from archrouter.rpc.dependencies import RpcDependencies
 from archrouter.rpc.health import Health
+from archrouter.version import VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ def build_rpc_dependencies(
         profile=lambda: core.fleet.profile,
         parse_policy_text=load_policy_set,
         reload_policies=reload_policies,
-        version=__version__,
+        version=VERSION,
         credentials=Credentials.from_text(Path(tokens_file).read_text()) if tokens_file else None,
     )
 
