@@ -70,21 +70,8 @@ def build_bundle(request: BundleRequest, report: Callable[[str], None]) -> Promp
         BundleError: When a part is missing, the conversion fails, or too few probes agree on the answer's form.
         EmbeddedTritonError: When the converted model cannot be served.
     """
-    template = request.prompt_template
-    if template is None and request.dialect is not Dialect.CARD:
-        msg = (
-            f"the model card's prompt is for the dialect {Dialect.CARD.value}; give the prompt that the weights were "
-            f"trained with for the dialect {request.dialect.value} with --prompt-template"
-        )
-        raise BundleError(msg)
-    checkpoint = read_checkpoint(request.checkpoint)
-    plan = BundlePlan(
-        checkpoint=checkpoint,
-        prompt_template=read_utf8(template) if template else checkpoint.prompt_template(),
-        dialect=request.dialect,
-        # One position stays free for the token whose logits are asked for.
-        max_prompt_token_count=min(request.max_prompt_token_count, checkpoint.max_positions - 1),
-    )
+    plan = _plan(request)
+    checkpoint = plan.checkpoint
     report(f"checkpoint {checkpoint.name}: licence {checkpoint.license}, {checkpoint.max_positions} positions")
     with atomic_directory(request.output) as directory:
         if request.exported is not None:
@@ -104,6 +91,24 @@ def build_bundle(request: BundleRequest, report: Callable[[str], None]) -> Promp
         report(f"answer skeleton {skeleton.render('name')}: {probe.agreement:.0%} of {probe.answer_count} probes")
         load_bundle(directory)
     return load_bundle(request.output)
+
+
+def _plan(request: BundleRequest) -> BundlePlan:
+    template = request.prompt_template
+    if template is None and request.dialect is not Dialect.CARD:
+        msg = (
+            f"the model card's prompt is for the dialect {Dialect.CARD.value}; give the prompt that the weights were "
+            f"trained with for the dialect {request.dialect.value} with --prompt-template"
+        )
+        raise BundleError(msg)
+    checkpoint = read_checkpoint(request.checkpoint)
+    return BundlePlan(
+        checkpoint=checkpoint,
+        prompt_template=read_utf8(template) if template else checkpoint.prompt_template(),
+        dialect=request.dialect,
+        # One position stays free for the token whose logits are asked for.
+        max_prompt_token_count=min(request.max_prompt_token_count, checkpoint.max_positions - 1),
+    )
 
 
 def _trusted(probe: SkeletonProbe, *, force: bool) -> AnswerSkeleton:

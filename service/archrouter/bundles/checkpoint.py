@@ -63,34 +63,15 @@ def read_checkpoint(directory: Path) -> CheckpointFiles:
     Raises:
         BundleError: When a file is missing or malformed, or the architecture is not supported.
     """
-    config = _json(directory / "config.json")
-    architecture = config.get("model_type")
-    if architecture != SUPPORTED_ARCHITECTURE:
-        msg = (
-            f"{directory / 'config.json'} says model_type {architecture!r}; only {SUPPORTED_ARCHITECTURE} is supported"
-        )
-        raise BundleError(msg)
-    max_positions = config.get("max_position_embeddings")
-    if not isinstance(max_positions, int) or max_positions < 1:
-        msg = (
-            f"{directory / 'config.json'} says max_position_embeddings {max_positions!r}; it must be a count of tokens"
-        )
-        raise BundleError(msg)
     tokenizer_config = _json(directory / "tokenizer_config.json")
-    special_tokens = {
-        key: token for key in ("bos_token", "eos_token", "pad_token") if (token := _token(tokenizer_config.get(key)))
-    }
-    for key in ("eos_token", "pad_token"):
-        if key not in special_tokens:
-            msg = f"{directory / 'tokenizer_config.json'} names no {key}"
-            raise BundleError(msg)
+    special_tokens = _special_tokens(directory, tokenizer_config)
     card_file = directory / "README.md"
     card = read_utf8(card_file) if card_file.is_file() else ""
     return CheckpointFiles(
         directory=directory,
         name=directory.resolve().name,
         license=license_of(card),
-        max_positions=max_positions,
+        max_positions=_max_positions(directory / "config.json"),
         tokenizer=_bytes(directory / "tokenizer.json"),
         chat_template=_chat_template(directory, tokenizer_config),
         special_tokens=special_tokens,
@@ -107,6 +88,28 @@ def read_utf8(path: Path) -> str:
     except UnicodeDecodeError as error:
         msg = f"{path} is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02X}; save it as UTF-8"
         raise BundleError(msg) from error
+
+
+def _max_positions(path: Path) -> int:
+    """Read how many tokens the model was made for, which has to be one of the supported architecture."""
+    config = _json(path)
+    architecture, max_positions = config.get("model_type"), config.get("max_position_embeddings")
+    if architecture != SUPPORTED_ARCHITECTURE:
+        msg = f"{path} says model_type {architecture!r}; only {SUPPORTED_ARCHITECTURE} is supported"
+        raise BundleError(msg)
+    if not isinstance(max_positions, int) or max_positions < 1:
+        msg = f"{path} says max_position_embeddings {max_positions!r}; it must be a count of tokens"
+        raise BundleError(msg)
+    return max_positions
+
+
+def _special_tokens(directory: Path, config: dict[str, object]) -> dict[str, str]:
+    tokens = {key: token for key in ("bos_token", "eos_token", "pad_token") if (token := _token(config.get(key)))}
+    for key in ("eos_token", "pad_token"):
+        if key not in tokens:
+            msg = f"{directory / 'tokenizer_config.json'} names no {key}"
+            raise BundleError(msg)
+    return tokens
 
 
 def _chat_template(directory: Path, tokenizer_config: dict[str, object]) -> str:

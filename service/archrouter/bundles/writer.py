@@ -114,13 +114,8 @@ def write_manifest(
 ) -> None:
     """Write the manifest over everything that is in the bundle now. O(bytes).
 
-    Args:
-        directory: The bundle in the making.
-        plan: What it holds.
-        skeleton: How the weights write an answer.
-        agreement: Share of probes that had this form, in [0, 1].
-        probe_count: Number of probes; 0 when the form was taken as given.
-        engine: What the TensorRT-LLM engine in the bundle was built with; None for a model that the CPU runs.
+    `agreement` is the share in [0, 1] of the `probe_count` probes that had the form of the skeleton; no probe means
+    that it was taken as given. `engine` is None for a model that the CPU runs.
     """
     files = sorted(path for path in directory.rglob("*") if path.is_file() and path.name != MANIFEST_FILE)
     manifest = Manifest(
