@@ -206,7 +206,7 @@ def _report(request: BuildRequest, left: Sequence[Step], *, as_json: bool) -> No
 
 def _parser() -> argparse.ArgumentParser:
     parser = make_parser(
-        "build",
+        "engine build",
         "Make a verified TensorRT engine from a checkpoint. Run it again after whatever stopped it: done steps stay.",
         [
             "--checkpoint Arch-Router-1.5B --plan",

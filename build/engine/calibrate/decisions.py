@@ -1,4 +1,4 @@
-"""Labelled decisions: an engine's posterior for each question, the right candidate, and what a calibration is worth."""
+"""Labelled decisions: an endpoint's posterior for a question, the right candidate, and what a calibration is worth."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ class LabelledDecision:
         conversation_id: Its conversation.
         turn: 0-based index of the message.
         candidates: The C candidates: route ids in policy order, then ``other``.
-        posterior: The engine's, over them.
+        posterior: The endpoint's, over them.
         right: Index of the right one.
     """
 
@@ -64,7 +64,7 @@ async def decide_all(
     call_timeout_s: float,
     on_done: Callable[[int], None],
 ) -> list[LabelledDecision]:
-    """Put every question to the engine."""
+    """Put every question to the endpoint."""
     slots = asyncio.Semaphore(concurrency)
     done_count = 0
 

@@ -1,4 +1,4 @@
-"""Labelled conversations, in the format of ``archrouter eval``, as questions to an engine."""
+"""Labelled conversations, in the format of ``archrouter eval``, as questions to an endpoint."""
 
 import hashlib
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Question:
 
     @property
     def request(self) -> ScoringRequest:
-        """What the engine is asked."""
+        """What the endpoint is asked."""
         return ScoringRequest(self.policy_set, Conversation.from_messages(self.source.prefix(self.label)))
 
 

@@ -1,4 +1,4 @@
-"""The engine under test, and the calls that the service never makes."""
+"""The endpoint under test, and the calls that the service never makes."""
 
 import asyncio
 import contextlib
@@ -27,11 +27,9 @@ _MEASURED_TOKENS = 32
 _SHOWN_CHARACTERS = 200
 _READY_TIMEOUT_S, _READY_POLL_S = 5.0, 0.1
 
-_AWAY = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.DEADLINE_EXCEEDED})
-
 
 @dataclass(frozen=True)
-class ServedEngine:
+class Endpoint:
     """What is verified.
 
     Attributes:
@@ -115,8 +113,3 @@ def refusal_of(error: ArchRouterError) -> Refusal:
     if isinstance(cause, InferenceServerException):
         return Refusal(status_of(cause).name, cause.message() or "")
     return Refusal("", str(error))
-
-
-def is_away(error: ArchRouterError) -> bool:
-    """Say whether nobody answered, so that nothing is known about the engine."""
-    return refusal_of(error).status in {status.name for status in _AWAY}
