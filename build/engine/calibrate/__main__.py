@@ -20,8 +20,6 @@ from engine.verify.program import Tell, at_least, connected, in_range, make_pars
 from engine.verify.questions import Question, digest_of, questions_of, split_by_fit
 
 PROGRAM = "engine.calibrate"
-DEFAULT_FOLDS = 5
-DEFAULT_CONCURRENCY = 4
 _CALLS_PER_QUESTION = 8
 """Room for the calls of one depth of the trie, which are made together."""
 
@@ -54,8 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     records = "labelled conversations in the format of 'archrouter eval'; nothing the weights were trained on"
     add("--records", required=True, type=Path, metavar="DIR", help=records)
-    add("--folds", type=at_least(2), default=DEFAULT_FOLDS, help="parts of the cross-validation (%(default)s)")
-    add("--concurrency", type=at_least(1), default=DEFAULT_CONCURRENCY, help="questions at a time (%(default)s)")
+    add("--folds", type=at_least(2), default=5, help="parts of the cross-validation (%(default)s)")
+    add("--concurrency", type=at_least(1), default=4, help="questions at a time (%(default)s)")
     most = "write nothing and end with 1 when the cross-validated error is larger (default: any)"
     add("--max-calibration-error", type=in_range(0, 1), default=1.0, help=most)
     return parser
@@ -81,8 +79,7 @@ def _calibrate(options: argparse.Namespace, tell: Tell) -> Report:
         choice = choose(decisions, fold_count=options.folds, on_progress=tell)
     except ValueError as error:
         raise NeedsMoreError(str(error)) from error
-    names = tuple(question.name for question in left_out)
-    return Report(bundle.profile.model_version, digest_of(questions), names, choice)
+    return Report(bundle.profile.model_version, digest_of(questions), tuple(one.name for one in left_out), choice)
 
 
 async def _decide(

@@ -18,14 +18,9 @@ from engine.verify.questions import Question
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelledDecision:
-    """One decision before calibration.
+    """One decision before calibration, about a message of 0-based index ``turn``.
 
-    Attributes:
-        conversation_id: Its conversation.
-        turn: 0-based index of the message.
-        candidates: The C candidates: route ids in policy order, then ``other``.
-        posterior: The endpoint's, over them.
-        right: Index of the right one.
+    Its candidates are the route ids in policy order, then ``other``; ``right`` is the index of the right one.
     """
 
     conversation_id: str
@@ -88,13 +83,10 @@ async def decide_all(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measured:
-    """What a map is worth.
+    """What a map is worth: the log loss of each decision over all its candidates, and the figures of its confidence.
 
-    Attributes:
-        log_losses: float64 [N], of each decision over all its candidates.
-        squared_errors: float64 [N], of each decision's confidence against 1 where it is right and 0 where it is wrong;
-            their mean is the Brier score.
-        confidence: The figures ``archrouter eval`` reports.
+    The squared errors are of each confidence against 1 where it is right and 0 where it is wrong; their mean is the
+    Brier score.
     """
 
     log_losses: NDArray[np.float64]

@@ -67,8 +67,8 @@ def _verify(options: argparse.Namespace, tell: Tell) -> Report:
         raise BadInputError(msg)
     tell("reading the checkpoint", 0, 0)
     oracle = _oracle(options.checkpoint, options.oracle_device)
-    left_out_names = [question.name for question in left_out]
-    return asyncio.run(_ask(options, bundle, checkpoint, oracle, questions, left_out_names, tell))
+    names = [question.name for question in left_out]
+    return asyncio.run(_ask(options, bundle, checkpoint, oracle, questions, names, tell))
 
 
 async def _ask(

@@ -167,27 +167,19 @@ async def check_overload(endpoint: Endpoint, call_count: int) -> tuple[Check, Ch
 
 def judge_overload(burst: Burst) -> Check:
     """Say whether a burst went as it should."""
-    refused_count = len(burst.refusals)
-    measured = (
-        f"of {burst.call_count} calls at once {burst.answered_count} answered, {refused_count} refused, "
-        f"{burst.hung_count} without answer, in {burst.duration_s:.1f} s"
-    )
+    answered, refused, hung = burst.answered_count, len(burst.refusals), burst.hung_count
+    counts = {"calls": burst.call_count, "answered": answered, "refused": refused, "hung": hung}
+    measured = f"of {burst.call_count} calls at once {answered} answered, {refused} refused, {hung} without answer"
+    measured += f", in {burst.duration_s:.1f} s"
     if burst.unknown:
         measured += f"; other errors: {burst.unknown[0]}"
     return Check.of(
         OVERLOAD,
         measured,
         limit="some refused because the queue is full, the others answered, none hangs",
-        passed=bool(refused_count and burst.answered_count) and not burst.hung_count and not burst.unknown,
+        passed=bool(refused and answered) and not hung and not burst.unknown,
         remedy="bound the queue (max_queue_size in config.pbtxt); where it is longer, raise --overload-calls",
-        figures={
-            "calls": burst.call_count,
-            "answered": burst.answered_count,
-            "refused": refused_count,
-            "hung": burst.hung_count,
-            "duration_s": burst.duration_s,
-            "other_errors": burst.unknown,
-        },
+        figures={**counts, "duration_s": burst.duration_s, "other_errors": burst.unknown},
     )
 
 
@@ -196,20 +188,19 @@ def judge_queue_full(burst: Burst) -> Check:
     limit = "; ".join(f"{way.status.name} {way.text!r} becomes {way.error.__name__}" for way in WAYS)
     if not burst.refusals:
         return Check(QUEUE_FULL, Verdict.NOT_APPLICABLE, "no call was refused", limit)
-    wrong = sorted(
-        f"{refusal} became {error.__name__}"
-        for refusal, error in burst.refusals
-        if (way := _way_of(refusal)) is None or error is not way.error
-    )
-    seen = sorted({way.server for refusal, _ in burst.refusals if (way := _way_of(refusal)) is not None})
-    first_refusal, first_error = burst.refusals[0]
+    ways = [(_way_of(refusal), error, f"{refusal} became {error.__name__}") for refusal, error in burst.refusals]
+    wrong = sorted(text for way, error, text in ways if way is None or error is not way.error)
     return Check.of(
         QUEUE_FULL,
-        wrong[0] if wrong else f"{first_refusal} became {first_error.__name__}",
+        wrong[0] if wrong else ways[0][2],
         limit=limit,
         passed=not wrong,
         remedy="teach archrouter.inference.triton_errors this server's words",
-        figures={"servers": seen, "wrong": wrong, "first": str(first_refusal)},
+        figures={
+            "servers": sorted({way.server for way, _, _ in ways if way}),
+            "wrong": wrong,
+            "first": str(burst.refusals[0][0]),
+        },
     )
 
 

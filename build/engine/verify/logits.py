@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import grpc
 import numpy as np
 from numpy.typing import NDArray
-from tritonclient.grpc import InferResult
 
 from archrouter.domain.errors import ArchRouterError, BackendProtocolError
 from archrouter.domain.prompt import Prompt
@@ -23,6 +22,8 @@ CONTRACT, LOGITS, PARALLEL = "contract", "logits", "parallel_logits"
 LOGITS_OFF_TEXT = "gather_generation_logits must be enabled"
 """What TensorRT-LLM's executor says to a request for logits that the TensorRT engine was not built to keep."""
 
+_LOGITS_REMEDY = "build the TensorRT engine with --gather_generation_logits"
+_NO_LOGITS_TEXT = "the answer has no generation_logits"
 _MOST_PROMPTS = 16
 _AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.DEADLINE_EXCEEDED)
 
@@ -57,35 +58,21 @@ async def check_logits(endpoint: Endpoint) -> Check:
     """Ask for one row of logits by the service's own recipe, and look at its shape and type."""
     limit = f"float32 [1, 1, 1, {endpoint.vocab_size}], all finite"
     try:
-        result = await endpoint.connection.infer(
-            endpoint.model,
-            scoring_inputs(endpoint.bundle, endpoint.sample_prompt, ()),
-            tensors.LANGUAGE_MODEL.outputs,
-            timeout_s=endpoint.call_timeout_s,
-        )
+        logits = await _logits(endpoint, endpoint.connection, endpoint.sample_prompt)
     except ArchRouterError as error:
         refusal = refusal_of(error)
         if refusal.status in {status.name for status in _AWAY}:
             raise _cannot_run(endpoint, error) from error
-        remedy = "see the server's log"
-        if LOGITS_OFF_TEXT in refusal.text:
-            remedy = "build the TensorRT engine with --gather_generation_logits"
-        return Check(LOGITS, Verdict.FAIL, f"refused: {refusal}", limit, remedy, {"status": refusal.status})
-    return _look_at(result, endpoint.vocab_size, limit)
-
-
-def _look_at(result: InferResult, vocab_size: int, limit: str) -> Check:
-    logits = result.as_numpy(tensors.GENERATION_LOGITS.name)
-    if logits is None:
-        remedy = "build the TensorRT engine with --gather_generation_logits"
-        return Check(LOGITS, Verdict.FAIL, "the answer has no generation_logits", limit, remedy)
-    finite = bool(np.isfinite(logits).all())
-    shape = list(logits.shape)
+        is_built_without = LOGITS_OFF_TEXT in refusal.text or refusal.text == _NO_LOGITS_TEXT
+        remedy = _LOGITS_REMEDY if is_built_without else "see the server's log"
+        measured = _NO_LOGITS_TEXT if refusal.text == _NO_LOGITS_TEXT else f"refused: {refusal}"
+        return Check(LOGITS, Verdict.FAIL, measured, limit, remedy, {"status": refusal.status})
+    finite, shape = bool(np.isfinite(logits).all()), list(logits.shape)
     return Check.of(
         LOGITS,
         f"{logits.dtype} {shape}, {'all finite' if finite else 'not all finite'}",
         limit=limit,
-        passed=finite and logits.dtype == np.float32 and shape == [1, 1, 1, vocab_size],
+        passed=finite and logits.dtype == np.float32 and shape == [1, 1, 1, endpoint.vocab_size],
         remedy="build the TensorRT engine from this checkpoint, with --logits_dtype float32",
         figures={"dtype": str(logits.dtype), "shape": shape, "finite": finite},
     )
@@ -111,15 +98,19 @@ async def check_parallel_logits(
         for question in questions[:_MOST_PROMPTS]
     ]
     for prompt in prompts:
-        await _row(endpoint, endpoint.connection, prompt)  # a first call computes what the second one reuses
-    alone = [await _row(endpoint, endpoint.connection, prompt) for prompt in prompts]
+        await _logits(endpoint, endpoint.connection, prompt)  # a first call computes what the second one reuses
+    alone = [await _logits(endpoint, endpoint.connection, prompt) for prompt in prompts]
     connection = TritonClient(endpoint.connection.endpoint, max_concurrent_requests=call_count)
     try:
-        calls = (_row(endpoint, connection, prompts[index % len(prompts)]) for index in range(call_count))
+        calls = (_logits(endpoint, connection, prompts[index % len(prompts)]) for index in range(call_count))
         together = await asyncio.gather(*calls, return_exceptions=True)
     finally:
         await connection.close()
-    pairs = [(alone[index % len(alone)], row) for index, row in enumerate(together) if isinstance(row, np.ndarray)]
+    pairs = [
+        (alone[index % len(alone)].ravel(), row.ravel())
+        for index, row in enumerate(together)
+        if isinstance(row, np.ndarray)
+    ]
     unexpected = [row for row in together if not isinstance(row, np.ndarray | ArchRouterError)]
     if unexpected:
         raise unexpected[0]
@@ -150,12 +141,10 @@ def _lead(row: Row) -> float:
     return float(first - second)
 
 
-async def _row(endpoint: Endpoint, connection: TritonClient, prompt: Prompt) -> Row:
-    inputs = scoring_inputs(endpoint.bundle, prompt, ())
-    outputs = tensors.LANGUAGE_MODEL.outputs
+async def _logits(endpoint: Endpoint, connection: TritonClient, prompt: Prompt) -> Row:
+    inputs, outputs = scoring_inputs(endpoint.bundle, prompt, ()), tensors.LANGUAGE_MODEL.outputs
     result = await connection.infer(endpoint.model, inputs, outputs, timeout_s=endpoint.call_timeout_s)
     logits: Row | None = result.as_numpy(tensors.GENERATION_LOGITS.name)
     if logits is None:
-        msg = "the answer has no generation_logits"
-        raise BackendProtocolError(msg)
-    return logits.ravel()
+        raise BackendProtocolError(_NO_LOGITS_TEXT)
+    return logits

@@ -48,10 +48,8 @@ def split_by_fit(
     questions: tuple[Question, ...], bundle: PromptBundle
 ) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
     """Set aside the questions whose policies a model cannot take."""
-    fits: dict[str, bool] = {}
-    for question in questions:
-        if question.policy_set.revision not in fits:
-            fits[question.policy_set.revision] = _fits(question.policy_set, bundle)
+    policy_sets = {question.policy_set.revision: question.policy_set for question in questions}
+    fits = {revision: _fits(policy_set, bundle) for revision, policy_set in policy_sets.items()}
     kept = tuple(question for question in questions if fits[question.policy_set.revision])
     return kept, tuple(question for question in questions if not fits[question.policy_set.revision])
 
