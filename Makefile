@@ -10,21 +10,21 @@ RUNTIME := $(VENV)/.ready-runtime
 DEV := $(VENV)/.ready-dev
 BUILD_VENV := .venv-build
 BUILD := $(BUILD_VENV)/.ready-build
-INSTALL_INPUTS := pyproject.toml constraints.txt .ci/setup
+INSTALL_INPUTS := pyproject.toml clients/python/pyproject.toml benchmarks/evaluation/pyproject.toml constraints.txt .ci/setup
 
 .PHONY: help
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 $(RUNTIME): $(INSTALL_INPUTS)
-	@.ci/setup $(VENV) 'server,embedded' $@
+	@.ci/setup $(VENV) embedded $@
 
 $(DEV): $(INSTALL_INPUTS)
-	@.ci/setup $(VENV) 'server,embedded,data,dev' $@
+	@.ci/setup $(VENV) embedded,data,dev $@
 	@touch $(RUNTIME)
 
 $(BUILD): $(INSTALL_INPUTS)
-	@.ci/setup $(BUILD_VENV) 'server,embedded,data,dev,build' $@
+	@.ci/setup $(BUILD_VENV) embedded,data,dev,build $@
 
 .PHONY: demo
 demo: demo-$(TIER) ## Route real conversations through the whole stack on this machine's CPU (TIER=compact|engine)
@@ -88,6 +88,7 @@ check: $(DEV) ## Lint, types, import contracts, protos, generated files, Dockerf
 format: $(DEV) ## Lay out the Python and proto sources
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+	@.ci/buf --format
 
 .PHONY: proto
 proto: $(DEV) ## Regenerate the committed stubs from protos/

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from archrouter.domain.policy import PolicySet, RoutePolicy
 from archrouter.evaluation.dataset import DatasetError, LabelledConversation, read_dataset
-from archrouter.evaluation.json_fields import Fields, InvalidDataError, parse_object
+from archrouter.strict_json import Fields, InvalidDataError, parse_object
 from data.folders import replaced_folder
 from data.records import UNKNOWN_LANGUAGE, Provenance, Record, RecordError, Turn, check_structure
 

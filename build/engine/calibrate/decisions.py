@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from archrouter.domain.calibration import Calibration
 from archrouter.domain.policy import NO_MATCH_ID
-from archrouter.domain.posterior import Posterior
-from archrouter.evaluation import calibration as confidence
+from archrouter.domain.posterior import Calibration, Posterior
+from archrouter.evaluation import reliability as confidence
 from archrouter.evaluation.turns import Scenario, ScoredTurn
 from archrouter.inference.language_model import LanguageModelBackend
 from engine.verify.questions import Question
@@ -91,7 +90,7 @@ class Measured:
 
     log_losses: NDArray[np.float64]
     squared_errors: NDArray[np.float64]
-    confidence: confidence.Calibration
+    confidence: confidence.Reliability
 
     @property
     def log_loss(self) -> float:
@@ -116,7 +115,7 @@ def measure(decisions: Sequence[LabelledDecision], applied: Sequence[Calibration
     """Compare calibrated decisions with what is right."""
     pairs = list(zip(decisions, applied, strict=True))
     scored = [decision.scored(calibration) for decision, calibration in pairs]
-    figures = confidence.calibration(scored)
+    figures = confidence.reliability(scored)
     if figures is None:
         msg = "there is no decision to measure"
         raise ValueError(msg)

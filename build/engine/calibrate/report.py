@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archrouter.bundles.calibration_file import CalibrationFile, Evidence, Figures
-from archrouter.domain.calibration import Calibration
-from archrouter.evaluation.charts import reliability_plot, risk_coverage_plot
-from archrouter.evaluation.svg import render_svg
+from archrouter.domain.posterior import Calibration
+from archrouter.evaluation.charts import reliability_plot, render_svg, risk_coverage_plot
 from engine.calibrate.decisions import Choice, Measured
 from engine.verify.report import write_files
 

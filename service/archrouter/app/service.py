@@ -12,7 +12,6 @@ import structlog
 from grpc import aio
 from prometheus_client import CollectorRegistry, disable_created_metrics
 
-from archrouter import __version__
 from archrouter.app.fleet_reporter import FleetReporter, reload_endpoints
 from archrouter.app.listeners import check_can_listen, serve_metrics
 from archrouter.app.policy_reloader import PolicyReloader
@@ -31,6 +30,7 @@ from archrouter.observability.logging import configure_logging
 from archrouter.observability.metrics import INLINE_POLICY_SET, Metrics
 from archrouter.rpc.health import WHOLE_SERVER, Health
 from archrouter.rpc.server import build_server
+from archrouter.version import VERSION
 
 Reload = Callable[[], Awaitable[object]]
 """What SIGHUP asks for."""
@@ -84,7 +84,7 @@ class _Service:
         settings = self._settings
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library left it untyped
         registry = CollectorRegistry()
-        metrics = Metrics(registry, version=__version__)
+        metrics = Metrics(registry, version=VERSION)
         if settings.policies.inline_enabled:
             metrics.start_policy_set_series([INLINE_POLICY_SET])
         async with AsyncExitStack() as stack:
@@ -108,7 +108,7 @@ class _Service:
             )
             self._address = f"{settings.server.listen.rpartition(':')[0]}:{port}"
             await server.start()
-            _log.info("listening", address=self._address, version=__version__)
+            _log.info("listening", address=self._address, version=VERSION)
             reloads: list[Reload] = [reloader.reload]
             if settings.triton.endpoints_file:  # after the policies: a new endpoint is prepared for the new ones
                 reloads.append(lambda: reload_endpoints(core.fleet, metrics))
@@ -146,7 +146,10 @@ class _Service:
             return
         _log.info("service_ready", address=self._address)
         if self._ready_file is not None:
-            self._ready_file.write_text(json.dumps({"listen": self._address}) + "\n")
+            try:
+                self._ready_file.write_text(json.dumps({"listen": self._address}) + "\n")
+            except OSError as error:
+                _log.error("ready_file_not_written", reason=str(error))  # no reason to stop answering
 
     async def _until_stopped(
         self, server: aio.Server, reloads: list[Reload], watchers: dict[str, Coroutine[object, object, None]]

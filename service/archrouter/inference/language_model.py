@@ -4,6 +4,7 @@ The tensors are those of TensorRT-LLM 1.2.1's C++ backend; ``reference_lm`` serv
 """
 
 import asyncio
+import threading
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -112,8 +113,13 @@ class LanguageModelBackend:
         compiled = self._compiled.held.get(request.policy_set.revision) or await self._compile_inline(
             request.policy_set
         )
-        # Tokenising a long conversation takes milliseconds; in a thread it does not hold up other calls.
-        prompt = await asyncio.to_thread(compiled.assemble, request.conversation, request.overflow)
+        abandoned = threading.Event()
+        try:  # tokenising a long conversation takes milliseconds; in a thread it does not hold up other calls
+            prompt = await asyncio.to_thread(
+                compiled.assemble, request.conversation, request.overflow, abandoned.is_set
+            )
+        finally:
+            abandoned.set()  # the thread of a cancelled call goes no further
         tokenized_s = time.perf_counter()
         expansion = Expansion.start(compiled.trie, vocab_size=compiled.vocab_size, epsilon=self._epsilon)
         first_reused, queue_s = 0, 0.0
@@ -158,8 +164,9 @@ class LanguageModelBackend:
         engine = self._bundle.engine
         if engine is not None and row.size != engine.vocab_size:
             msg = (
-                f"a row of logits has {row.size} values, the bundle's engine a vocabulary of {engine.vocab_size}; "
-                "deploy the engine and the bundle that were built together"
+                f"a row of logits has {row.size} values, "
+                f"the bundle's TensorRT engine a vocabulary of {engine.vocab_size}; "
+                "deploy the TensorRT engine and the bundle that were built together"
             )
             raise BackendProtocolError(msg)
 
@@ -215,7 +222,7 @@ def scoring_inputs(bundle: Bundle, prompt: Prompt, path: TokenIds) -> list[Named
 def _answer(result: InferResult) -> _Answer:
     logits: NDArray[np.float32] | None = result.as_numpy(tensors.GENERATION_LOGITS.name)
     if logits is None:
-        msg = "output 'generation_logits' is missing; build the engine with --gather_generation_logits"
+        msg = "output 'generation_logits' is missing; build the TensorRT engine with --gather_generation_logits"
         raise BackendProtocolError(msg)
     if logits.ndim != 4 or logits.shape[:3] != (1, 1, 1) or logits.dtype != np.float32:  # noqa: PLR2004  # [1, beam, new, V]
         msg = (

@@ -102,4 +102,4 @@ LANGUAGE_MODEL = ModelTensors(
 """What the service uses of TensorRT-LLM 1.2.1's C++ backend."""
 
 TOKENS_PER_BLOCK = 32
-"""KV-cache block of the engine (``--tokens_per_block``): the unit of prefix reuse."""
+"""KV-cache block of the TensorRT engine (``--tokens_per_block``): the unit of prefix reuse."""
