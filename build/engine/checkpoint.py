@@ -21,16 +21,9 @@ _BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2,
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """Sizes of a model.
+    """Sizes of a model; the vocabulary's counts padding, a tied model's output layer is its embedding.
 
-    Attributes:
-        hidden_size: Width.
-        vocab_size: Rows of the embedding, padding included.
-        max_positions: Tokens it was made for.
-        is_tied: Whether the output layer is the embedding.
-        layer_count: Layers.
-        head_count: Query heads of a layer.
-        head_size: Width of a head; in Qwen3 not that of the model over the number of heads.
+    In Qwen3 the heads together may be wider than the model.
     """
 
     hidden_size: int

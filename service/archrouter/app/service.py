@@ -146,7 +146,10 @@ class _Service:
             return
         _log.info("service_ready", address=self._address)
         if self._ready_file is not None:
-            self._ready_file.write_text(json.dumps({"listen": self._address}) + "\n")
+            try:
+                self._ready_file.write_text(json.dumps({"listen": self._address}) + "\n")
+            except OSError as error:
+                _log.error("ready_file_not_written", reason=str(error))  # no reason to stop answering
 
     async def _until_stopped(
         self, server: aio.Server, reloads: list[Reload], watchers: dict[str, Coroutine[object, object, None]]

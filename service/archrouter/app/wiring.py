@@ -6,9 +6,8 @@ from functools import partial
 from pathlib import Path
 
 from archrouter.app.clock import SystemClock
-from archrouter.application.limits import RequestLimits
 from archrouter.application.policy_store import PolicySnapshot, PolicyStore
-from archrouter.application.router import Router
+from archrouter.application.router import RequestLimits, Router
 from archrouter.bundles.loader import PromptBundle, load_bundle
 from archrouter.bundles.manifest import BundleError
 from archrouter.config import Settings
@@ -37,13 +36,7 @@ class Core:
 
 
 def load_engine_bundle(settings: Settings) -> PromptBundle | None:
-    """Read the prompt bundle where the language model decides.
-
-    Args:
-        settings: The configuration.
-
-    Returns:
-        The bundle; None in compact mode, and where an endpoints file names the bundles.
+    """Read the prompt bundle where the language model decides; None where an endpoints file names the bundles.
 
     Raises:
         BundleError: When it cannot be used, or none is configured.
@@ -57,15 +50,7 @@ def load_engine_bundle(settings: Settings) -> PromptBundle | None:
 
 
 def build_embedded_triton(settings: Settings, bundle: PromptBundle | None) -> EmbeddedTriton | None:
-    """Prepare the embedded Triton with the model of the configured mode.
-
-    Args:
-        settings: The configuration.
-        bundle: What the language model is served from; None in compact mode.
-
-    Returns:
-        A server that has not been started, but has its port until it is closed; None when none is wanted.
-    """
+    """Prepare the embedded Triton where it is wanted: not started yet, but with its port until it is closed."""
     if not settings.embedded.enabled:
         return None
     parameters = {}
@@ -88,14 +73,6 @@ def endpoint_reader(
 ) -> Callable[[], EndpointList]:
     """Choose where the list of endpoints comes from: the endpoints file, or the one endpoint of the settings.
 
-    Args:
-        settings: The configuration.
-        bundle: Of the one endpoint; None in compact mode and with an endpoints file.
-        triton: The one endpoint's server where it is embedded.
-
-    Returns:
-        Reads the list.
-
     Raises:
         ValueError: When the endpoints file contradicts another setting.
     """
@@ -114,17 +91,7 @@ def build_core(
     on_change: Callable[[FleetStatus], None],
     metrics: Metrics,
 ) -> Core:
-    """Wire the fleet, and policy store and router around it.
-
-    Args:
-        settings: The configuration.
-        read_endpoints: Reads the list of endpoints.
-        on_change: Told what the fleet says of itself.
-        metrics: Where calls to Triton are counted.
-
-    Returns:
-        Parts that have loaded nothing yet.
-    """
+    """Wire the fleet, and policy store and router around it; nothing is loaded yet."""
     clock = SystemClock()
     fleet = Fleet(
         read_endpoints,
@@ -159,16 +126,6 @@ def build_rpc_dependencies(
     reload_policies: Callable[[], Awaitable[PolicySnapshot]],
 ) -> RpcDependencies:
     """Gather what the gRPC edge needs.
-
-    Args:
-        settings: The configuration.
-        core: The decision-making parts.
-        metrics: Where calls and decisions are counted.
-        health: State of the components.
-        reload_policies: Loads the policy files anew and returns what serves then.
-
-    Returns:
-        The dependencies.
 
     Raises:
         ValueError: When the tokens file is malformed.

@@ -6,15 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from archrouter.bundles.checkpoint import read_checkpoint
+from archrouter.bundles.checkpoint import read_checkpoint, read_utf8
 from archrouter.bundles.loader import PromptBundle, load_bundle
-from archrouter.bundles.manifest import BundleError
+from archrouter.bundles.manifest import MODEL_FOLDER, BundleError
 from archrouter.bundles.probe import MIN_AGREEMENT, SkeletonProbe, probe_answers
 from archrouter.bundles.writer import (
     BundlePlan,
     atomic_directory,
     convert_for_cpu,
-    model_folder,
     write_manifest,
     write_prompt_files,
 )
@@ -71,32 +70,18 @@ def build_bundle(request: BundleRequest, report: Callable[[str], None]) -> Promp
         BundleError: When a part is missing, the conversion fails, or too few probes agree on the answer's form.
         EmbeddedTritonError: When the converted model cannot be served.
     """
-    template = request.prompt_template
-    checkpoint = read_checkpoint(request.checkpoint)
-    dialect = request.dialect or checkpoint.family.dialect
-    if template is None and dialect is not Dialect.CARD:
-        msg = (
-            f"the model card's prompt is for the dialect {Dialect.CARD.value}; give the prompt that the weights were "
-            f"trained with for the dialect {dialect.value} with --prompt-template"
-        )
-        raise BundleError(msg)
-    plan = BundlePlan(
-        checkpoint=checkpoint,
-        prompt_template=template.read_text("utf-8") if template else checkpoint.prompt_template(),
-        dialect=dialect,
-        # One position stays free for the token whose logits are asked for.
-        max_prompt_token_count=min(request.max_prompt_token_count, checkpoint.max_positions - 1),
-    )
+    plan = _plan(request)
+    checkpoint = plan.checkpoint
     report(f"checkpoint {checkpoint.name}: licence {checkpoint.license}, {checkpoint.max_positions} positions")
     with atomic_directory(request.output) as directory:
         if request.exported is not None:
             report(f"taking the converted model from {request.exported}")
-            shutil.copytree(request.exported, model_folder(directory))
+            shutil.copytree(request.exported, directory / MODEL_FOLDER)
         else:
             report(
                 f"converting the weights to {request.precision} for the CPU; minutes for a model of 1.5 B parameters"
             )
-            convert_for_cpu(request.checkpoint, model_folder(directory), precision=request.precision)
+            convert_for_cpu(request.checkpoint, directory / MODEL_FOLDER, precision=request.precision)
         write_prompt_files(directory, plan)
         write_manifest(directory, plan, checkpoint.family.skeleton, agreement=0.0, probe_count=0)
         report("probing how the weights write their answer")
@@ -106,6 +91,25 @@ def build_bundle(request: BundleRequest, report: Callable[[str], None]) -> Promp
         report(f"answer skeleton {skeleton.render('name')}: {probe.agreement:.0%} of {probe.answer_count} probes")
         load_bundle(directory)
     return load_bundle(request.output)
+
+
+def _plan(request: BundleRequest) -> BundlePlan:
+    template = request.prompt_template
+    checkpoint = read_checkpoint(request.checkpoint)
+    dialect = request.dialect or checkpoint.family.dialect
+    if template is None and dialect is not Dialect.CARD:
+        msg = (
+            f"the model card's prompt is for the dialect {Dialect.CARD.value}; give the prompt that the weights were "
+            f"trained with for the dialect {dialect.value} with --prompt-template"
+        )
+        raise BundleError(msg)
+    return BundlePlan(
+        checkpoint=checkpoint,
+        prompt_template=read_utf8(template) if template else checkpoint.prompt_template(),
+        dialect=dialect,
+        # One position stays free for the token whose logits are asked for.
+        max_prompt_token_count=min(request.max_prompt_token_count, checkpoint.max_positions - 1),
+    )
 
 
 def _trusted(probe: SkeletonProbe, otherwise: AnswerSkeleton | None) -> AnswerSkeleton:
@@ -128,11 +132,13 @@ async def _probe(bundle: PromptBundle, model_repository: Path) -> SkeletonProbe:
         PARAMETER_MODEL_VERSION: bundle.profile.model_version,
     }
     triton = EmbeddedTriton(model_repository, (EmbeddedModel(REFERENCE_MODEL, parameters),), _START_TIMEOUT_S)
-    await triton.start()
-    connection = TritonClient(triton.endpoint, max_concurrent_requests=1)
     try:
-        return await probe_answers(connection, REFERENCE_MODEL, bundle)
+        await triton.start()
+        client = TritonClient(triton.endpoint, max_concurrent_requests=1)
+        try:
+            return await probe_answers(client, REFERENCE_MODEL, bundle)
+        finally:
+            await client.close()
     finally:
-        await connection.close()
         await triton.stop()
         triton.close()

@@ -26,14 +26,7 @@ class Quoting(Enum):
     """A Python literal: single quotes, or double ones around an id that holds an apostrophe and no double quote."""
 
     def quote(self, route_id: str) -> str:
-        """Write an id as a literal.
-
-        Args:
-            route_id: Any text.
-
-        Returns:
-            The literal with its quotes.
-        """
+        """Write an id, which may be any text, as a literal with its quotes."""
         if self is Quoting.PYTHON:
             return repr(route_id)
         return json.dumps(route_id, ensure_ascii=self is Quoting.JSON_ASCII)
@@ -60,13 +53,9 @@ class AnswerSkeleton:
     is_list: bool = False
 
     def render(self, route_id: str) -> str:
-        """Write the whole answer for one candidate.
+        """Write the whole answer for one candidate: what the model would generate before its end token.
 
-        Args:
-            route_id: Id of a route, or ``other``.
-
-        Returns:
-            The text the model would generate before its end token; of a list the one with this route alone, or none.
+        Of a list it is the one with this route alone, or the empty one.
         """
         if self.is_list and route_id == NO_MATCH_ID:
             return self.prefix + self.suffix

@@ -20,9 +20,7 @@ from archrouter.domain.findings import Finding
 from archrouter.domain.policy import PolicySet
 from archrouter.domain.scoring import BackendProfile
 from archrouter.inference.bundle import Bundle
-
-RETRY_AFTER_S = 1.0
-"""Advised wait while a model is not ready: about as long as one takes that has only lost its connection."""
+from archrouter.inference.triton_errors import RETRY_AFTER_S
 
 _log = structlog.get_logger(__name__)
 

@@ -18,7 +18,6 @@ from archrouter.domain.findings import has_errors
 from archrouter.domain.policy import PolicySet
 from archrouter.domain.scoring import BackendProfile, Scoring, ScoringRequest
 from archrouter.inference.endpoint import (
-    RETRY_AFTER_S,
     Endpoint,
     EndpointList,
     EndpointSpec,
@@ -26,6 +25,7 @@ from archrouter.inference.endpoint import (
     Model,
     cause_of,
 )
+from archrouter.inference.triton_errors import RETRY_AFTER_S
 
 _ATTEMPTS = 2
 """Endpoints a call is put to at most: one that failed it, and one other. More would let one bad call fail them all."""
@@ -123,9 +123,7 @@ class Fleet:
         """
         deadline_s = asyncio.get_running_loop().time() + timeout_s
         tried: list[Endpoint] = []
-        failure: UnavailableError | OverloadedError = ModelNotReadyError(
-            "no endpoint of the list is ready", retry_after_s=RETRY_AFTER_S
-        )
+        failure: UnavailableError | OverloadedError | None = None
         while len(tried) < _ATTEMPTS:
             waiting = (endpoint for endpoint in self.ready if endpoint not in tried)
             chosen = min(waiting, key=lambda endpoint: endpoint.call_count, default=None)
@@ -144,7 +142,7 @@ class Fleet:
                 chosen.call_count -= 1
                 if not chosen.call_count:
                     chosen.idle.set()
-        raise failure
+        raise failure or ModelNotReadyError("no endpoint of the list is ready", retry_after_s=RETRY_AFTER_S)
 
     def start(self) -> None:
         """Take the endpoints of the list as they are; `run` brings up each when it passes its checks.

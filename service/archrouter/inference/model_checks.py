@@ -70,7 +70,7 @@ def _version_problems(config: Any, bundle: Bundle) -> Iterator[str]:  # noqa: AN
     if served != expected:
         yield (
             f"it serves {served or 'no model_version'}, the bundle is {expected}; "
-            "deploy the engine and the bundle that were built together"
+            "deploy the TensorRT engine and the bundle that were built together"
         )
 
 
@@ -113,8 +113,8 @@ def _engine_problems(config: Any, bundle: Bundle) -> Iterator[str]:  # noqa: ANN
         yield "it is a TensorRT-LLM engine, the bundle is for the CPU; set the bundle that this engine was built with"
     elif config.max_batch_size > engine.max_batch_size:
         yield (
-            f"its max_batch_size is {config.max_batch_size}, the engine was built for {engine.max_batch_size}; "
-            "lower it in its config.pbtxt"
+            f"its max_batch_size is {config.max_batch_size}, the TensorRT engine was built for "
+            f"{engine.max_batch_size}; lower it in its config.pbtxt"
         )
 
 

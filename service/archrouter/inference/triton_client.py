@@ -12,10 +12,10 @@ from tritonclient.grpc import InferInput, InferRequestedOutput, InferResult
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from archrouter.domain.errors import ArchRouterError, BackendProtocolError, BudgetExceededError
+from archrouter.domain.errors import BackendProtocolError, BudgetExceededError
 from archrouter.inference.model_checks import check_model
 from archrouter.inference.tensors import ModelTensors, Tensor
-from archrouter.inference.triton_errors import status_of, triton_errors
+from archrouter.inference.triton_errors import domain_error, status_of
 
 # `channel_args` replaces the client's defaults, so the message limits stand here again. The short back-off makes
 # a restarted server reachable within a second instead of up to two minutes. What is called the least back-off is the
@@ -83,65 +83,37 @@ class TritonClient:
         try:
             async with asyncio.timeout_at(deadline_s), self._slots:
                 remaining_s = deadline_s - asyncio.get_running_loop().time()
-                with triton_errors(model):
-                    result = await self._client.infer(
-                        model,
-                        [_infer_input(named) for named in inputs],
-                        outputs=[InferRequestedOutput(tensor.name) for tensor in outputs],
-                        client_timeout=remaining_s,
-                    )
+                result = await self._client.infer(
+                    model,
+                    [_infer_input(named) for named in inputs],
+                    outputs=[InferRequestedOutput(tensor.name) for tensor in outputs],
+                    client_timeout=remaining_s,
+                )
         except TimeoutError:
             self._count_request(grpc.StatusCode.DEADLINE_EXCEEDED.name)
             raise BudgetExceededError(remaining_s=0.0) from None
-        except ArchRouterError as error:
-            if isinstance(error.__cause__, InferenceServerException):
-                self._count_request(status_of(error.__cause__).name)
-            raise
+        except InferenceServerException as error:
+            self._count_request(status_of(error).name)
+            raise domain_error(model, error) from error
         self._count_request(grpc.StatusCode.OK.name)
         return result
 
     async def is_model_ready(self, model: str, *, timeout_s: float) -> bool:
-        """Ask whether a model would take a request.
-
-        Args:
-            model: Triton model name.
-            timeout_s: Time for the question.
-
-        Returns:
-            False also when the server cannot be reached in time.
-        """
+        """Ask whether a model would take a request; False also when the server cannot be reached in time."""
         try:
             return bool(await self._client.is_model_ready(model, client_timeout=timeout_s))
         except InferenceServerException:
             return False
 
     async def model_config(self, model: str, *, timeout_s: float) -> Any:  # noqa: ANN401  # `tritonclient` ships no types
-        """Read a model's configuration as Triton serves it.
-
-        Args:
-            model: Triton model name.
-            timeout_s: Time for the question.
-
-        Returns:
-            Its `ModelConfig`.
-
-        Raises:
-            ArchRouterError: Whatever the error map makes of Triton's failure.
-        """
-        with triton_errors(model):
-            reply = await self._client.get_model_config(model, client_timeout=timeout_s)
-        return reply.config
+        """Read a model's `ModelConfig` as Triton serves it; raises what the error map makes of Triton's failure."""
+        try:
+            return (await self._client.get_model_config(model, client_timeout=timeout_s)).config
+        except InferenceServerException as error:
+            raise domain_error(model, error) from error
 
     async def model_parameters(self, model: str, contract: ModelTensors, *, timeout_s: float) -> dict[str, str]:
-        """Check that a model keeps the contract, and read the parameters of its config.pbtxt.
-
-        Args:
-            model: Triton model name.
-            contract: The tensors it must have.
-            timeout_s: Time for the question.
-
-        Returns:
-            The ``parameters`` by key.
+        """Check that a model keeps the contract, and read the parameters of its config.pbtxt by key.
 
         Raises:
             BackendProtocolError: When it does not keep the contract.
@@ -157,34 +129,12 @@ class TritonClient:
 
 
 def scalar(tensor: Tensor, value: float, dtype: type[np.generic]) -> NamedArray:
-    """Write one value as the language model takes it: ``[1, 1]``, batch dimension first.
-
-    Args:
-        tensor: Which input.
-        value: Its value.
-        dtype: numpy type of the tensor.
-
-    Returns:
-        The input.
-    """
+    """Write one value as the language model takes it: ``[1, 1]``, batch dimension first."""
     return NamedArray(tensor, np.array([[value]], dtype=dtype))
 
 
 def output_array(result: InferResult, tensor: Tensor, shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
-    """Take one output and check it against the contract.
-
-    Args:
-        result: Triton's answer.
-        tensor: Which output.
-        shape: Shape it must have.
-        dtype: numpy type it must have.
-
-    Returns:
-        The array.
-
-    Raises:
-        BackendProtocolError: When it is absent, or has another shape or type.
-    """
+    """Take one output; raises BackendProtocolError when it is absent, or has another shape or type than given."""
     array: NDArray[Any] | None = result.as_numpy(tensor.name)
     if array is None:
         msg = f"output {tensor.name!r} is missing"

@@ -1,8 +1,5 @@
 """Triton's failures as domain errors: one map, by status, with two documented exceptions by text."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import grpc
 from tritonclient.utils import InferenceServerException
 
@@ -22,7 +19,7 @@ QUEUE_FULL_TEXT = "Maximum queue size of"
 """TensorRT-LLM's executor reports a full queue as INTERNAL with this text (executorImpl.cpp, 1.x): no status tells."""
 
 LOGITS_NOT_GATHERED_TEXT = "gather_generation_logits must be enabled"
-"""Part of the executor's refusal, also INTERNAL, of an engine that was built without logits (same file)."""
+"""Part of the executor's refusal, also INTERNAL, of a TensorRT engine that was built without logits (same file)."""
 
 _UNAVAILABLE = frozenset(
     {
@@ -47,23 +44,8 @@ _CONTRACT_BROKEN = frozenset(
 )
 
 
-@contextmanager
-def triton_errors(model: str) -> Iterator[None]:
-    """Translate what `tritonclient` raises inside the block.
-
-    Args:
-        model: Name of the Triton model that is called.
-
-    Raises:
-        ArchRouterError: The most specific of the tree, chained to the original.
-    """
-    try:
-        yield
-    except InferenceServerException as error:
-        raise _translate(model, error) from error
-
-
-def _translate(model: str, error: InferenceServerException) -> ArchRouterError:
+def domain_error(model: str, error: InferenceServerException) -> ArchRouterError:
+    """Translate what `tritonclient` raised when it called a Triton model, to the most specific error of the tree."""
     status = status_of(error)
     if status is grpc.StatusCode.DEADLINE_EXCEEDED:
         return BudgetExceededError(remaining_s=0.0)
@@ -72,7 +54,9 @@ def _translate(model: str, error: InferenceServerException) -> ArchRouterError:
     if status is grpc.StatusCode.RESOURCE_EXHAUSTED or QUEUE_FULL_TEXT in str(error.message()):
         return OverloadedError(f"the queue of model {model!r} is full", retry_after_s=RETRY_AFTER_S)
     if LOGITS_NOT_GATHERED_TEXT in str(error.message()):
-        msg = f"model {model!r} returns no generation logits; rebuild its engine with --gather_generation_logits"
+        msg = (
+            f"model {model!r} returns no generation logits; rebuild its TensorRT engine with --gather_generation_logits"
+        )
         return BackendProtocolError(msg)
     if status in _UNAVAILABLE:
         return BackendUnavailableError(f"model {model!r} did not answer ({status.name})", retry_after_s=RETRY_AFTER_S)

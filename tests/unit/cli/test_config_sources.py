@@ -171,3 +171,25 @@ def test_sources_of_a_broken_configuration_are_an_error() -> None:
     """Sources are only told of names that exist."""
     with pytest.raises(SettingsError):
         setting_sources(NO_FLAGS, None, {"ARCHROUTER_FOO": "1"})
+
+
+@pytest.mark.parametrize("key", ["server.listen", "metrics.listen"])
+@pytest.mark.parametrize(
+    "address", ["9090", "host", "host:", "host:port", "host:65536", "::1:9090", "[::1]", "http://a:1"]
+)
+def test_an_address_to_listen_on_is_checked_before_anything_starts(key: str, address: str) -> None:
+    """A bare port, a port out of range and IPv6 without brackets are told with examples of what is right."""
+    section, _, name = key.partition(".")
+
+    (problem,) = _problems({section: {name: address}}, None, {})
+
+    assert f"{key} is {address!r}, set by --{section}-listen; it must be HOST:PORT" in problem
+    assert "e.g. 127.0.0.1:9090 or [::1]:9090" in problem
+
+
+@pytest.mark.parametrize("address", ["[::1]:9090", "127.0.0.1:0", "host.example:65535", ":9090"])
+def test_an_address_to_listen_on_may_be_a_name_or_of_either_family(address: str) -> None:
+    """IPv6 stands in brackets; no host means every interface."""
+    settings = load_settings({"metrics": {"listen": address}, "server": {"listen": address}}, None, {})
+
+    assert (address, address) == (settings.metrics.listen, settings.server.listen)

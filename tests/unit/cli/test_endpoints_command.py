@@ -77,7 +77,7 @@ async def test_an_endpoint_that_does_not_pass_fails_the_check(file: Path, triton
     result = await run("check", str(file))
 
     assert 1 == result.exit_code
-    assert "deploy the engine and the" in " ".join(result.stdout.split())
+    assert "deploy the TensorRT engine" in " ".join(result.stdout.split())
 
 
 async def test_a_check_can_wait_for_an_endpoint_that_loads(file: Path, triton: EngineTriton) -> None:

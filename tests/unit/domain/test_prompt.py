@@ -13,7 +13,7 @@ from archrouter.domain.answer import AnswerSkeleton, Quoting, candidate_sequence
 from archrouter.domain.conversation import Conversation, Message, Role
 from archrouter.domain.dialect import Dialect
 from archrouter.domain.errors import PromptTemplateError, PromptTooLongError
-from archrouter.domain.prompt import MIN_MESSAGE_TOKENS, CompiledPrompt, PromptCompiler
+from archrouter.domain.prompt import MIN_MESSAGE_TOKENS, AbandonedError, CompiledPrompt, PromptCompiler
 from archrouter.domain.scoring import Overflow
 from archrouter.domain.template import PromptTemplate
 from archrouter.domain.truncation import ELISION_MARKER
@@ -114,7 +114,7 @@ def test_forced_run_ends_where_the_ids_begin(tokenizer: BytePairTokenizer) -> No
 @settings(deadline=None)
 @given(
     before=TURNS,
-    question=st.text(min_size=1, max_size=400),
+    question=st.text(min_size=1, max_size=400).filter(str.strip),
     after=TURNS,
     extra=st.integers(0, 300),
     dialect=st.sampled_from(Dialect),
@@ -164,6 +164,17 @@ def test_too_long_conversation_is_refused_where_truncation_is_not_allowed(
     assert (needed, needed - 1) == (caught.value.prompt_token_count, caught.value.max_prompt_token_count)
 
 
+def test_an_abandoned_conversation_is_tokenised_no_further(compiled: dict[Dialect, CompiledPrompt]) -> None:
+    """Once its caller has gone, at most the message being tokenised is finished."""
+    answers = iter((False, False, True))
+    talk = conversation(*((Role.USER, "a b c"),) * 8)
+
+    with pytest.raises(AbandonedError):
+        compiled[Dialect.CARD].assemble(talk, is_abandoned=lambda: next(answers))
+
+    assert [] == list(answers)
+
+
 @pytest.mark.parametrize("dialect", Dialect)
 def test_policies_that_leave_no_room_are_refused_when_compiled(dialect: Dialect, tokenizer: BytePairTokenizer) -> None:
     """The reported count is exactly the budget that would do; with it, the longest message still fits."""
@@ -190,20 +201,20 @@ def compile_with_limit(tokenizer: BytePairTokenizer, max_message_count: int | No
     return PromptCompiler(FORMATS[Dialect.PLANO], tokenizer, **limits).compile(make_routes(("a", "b")))
 
 
-@given(turns=TURNS, question=TEXT.filter(bool), max_message_count=st.integers(2, 4))
+@given(turns=TURNS, question=TEXT.filter(str.strip), max_message_count=st.integers(2, 4))
 @settings(deadline=None)
 def test_only_the_newest_messages_are_read_where_the_weights_have_a_limit(
     turns: list[tuple[Role, str]], question: str, max_message_count: int, tokenizer: BytePairTokenizer
 ) -> None:
     """The prompt is that of the newest messages alone, and what is left out is reported as dropped."""
-    whole = (*turns, (Role.USER, question))
+    whole = (*(turn for turn in turns if turn[1].strip()), (Role.USER, question))
 
     prompt = compile_with_limit(tokenizer, max_message_count).assemble(conversation(*whole))
 
     without = compile_with_limit(tokenizer, None)
     assert without.assemble(conversation(*whole[-max_message_count:])).ids == prompt.ids
     assert max(len(whole) - max_message_count, 0) == prompt.dropped_message_count
-    assert len(without.assemble(conversation(*whole)).ids) - len(prompt.ids) == prompt.dropped_token_count
+    assert sum(-(-len(text) // 4) for _, text in whole[:-max_message_count]) == prompt.dropped_token_count
 
 
 def test_the_latest_user_message_is_read_even_when_it_is_not_among_the_newest(tokenizer: BytePairTokenizer) -> None:

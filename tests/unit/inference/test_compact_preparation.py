@@ -1,15 +1,26 @@
-"""The compact backend lets the model encode a policy set before any caller waits for it."""
+"""What the compact backend hands to the model, and lets it encode before any caller waits for it."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from fakes import make_set
 
-from archrouter.domain.errors import ArchRouterError, BackendUnavailableError, ModelNotReadyError, OverloadedError
+from archrouter.domain.conversation import Conversation, Message, Role
+from archrouter.domain.errors import (
+    ArchRouterError,
+    BackendProtocolError,
+    BackendUnavailableError,
+    ModelNotReadyError,
+    OverloadedError,
+    PromptTooLongError,
+)
+from archrouter.domain.posterior import Calibration, IsotonicMap
+from archrouter.domain.scoring import Overflow, ScoringRequest
 from archrouter.inference import tensors
 from archrouter.inference.compact import CompactBackend
-from archrouter.inference.per_policy_set import WARM_UP
+from archrouter.inference.per_policy_set import INLINE_CAPACITY, WARM_UP
 from archrouter.inference.triton_client import NamedArray, TritonClient
 
 SET = make_set("desk")
@@ -22,15 +33,20 @@ PARAMETERS = {
 
 
 class Answer:
-    """An answer with a score of 0 for each candidate."""
+    """An answer with a score of 0 for each candidate, and every count the same."""
 
-    def __init__(self, count: int) -> None:
-        """Say for how many candidates."""
+    def __init__(self, count: int, said_count: int) -> None:
+        """Say for how many candidates, and what the model counts of tokens and messages."""
         self._count = count
+        self._said_count = said_count
 
     def as_numpy(self, name: str) -> np.ndarray[tuple[int], np.dtype[np.generic]]:
         """Give one output tensor."""
-        return np.zeros(self._count + 1, np.float32) if name == tensors.SCORES.name else np.zeros(1, np.int32)
+        return (
+            np.zeros(self._count + 1, np.float32)
+            if name == tensors.SCORES.name
+            else np.full(1, self._said_count, np.int32)
+        )
 
 
 class Connection(TritonClient):
@@ -39,11 +55,15 @@ class Connection(TritonClient):
     def __init__(self) -> None:
         """Start without a channel."""
         self.asked: list[list[str]] = []
+        self.values: list[object] = []
+        self.parameters = dict(PARAMETERS)
+        self.conversations: list[list[dict[str, str]]] = []
+        self.said_count = 0
         self.failure: ArchRouterError | None = None
 
     async def model_parameters(self, *_: object, **__: object) -> dict[str, str]:
         """Give what config.pbtxt would say."""
-        return PARAMETERS
+        return self.parameters
 
     async def infer(self, _model: str, inputs: tuple[NamedArray, ...], *_: object, **__: object) -> Answer:  # type: ignore[override]
         """Answer, or fail like a server that is gone."""
@@ -51,7 +71,9 @@ class Connection(TritonClient):
             raise self.failure
         ids = [json.loads(candidate)["id"] for candidate in inputs[1].value.tolist()]
         self.asked.append(ids)
-        return Answer(len(ids))
+        self.values.append(inputs[1].value)
+        self.conversations.append(json.loads(inputs[0].value[0]))
+        return Answer(len(ids), self.said_count)
 
 
 @pytest.fixture
@@ -100,3 +122,106 @@ async def test_nothing_is_scored_before_the_warm_up(connection: Connection) -> N
     """The profile that a decision carries comes from the model."""
     with pytest.raises(ModelNotReadyError):
         await CompactBackend(connection, "compact_router").score(WARM_UP, timeout_s=1.0)
+
+
+async def test_inline_sets_do_not_push_out_a_served_one(connection: Connection) -> None:
+    """However many come, the served set's candidates are not made anew."""
+    backend = CompactBackend(connection, "compact_router")
+    await backend.warm_up(timeout_s=1.0)
+    await backend.prepare(SET)
+    made = backend._candidates.held[SET.revision]
+    for number in range(INLINE_CAPACITY + 1):
+        await backend.score(replace(WARM_UP, policy_set=make_set(f"inline-{number}")), timeout_s=1.0)
+
+    await backend.score(replace(WARM_UP, policy_set=SET), timeout_s=1.0)
+
+    assert made is connection.values[-1]
+
+
+@pytest.mark.parametrize(
+    ("parameter", "calibration"),
+    [
+        ({"temperature": 1.5, "sample_count": 3}, Calibration(1.5, 3)),
+        ({"kind": "temperature", "temperature": 1, "sample_count": 3}, Calibration(1.0, 3)),
+        (
+            {
+                "kind": "isotonic",
+                "temperature": 2.0,
+                "knots": [{"input": 0, "output": 0.1}, {"input": 1, "output": 0.8}],
+                "sample_count": 3,
+            },
+            Calibration(2.0, 3, IsotonicMap((0.0, 1.0), (0.1, 0.8))),
+        ),
+    ],
+)
+async def test_every_kind_of_calibration_is_read(
+    connection: Connection, parameter: dict[str, object], calibration: Calibration
+) -> None:
+    """An isotonic map stays one."""
+    connection.parameters[tensors.PARAMETER_CALIBRATION] = json.dumps(parameter)
+
+    assert calibration == (await CompactBackend(connection, "m").warm_up(timeout_s=1.0)).calibration
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("[]", "null", "1", '"text"', "{", "", "{}", '{"temperature": null, "sample_count": 1}'),
+        '{"kind": "beta", "temperature": 1.0, "sample_count": 1}',
+        '{"kind": "isotonic", "temperature": 1.0, "sample_count": 1}',
+        '{"kind": "isotonic", "knots": [{"input": 0, "output": 1}, {"input": 1, "output": 0}], "sample_count": 1}',
+        '{"temperature": 0, "sample_count": 1}',
+    ],
+)
+async def test_a_calibration_of_another_shape_breaks_the_contract(connection: Connection, text: str) -> None:
+    """Whatever a model says, the watch of its endpoint goes on and names the parameter."""
+    connection.parameters[tensors.PARAMETER_CALIBRATION] = text
+
+    with pytest.raises(BackendProtocolError, match="'calibration'"):
+        await CompactBackend(connection, "m").warm_up(timeout_s=1.0)
+
+
+@pytest.fixture
+async def backend(connection: Connection) -> CompactBackend:
+    """Return a backend that reads 300 tokens."""
+    backend = CompactBackend(connection, "compact_router")
+    await backend.warm_up(timeout_s=1.0)
+    return backend
+
+
+async def test_what_follows_the_latest_user_message_is_neither_handed_over_nor_dropped(
+    connection: Connection, backend: CompactBackend
+) -> None:
+    """An assistant's words after the question are not read by design; REJECT has nothing to refuse."""
+    messages = tuple(Message(role, "words") for role in (Role.ASSISTANT, Role.USER, Role.ASSISTANT))
+    request = ScoringRequest(SET, Conversation.from_messages(messages), Overflow.REJECT)
+
+    scoring = await backend.score(request, timeout_s=1.0)
+
+    assert ["assistant", "user"] == [message["role"] for message in connection.conversations[-1]]
+    assert (0, 0) == (scoring.usage.dropped_message_count, scoring.usage.dropped_token_count)
+
+
+async def test_a_huge_conversation_is_cut_before_it_is_sent(connection: Connection, backend: CompactBackend) -> None:
+    """Four megabytes never cross the wire; what the service leaves out is added to what the model does."""
+    conversation = Conversation.from_messages((Message(Role.USER, "word " * 20_000),) * 41)
+    connection.said_count = 2
+
+    usage = (await backend.score(ScoringRequest(SET, conversation), timeout_s=1.0)).usage
+
+    assert sum(len(message["content"]) for message in connection.conversations[-1]) < 60_000
+    assert 41 + 2 == usage.dropped_message_count + len(connection.conversations[-1])
+    assert usage.dropped_token_count > 1_000_000
+
+
+async def test_a_refused_conversation_is_told_what_would_be_read_of_it(
+    connection: Connection, backend: CompactBackend
+) -> None:
+    """Of each message before the question the model reads a share: it may drop tokens of a short conversation."""
+    connection.said_count = 5
+    request = ScoringRequest(SET, WARM_UP.conversation, Overflow.REJECT)
+
+    with pytest.raises(PromptTooLongError, match="has 10 tokens, the model would read 5 of them") as caught:
+        await backend.score(request, timeout_s=1.0)
+
+    assert (10, 300) == (caught.value.prompt_token_count, caught.value.max_prompt_token_count)

@@ -190,7 +190,10 @@ FAULTS: dict[str, tuple[Callable[[Deployment], object], type[Exception], str]] =
     "model_version of another bundle": (
         set_parameter("model_version", "sha256:" + "f" * 64),
         BackendProtocolError,
-        r"it serves sha256:f+, the bundle is sha256:\w+; deploy the engine and the bundle that were built together",
+        (
+            r"it serves sha256:f+, the bundle is sha256:\w+; "
+            r"deploy the TensorRT engine and the bundle that were built together"
+        ),
     ),
     "no model_version": (
         remove_parameter("model_version"),
@@ -213,7 +216,7 @@ FAULTS: dict[str, tuple[Callable[[Deployment], object], type[Exception], str]] =
     "larger batches than the engine's": (
         served(lambda triton: setattr(triton.config, "max_batch_size", 128)),
         BackendProtocolError,
-        r"its max_batch_size is 128, the engine was built for 64; lower it",
+        r"its max_batch_size is 128, the TensorRT engine was built for 64; lower it",
     ),
     "decoupled model": (
         served(lambda triton: setattr(triton.config.model_transaction_policy, "decoupled", True)),
@@ -243,12 +246,15 @@ FAULTS: dict[str, tuple[Callable[[Deployment], object], type[Exception], str]] =
     "rows of another vocabulary": (
         served(lambda triton: setattr(triton, "vocab_size", 1088)),
         BackendProtocolError,
-        r"a row of logits has 1088 values, the bundle's engine a vocabulary of 1024; deploy the engine and the bundle",
+        (
+            r"a row of logits has 1088 values, the bundle's TensorRT engine a vocabulary of 1024; "
+            r"deploy the TensorRT engine and the bundle"
+        ),
     ),
     "logits refused by the executor": (
         served(lambda triton: setattr(triton, "refusal", (grpc.StatusCode.INTERNAL, LOGITS_REFUSAL))),
         BackendProtocolError,
-        r"returns no generation logits; rebuild its engine with --gather_generation_logits",
+        r"returns no generation logits; rebuild its TensorRT engine with --gather_generation_logits",
     ),
 }
 

@@ -301,3 +301,47 @@ async def test_a_stop_closes_endpoints_that_drain(scene: Scene) -> None:
     call.cancel()
 
     assert old.closed
+
+
+async def test_a_listener_that_fails_does_not_end_what_it_listens_to(scene: Scene) -> None:
+    """The fleet goes on; the log has the traceback."""
+
+    def fail(_ready: object) -> None:
+        msg = "no space left"
+        raise OSError(msg)
+
+    scene.fleet._on_change = fail
+    scene.file = listed("green@v2")
+
+    with capture_logs() as logs:
+        taken = await scene.reload()
+
+    assert (True, "v2") == (taken, await scene.deciding())
+    assert {"fleet_status_lost"} == {log["event"] for log in logs if "exc_info" in log}
+
+
+async def test_a_new_endpoint_is_prepared_for_what_is_served_when_it_comes(scene: Scene) -> None:
+    """Sets that were released or refused before are not among them."""
+    blue = scene.backend("blue@v1")
+    await scene.fleet.prepare(make_set("second"))
+    scene.fleet.release(make_set("second"))
+    blue.prepare_failure = WRONG
+    with pytest.raises(BackendProtocolError):
+        await scene.fleet.prepare(make_set("third"))
+    scene.file = listed("blue@v1", "green@v1")
+
+    await scene.reload()
+
+    assert ["support"] == scene.backend("green@v1").prepared
+    assert ["second", "third"] == blue.released
+
+
+async def test_a_served_set_that_is_refused_when_prepared_again_stays(scene: Scene) -> None:
+    """Its last good revision goes on serving, so nothing of it is released."""
+    blue = scene.backend("blue@v1")
+    blue.prepare_failure = WRONG
+
+    with pytest.raises(BackendProtocolError):
+        await scene.fleet.prepare(make_set("support"))
+
+    assert [] == blue.released

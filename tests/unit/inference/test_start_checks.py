@@ -63,7 +63,7 @@ async def test_health_waits_for_the_right_engine_and_the_log_says_why(checkpoint
     reasons = [log["reason"] for log in logs if log["event"] == "model_not_ready"]
     assert [] == before
     assert 1 == len(reasons)
-    assert "deploy the engine and the bundle that were built together" in reasons[0]
+    assert "deploy the TensorRT engine and the bundle that were built together" in reasons[0]
     assert [EndpointState.READY] == changes
 
 

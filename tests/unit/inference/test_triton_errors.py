@@ -12,7 +12,8 @@ from archrouter.domain.errors import (
     ModelNotReadyError,
     OverloadedError,
 )
-from archrouter.inference.triton_errors import triton_errors
+from archrouter.inference.triton_client import TritonClient
+from archrouter.inference.triton_errors import domain_error
 
 EXPECTED: dict[grpc.StatusCode, type[ArchRouterError]] = {
     grpc.StatusCode.CANCELLED: BackendUnavailableError,
@@ -35,10 +36,8 @@ EXPECTED: dict[grpc.StatusCode, type[ArchRouterError]] = {
 
 
 def translated(message: str, status: str | None) -> ArchRouterError:
-    """Raise a client error inside the map and return what comes out."""
-    with pytest.raises(ArchRouterError) as caught, triton_errors("router"):
-        raise InferenceServerException(message, status=status)
-    return caught.value
+    """Put a client error into the map and return what comes out."""
+    return domain_error("router", InferenceServerException(message, status=status))
 
 
 @pytest.mark.parametrize("status", [status for status in grpc.StatusCode if status is not grpc.StatusCode.OK])
@@ -66,6 +65,14 @@ def test_a_fault_found_by_the_client_library_is_ours() -> None:
     assert BackendProtocolError is type(translated("unexpected shape", None))
 
 
-def test_the_original_error_is_kept_as_the_cause() -> None:
-    """The log can show what Triton said."""
-    assert "boom" in str(translated("boom", "StatusCode.UNAVAILABLE").__cause__)
+async def test_the_original_error_is_kept_as_the_cause() -> None:
+    """The log can show what Triton said, or why nobody could ask it."""
+    client = TritonClient("127.0.0.1:1", max_concurrent_requests=1)
+    with pytest.raises(ArchRouterError) as asked:
+        await client.model_config("router", timeout_s=1.0)
+    with pytest.raises(ArchRouterError) as inferred:
+        await client.infer("router", (), (), timeout_s=1.0)
+    await client.close()
+
+    assert isinstance(asked.value.__cause__, InferenceServerException)
+    assert isinstance(inferred.value.__cause__, InferenceServerException)
