@@ -1,6 +1,7 @@
 """JSON in every dialect, and tags that callers may not write."""
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -72,7 +73,7 @@ def test_route_is_written_as_name_and_description_only(dialect: Dialect, expecte
 def test_joined_records_are_the_bytes_of_json_dumps(turns: list[tuple[Role, str]], dialect: Dialect) -> None:
     """Any text without tags comes out as the standard library writes it, in every dialect."""
     records = [{"role": role.value, "content": text} for role, text in turns]
-    ways = {
+    ways: dict[Dialect, dict[str, Any]] = {  # Any: options of several types
         Dialect.CARD: {"ensure_ascii": True},
         Dialect.GATEWAY: {"ensure_ascii": False, "separators": (",", ":")},
         Dialect.PLANO: {"ensure_ascii": False, "indent": 4},

@@ -196,10 +196,11 @@ def brute_force_lists(elements: list[Tokens], model: Model) -> tuple[NDArray[np.
     lists: list[tuple[Tokens, ...]] = [(), *((first,) for first in elements)]
     lists += [(first, second) for first in elements for second in elements]
     probabilities = brute_force([list_of(*each) for each in lists], model)
+    totals, longer = np.zeros(len(elements) + 1), np.zeros(len(elements) + 1)
     first = [elements.index(each[0]) if each else len(elements) for each in lists]
-    is_longer = [float(len(each) > 1) for each in lists]
-    count = len(elements) + 1
-    return np.bincount(first, probabilities, count), np.bincount(first, probabilities * is_longer, count)
+    np.add.at(totals, first, probabilities)
+    np.add.at(longer, first, probabilities * [len(each) > 1 for each in lists])
+    return totals, longer
 
 
 @given(ELEMENTS, SEEDS)

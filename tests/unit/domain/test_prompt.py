@@ -197,8 +197,11 @@ def test_policies_that_leave_no_room_are_refused_when_compiled(dialect: Dialect,
 
 def compile_with_limit(tokenizer: BytePairTokenizer, max_message_count: int | None) -> CompiledPrompt:
     """Compile for weights that read so many messages."""
-    limits = {"max_prompt_token_count": LARGE, "max_message_count": max_message_count}
-    return PromptCompiler(FORMATS[Dialect.PLANO], tokenizer, **limits).compile(make_routes(("a", "b")))
+    prompt_format = FORMATS[Dialect.PLANO]
+    compiler = PromptCompiler(
+        prompt_format, tokenizer, max_prompt_token_count=LARGE, max_message_count=max_message_count
+    )
+    return compiler.compile(make_routes(("a", "b")))
 
 
 @given(turns=TURNS, question=TEXT.filter(str.strip), max_message_count=st.integers(2, 4))
