@@ -83,6 +83,7 @@ check: $(DEV) ## Lint, types, import contracts, protos, generated files, Dockerf
 	@$(BIN)/mypy model_repository/compact_router/1
 	@$(BIN)/mypy model_repository/reference_lm/1
 	@$(BIN)/python protos/generate.py --check
+	@clients/generate --check
 	@$(BIN)/python docs/generate_configuration.py --check
 	@$(BIN)/python docs/generate_cli.py --check
 	@$(BIN)/hadolint deploy/docker/*.Dockerfile
@@ -96,7 +97,8 @@ format: $(DEV) ## Lay out the Python and proto sources
 .PHONY: proto
 proto: $(DEV) ## Regenerate the committed stubs from protos/
 	@$(BIN)/python protos/generate.py
+	@clients/generate
 
 .PHONY: clean
 clean: ## Remove the virtual environments and every cache
-	@rm -rf $(VENV) $(BUILD_VENV) out .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) $(BUILD_VENV) out clients/.tools clients/typescript/node_modules .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
