@@ -74,6 +74,14 @@ test: $(DEV) ## Run every test that needs no torch, with the coverage floor of t
 test-build: $(BUILD) ## Run the tests of the build programs, which need torch (several GB)
 	@$(BUILD_VENV)/bin/python -m pytest tests/build build/tiny_checkpoint
 
+.PHONY: test-clients
+test-clients: $(DEV) ## Build, check and test the clients of every language, from packages too
+	@.ci/clients
+
+.PHONY: conformance
+conformance: $(DEV) ## Hold the client of every language to the same vectors, and print which passes which
+	@$(BIN)/python clients/conformance/run.py
+
 .PHONY: check
 check: $(DEV) ## Lint, types, import contracts, protos, generated files, Dockerfiles
 	@$(BIN)/ruff check .
