@@ -27,6 +27,7 @@ CLIENTS = VECTORS.parent
 ROOT = CLIENTS.parent
 RUNNERS: Mapping[str, tuple[Path, Sequence[str]]] = {
     "go": (CLIENTS / "go", ("go", "run", "./internal/conformance")),
+    "typescript": (CLIENTS / "typescript", ("npm", "run", "--silent", "conformance")),
 }
 _READY_S = 180.0
 _RUNNER_S = 300.0

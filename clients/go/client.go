@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
 
 	"archrouter.internal/archrouter/archrouterv1"
 )
@@ -140,6 +141,9 @@ func (c *Client) SelectModels(
 	var failure *Error
 	if !errors.As(err, &failure) || !failure.FailsOpen() {
 		return Result{}, err
+	}
+	if _, malformed := proto.Marshal(request); malformed != nil {
+		return Result{}, err // e.g. text that is not UTF-8: gRPC reports it as INTERNAL
 	}
 	c.failOpens.Add(1)
 	return Result{Models: fallback, Source: SourceFallback, Cause: failure}, nil

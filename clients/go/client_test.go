@@ -94,6 +94,19 @@ func TestCancellationIsRaised(t *testing.T) {
 	}
 }
 
+// A request that cannot be sent is the caller's to mend, although gRPC calls it INTERNAL.
+func TestMalformedTextIsRaised(t *testing.T) {
+	server := archroutertest.Start(t)
+	request := hello()
+	request.Messages[0].Content = "\xff"
+
+	_, err := server.Client(t).SelectModels(t.Context(), request, archrouter.Models("own/default"))
+
+	if err == nil || !strings.Contains(err.Error(), "UTF-8") {
+		t.Errorf("error: %v", err)
+	}
+}
+
 // What no call could keep is refused when the client is made, each with the remedy.
 func TestNewRefuses(t *testing.T) {
 	for name, test := range map[string]struct {
