@@ -28,6 +28,7 @@ ROOT = CLIENTS.parent
 RUNNERS: Mapping[str, tuple[Path, Sequence[str]]] = {
     "go": (CLIENTS / "go", ("go", "run", "./internal/conformance")),
     "typescript": (CLIENTS / "typescript", ("npm", "run", "--silent", "conformance")),
+    "java": (CLIENTS / "java", ("conformance/run",)),
 }
 _READY_S = 180.0
 _RUNNER_S = 300.0
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("languages", nargs="*", metavar="LANGUAGE", help=f"of {', '.join(RUNNERS)} (default: all)")
+    parser.add_argument("--table", type=Path, help="Markdown file whose table of the vectors is brought up to date")
     parser.add_argument("--then", metavar="PROGRAM", help="run this too, with the embedded server's address in $SERVER")
     options = parser.parse_args(arguments)
     languages = options.languages or list(RUNNERS)
@@ -57,6 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.then:
             rc = subprocess.run([options.then], env=os.environ | {"SERVER": embedded}, check=False).returncode
     _print(vectors, results)
+    if options.table:
+        _write_table(options.table, vectors, results)
     failed = [(name, language) for language in languages for name, why in results[language].items() if why]
     print(f"{len(vectors) * len(languages) - len(failed)} passed, {len(failed)} failed")
     return 1 if failed or rc else 0
@@ -128,6 +132,18 @@ def _print(vectors: Sequence[_DOCUMENT], results: Mapping[str, Mapping[str, str]
         for name, why in reasons.items():
             if why:
                 print(f"{language}: {name}: {why}", file=sys.stderr)
+
+
+def _write_table(file: Path, vectors: Sequence[_DOCUMENT], results: Mapping[str, Mapping[str, str]]) -> None:
+    """Replace the file's table, which starts with the head of its first column."""
+    rows = [["vector", "what holds", *results], ["---"] * (2 + len(results))]
+    for vector in vectors:
+        passes = ["fails" if of[vector["name"]] else "passes" for of in results.values()]
+        rows.append([f"`{vector['name']}`", vector["does"], *passes])
+    before, _, rest = file.read_text("utf-8").partition("| vector |")
+    _, _, after = rest.partition("\n\n")
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    file.write_text(f"{before}{table}\n\n{after}", "utf-8")
 
 
 if __name__ == "__main__":

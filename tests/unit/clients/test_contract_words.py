@@ -1,12 +1,15 @@
-"""What README tells callers about errors, against what the wire sends."""
+"""What the documents tell callers, against what the wire sends and what runs."""
 
+import json
 import re
 from pathlib import Path
 
 from archrouter.rpc.status import TABLE
 from archrouter.v1 import ErrorReason
 
-README = Path(__file__).parents[3] / "README.md"
+ROOT = Path(__file__).parents[3]
+README = ROOT / "README.md"
+CLIENTS_PAGE = ROOT / "docs" / "clients.md"
 
 
 def _documented() -> set[tuple[str, str]]:
@@ -24,3 +27,28 @@ def test_readme_lists_every_reason_as_the_wire_sends_it() -> None:
     sent = {(row.code.name, ErrorReason.Name(row.reason)) for row in TABLE.values()}
 
     assert sent == _documented()
+
+
+def test_documented_lines_are_those_of_the_programs_that_run() -> None:
+    """Each line of the examples in docs/clients.md is in the consumer that the checks run."""
+    consumers = ROOT / "clients" / "conformance" / "consumers"
+    programs = {
+        "go": consumers / "go" / "main.go",
+        "typescript": consumers / "typescript" / "main.ts",
+        "java": consumers / "java" / "src" / "main" / "java" / "example" / "Consumer.java",
+    }
+    blocks = re.findall(r"```(\w+)\n(.*?)```", CLIENTS_PAGE.read_text(encoding="utf-8"), re.DOTALL)
+
+    assert set(programs) == {language for language, _ in blocks}
+    for language, block in blocks:
+        lines = {line.strip() for line in programs[language].read_text(encoding="utf-8").splitlines()}
+        assert set() == {line.strip() for line in block.splitlines()} - lines
+
+
+def test_documented_table_lists_every_vector() -> None:
+    """The table in docs/clients.md is of the vectors that there are, and every language passes each."""
+    text = CLIENTS_PAGE.read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z-]+)` \| .* \| passes \| passes \| passes \|$", text, re.MULTILINE)
+    files = sorted((ROOT / "clients" / "conformance").glob("*.json"))
+
+    assert [vector["name"] for file in files for vector in json.loads(file.read_text("utf-8"))] == rows

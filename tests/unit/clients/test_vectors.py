@@ -1,6 +1,7 @@
 """The vectors of clients/conformance leave out no row of the published table of failures, and no reason."""
 
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -49,8 +50,11 @@ def test_vectors_have_distinct_names() -> None:
 
 
 def test_packages_have_the_version_of_the_service() -> None:
-    """The npm package is released in step with the Python one."""
+    """The packages of npm and Maven are released in step with the Python one."""
     version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     npm = json.loads((CLIENTS / "typescript" / "package.json").read_text(encoding="utf-8"))["version"]
 
-    assert version == npm
+    poms = [CLIENTS / "java" / folder / "pom.xml" for folder in (".", "stubs", "client", "conformance")]
+    maven = {re.search("<version>(.*)</version>", pom.read_text(encoding="utf-8"))[1] for pom in poms}  # type: ignore[index]
+
+    assert (version, {version}) == (npm, maven)
