@@ -10,21 +10,21 @@ RUNTIME := $(VENV)/.ready-runtime
 DEV := $(VENV)/.ready-dev
 BUILD_VENV := .venv-build
 BUILD := $(BUILD_VENV)/.ready-build
-INSTALL_INPUTS := pyproject.toml constraints.txt .ci/setup
+INSTALL_INPUTS := pyproject.toml clients/python/pyproject.toml benchmarks/evaluation/pyproject.toml constraints.txt .ci/setup
 
 .PHONY: help
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 $(RUNTIME): $(INSTALL_INPUTS)
-	@.ci/setup $(VENV) 'server,embedded' $@
+	@.ci/setup $(VENV) embedded $@
 
 $(DEV): $(INSTALL_INPUTS)
-	@.ci/setup $(VENV) 'server,embedded,data,dev' $@
+	@.ci/setup $(VENV) embedded,data,dev $@
 	@touch $(RUNTIME)
 
 $(BUILD): $(INSTALL_INPUTS)
-	@.ci/setup $(BUILD_VENV) 'server,embedded,data,dev,build' $@
+	@.ci/setup $(BUILD_VENV) embedded,data,dev,build $@
 
 .PHONY: demo
 demo: demo-$(TIER) ## Route real conversations through the whole stack on this machine's CPU (TIER=compact|engine)
@@ -38,29 +38,25 @@ TINY_BUNDLE := .cache/tiny-bundle
 .PHONY: demo-engine
 demo-engine: $(RUNTIME) $(TINY_BUNDLE)
 	@echo "This is a TOY language model of 0.7 million parameters that knows 24 made-up topics: it shows the engine tier's"
-	@echo "path from prompt tokens to posterior, not its quality. For the real weights see docs/engine-on-cpu.md."
+	@echo "path from prompt tokens to posterior, not its quality. For the real weights see docs/engine.md."
 	@$(BIN)/archrouter demo --bundle $(TINY_BUNDLE) --policies examples/toy/policies --conversations examples/toy/conversations.yaml
 
 $(TINY_BUNDLE): $(RUNTIME) $(wildcard $(TINY_CHECKPOINT)/*) model_repository/reference_lm/config.pbtxt
 	@rm -rf $@
 	@$(BIN)/archrouter bundle build --checkpoint $(TINY_CHECKPOINT) --converted $(TINY_CHECKPOINT)/onnx --output $@
 
-# In the TensorRT-LLM image only what drives its tools is needed, and for a plan as well; else torch converts the weights.
-IN_IMAGE := $(wildcard /opt/tritonserver/backends/tensorrtllm)
-ENGINE_VENV := $(if $(IN_IMAGE),.venv-engine,$(if $(PLAN),$(VENV),$(BUILD_VENV)))
-ENGINE_READY := $(if $(IN_IMAGE),.venv-engine/.ready-runtime,$(if $(PLAN),$(RUNTIME),$(BUILD)))
+# A plan needs no torch; the probe converts the weights with it.
+ENGINE_VENV := $(if $(PLAN),$(VENV),$(BUILD_VENV))
 PRECISION ?= bf16
 .PHONY: engine
-engine: engine-checkpoint $(ENGINE_READY) ## Make a verified engine (CHECKPOINT=… PRECISION=bf16|fp8|int4_awq|int8_wo PLAN=1)
+engine: engine-checkpoint $(if $(PLAN),$(RUNTIME),$(BUILD)) ## Make a verified TensorRT engine (CHECKPOINT=… PRECISION=bf16|fp8|int4_awq|int8_wo PLAN=1)
 	@PYTHONPATH=build $(ENGINE_VENV)/bin/python -m engine build --checkpoint '$(CHECKPOINT)' --precision $(PRECISION) \
-	  $(if $(REVISION),--revision $(REVISION)) $(if $(CONTAINER),--container $(CONTAINER)) $(if $(PLAN),--plan) $(ARGS)
+	  $(if $(REVISION),--revision $(REVISION)) $(if $(PLAN),--plan) $(ARGS)
 
 .PHONY: engine-checkpoint
 engine-checkpoint:
+	@test ! -d /opt/tritonserver/backends/tensorrtllm || { echo "make engine: leave the image; the build runs on the host and starts the image itself" >&2; exit 2; }
 	@test -n '$(CHECKPOINT)' || { echo "make engine: name a folder, CHECKPOINT=…, or CHECKPOINT=owner/name REVISION=…" >&2; exit 2; }
-
-.venv-engine/.ready-runtime: $(INSTALL_INPUTS)
-	@.ci/setup .venv-engine server $@
 
 .PHONY: serve
 serve: $(RUNTIME) ## Serve the sample policies until Ctrl-C, and say how to call it
@@ -72,7 +68,7 @@ test: $(DEV) ## Run every test that needs no torch, with the coverage floor of t
 
 .PHONY: test-build
 test-build: $(BUILD) ## Run the tests of the build programs, which need torch (several GB)
-	@$(BUILD_VENV)/bin/python -m pytest tests/build build/tiny_checkpoint
+	@$(BUILD_VENV)/bin/python -m pytest tests/build/torch
 
 .PHONY: test-clients
 test-clients: $(DEV) ## Build, check and test the clients of every language, from packages too
@@ -101,6 +97,7 @@ check: $(DEV) ## Lint, types, import contracts, protos, generated files, Dockerf
 format: $(DEV) ## Lay out the Python and proto sources
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+	@.ci/buf --format
 
 .PHONY: proto
 proto: $(DEV) ## Regenerate the committed stubs from protos/

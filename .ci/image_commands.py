@@ -53,6 +53,7 @@ def _build(image: Dockerfile, scratch: Path) -> None:
         if instruction.keyword == "COPY":
             for name in instruction.words[:-1]:
                 path = ROOT / name
+                (source / name).parent.mkdir(parents=True, exist_ok=True)
                 (shutil.copytree if path.is_dir() else shutil.copy2)(path, source / name)
         elif instruction.keyword == "RUN":
             shell = instruction.text.replace(IMAGE_ROOT, str(scratch))

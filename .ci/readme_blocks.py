@@ -2,7 +2,8 @@
 
 A block is fenced with ```shell. A block that needs a running server is preceded by the comment
 ``<!-- with: COMMAND -->``: COMMAND is started before it, waited for by the service's log event "service_ready", and
-stopped after it.
+stopped after it. Where ``<!-- prints -->`` and a ```text block follow, each line of that block must be in what the
+commands printed; runs of spaces count as one, and percentages need not be the same.
 """
 
 import argparse
@@ -15,7 +16,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-BLOCK = re.compile(r"(?:<!-- with: (?P<server>[^>]+?) -->\n)?```shell\n(?P<script>.*?)```", re.DOTALL)
+BLOCK = re.compile(
+    r"(?:<!-- with: (?P<server>[^>]+?) -->\n)?```shell\n(?P<script>.*?)```"
+    r"(?:\n+<!-- prints -->\n```text\n(?P<printed>.*?)```)?",
+    re.DOTALL,
+)
 READY_EVENT = '"event": "service_ready"'
 READY_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 30.0
@@ -28,32 +33,60 @@ class Block:
     Attributes:
         script: Its lines.
         server: Command that must be running meanwhile; empty for none.
+        printed: Lines that must be in its output; empty for any output.
         line: 1-based line of its fence.
     """
 
     script: str
     server: str
+    printed: str
     line: int
 
 
 def blocks_of(text: str) -> list[Block]:
     """Find the shell blocks of a Markdown text, in order."""
     return [
-        Block(match["script"], match["server"] or "", text.count("\n", 0, match.start("script")))
+        Block(
+            match["script"], match["server"] or "", match["printed"] or "", text.count("\n", 0, match.start("script"))
+        )
         for match in BLOCK.finditer(text)
     ]
 
 
 def run_block(block: Block) -> int:
-    """Run a block with its server, and return its exit code."""
+    """Run a block with its server.
+
+    Returns:
+        Its exit code, or 1 when it succeeded and did not print what it should.
+    """
     environment = {**os.environ, "PATH": f"{Path('.venv/bin').resolve()}{os.pathsep}{os.environ['PATH']}"}
     server = _start(block.server, environment) if block.server else None
     try:
-        return subprocess.run(["bash", "-euo", "pipefail", "-c", block.script], env=environment, check=False).returncode
+        command = ["bash", "-euo", "pipefail", "-c", block.script]
+        if not block.printed:
+            return subprocess.run(command, env=environment, check=False).returncode
+        done = subprocess.run(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
+        return done.returncode or int(not _printed_all(block.printed, done.stdout))
     finally:
         if server is not None:
             os.killpg(server.pid, signal.SIGTERM)
             server.wait(STOP_TIMEOUT_S)
+
+
+def _printed_all(expected: str, output: str) -> bool:
+    print(output, end="", flush=True)
+    lines = [_comparable(line) for line in output.splitlines()]
+    missing = [one for one in expected.splitlines() if not any(_comparable(one) in line for line in lines)]
+    for one in missing:
+        print(f"-- not printed: {one}", file=sys.stderr)
+    return not missing
+
+
+def _comparable(line: str) -> str:
+    """Leave out what differs between machines: how columns are padded, and the last digits of a probability."""
+    return re.sub(r"\d+\.\d %", "… %", " ".join(line.split()))
 
 
 def _start(command: str, environment: dict[str, str]) -> subprocess.Popen[str]:

@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 PROTOS = Path(__file__).resolve().parent
-STUBS = PROTOS.parent / "service" / "archrouter" / "v1"
+STUBS = PROTOS.parent / "clients" / "python" / "archrouter" / "v1"
 PACKAGE = Path("archrouter", "v1")
 STUB_PATTERN = "*_pb2*.py*"
 """What generation owns in the stubs' folder; everything else there is written by hand."""

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from archrouter.adapters.bundle.loader import PromptBundle
-from archrouter.adapters.triton.embedded import EmbeddedModel, EmbeddedTriton
-from archrouter.app.bundle_build import REFERENCE_MODEL, BundleRequest, build_bundle
+from archrouter.bundles.builder import REFERENCE_MODEL, BundleRequest, build_bundle
+from archrouter.bundles.loader import PromptBundle
 from archrouter.config import ENV_PREFIX
 from archrouter.domain.dialect import Dialect
+from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
 
 ROOT = Path(__file__).parents[1]
 TRITON_START_TIMEOUT_S = 120.0

@@ -8,8 +8,7 @@ from typing import Protocol
 from archrouter.domain.conversation import Message
 from archrouter.domain.policy import PolicySet
 from archrouter.evaluation.dataset import Dataset
-from archrouter.evaluation.latency import Latency, latency
-from archrouter.evaluation.metrics import Metrics, measure
+from archrouter.evaluation.metrics import Latency, Metrics, latency, measure
 from archrouter.evaluation.turns import ScoredTurn, scored_turn
 
 

@@ -7,8 +7,7 @@ from benchmarks.peers.peer import Result
 
 from archrouter.client import ClientOptions, RoutingClient
 from archrouter.evaluation.dataset import Dataset
-from archrouter.evaluation.latency import latency
-from archrouter.evaluation.metrics import measure
+from archrouter.evaluation.metrics import latency, measure
 from archrouter.evaluation.prediction import Prediction
 from archrouter.evaluation.runner import TurnResult, run_evaluation, scored_turns
 

@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from archrouter.adapters.bundle.loader import PromptBundle, load_bundle
+from archrouter.bundles.loader import PromptBundle, load_bundle
 
 _EXAMPLES = """\
 examples:

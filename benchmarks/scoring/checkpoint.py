@@ -11,8 +11,8 @@ from benchmarks.scoring.workload import Topics, make_conversation, make_policy_s
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from archrouter.adapters.bundle.checkpoint import read_checkpoint
-from archrouter.adapters.bundle.writer import (
+from archrouter.bundles.checkpoint import read_checkpoint
+from archrouter.bundles.writer import (
     BundlePlan,
     atomic_directory,
     convert_for_cpu,

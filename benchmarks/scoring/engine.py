@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from tritonclient.grpc import InferResult
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from archrouter.adapters.bundle.loader import PromptBundle
-from archrouter.adapters.triton import tensors
-from archrouter.adapters.triton.connection import NamedArray, TritonConnection
-from archrouter.adapters.triton.embedded import EmbeddedModel, EmbeddedTriton
-from archrouter.adapters.triton.language_model_backend import LanguageModelBackend
+from archrouter.bundles.loader import PromptBundle
 from archrouter.domain.prompt import Prompt
 from archrouter.domain.tokens import TokenIds
+from archrouter.inference import tensors
+from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
+from archrouter.inference.language_model import LanguageModelBackend
+from archrouter.inference.triton_client import NamedArray, TritonClient
 
 CALL_TIMEOUT_S = 3600.0
 START_TIMEOUT_S = 300.0
@@ -62,7 +62,7 @@ class Engine:
     """
 
     bundle: PromptBundle
-    connections: Mapping[str, TritonConnection]
+    connections: Mapping[str, TritonClient]
     backends: Mapping[str, LanguageModelBackend]
 
     async def generate(self, model: str, prompt: Prompt, token_count: int) -> Answer:
@@ -154,14 +154,14 @@ async def running_engine(bundle: PromptBundle, *, policy_set_count: int) -> Asyn
 
 
 @asynccontextmanager
-async def _served(model: EmbeddedModel) -> AsyncIterator[TritonConnection]:
+async def _served(model: EmbeddedModel) -> AsyncIterator[TritonClient]:
     """Serve one model in a Triton of its own."""
     with tempfile.TemporaryDirectory() as repository:
         _copy_model(model.name, Path(repository))
         triton = EmbeddedTriton(Path(repository), (model,), START_TIMEOUT_S)
         try:
             await triton.start()
-            connection = TritonConnection(triton.endpoint, max_concurrent_requests=_MAX_CONCURRENT_REQUESTS)
+            connection = TritonClient(triton.endpoint, max_concurrent_requests=_MAX_CONCURRENT_REQUESTS)
             try:
                 yield connection
             finally:

@@ -23,17 +23,7 @@ TURNS_PER_VIEW = 10
 def views_as_written(
     taxonomies: Sequence[Taxonomy], held_out: Collection[Unit], uses: Callable[[Example], bool], fold: int
 ) -> list[View]:
-    """Draw turns of the held-out domains.
-
-    Args:
-        taxonomies: All of the material.
-        held_out: The domains of the fold.
-        uses: Whether a labelled turn may be used.
-        fold: Its number; the same one gives the same turns.
-
-    Returns:
-        Views of `TURNS_PER_VIEW` turns.
-    """
+    """Draw turns of a fold's held-out domains, `TURNS_PER_VIEW` to a view; the same ones for the same fold."""
     sets = list(_sets(taxonomies, held_out))
     views: list[View] = []
     for source in sorted({taxonomy.source for taxonomy, _, _ in sets}):

@@ -20,14 +20,7 @@ def main() -> None:
 
 
 def average(documents: Sequence[CheckpointDocument]) -> CheckpointDocument:
-    """Average networks that started from the same weights.
-
-    Args:
-        documents: At least one checkpoint.
-
-    Returns:
-        A checkpoint of the mean network, without the state of an optimiser.
-    """
+    """Average networks that started from the same weights, into a checkpoint without the state of an optimiser."""
     networks = [document["router"] for document in documents]
     mean = {
         name: torch.stack([network[name].double() for network in networks]).mean(dim=0).to(weight.dtype)

@@ -1,25 +1,39 @@
 """Views as tensors: one pool of candidates shared by the conversations of a batch, both encoded in length order."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 import torch
 from compact_model.candidates import candidate_text
-from compact_model.conversation import LATEST_TYPE, Tokens, read_window, shorten
+from compact_model.conversation import LATEST_TYPE, SpecialTokens, Tokens, read_window, shorten
 from compact_model.inputs import Candidate
 from compact_model.parameters import WindowLimits
 from torch import Tensor
 from torch.nn import functional
 
 from compact_router.network import FROZEN_LAYERS, Encoder, Router
-from compact_router.reading import TextReader
 from compact_router.rivals import Rivals
 from compact_router.turns import Turn
 from compact_router.views import View
 
 CHUNK_TOKENS = 768
 """Padded tokens encoded at once: sequences of like length share a chunk, so that little is padding."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextReader:
+    """Reads texts as the served model does.
+
+    Attributes:
+        candidate: A candidate's text to token ids without special tokens.
+        message: The same of a message, whose spelling is put right first.
+        special: The tokens that mark a sequence's parts.
+    """
+
+    candidate: Callable[[str], Tokens]
+    message: Callable[[str], Tokens]
+    special: SpecialTokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +65,7 @@ class BatchMaker:
     """Makes batches and remembers the tokens of texts."""
 
     def __init__(self, reader: TextReader, limits: WindowLimits) -> None:
-        """Start.
-
-        Args:
-            reader: Texts to tokens; each text is read once.
-            limits: How much is read.
-        """
+        """Start with no text read; each text is read once."""
         self._special, self._limits = reader.special, limits
         self._read_candidate, self._read_message = cache(reader.candidate), cache(reader.message)
 
@@ -67,14 +76,7 @@ class BatchMaker:
         return ids, (LATEST_TYPE,) * len(ids)
 
     def make(self, views: Sequence[View]) -> Batch:
-        """Put views together.
-
-        Args:
-            views: At least one.
-
-        Returns:
-            The batch, one row for each turn.
-        """
+        """Put views together, one row for each turn."""
         pool: dict[tuple[Tokens, Tokens], int] = {}
         rows = []
         for view in views:
@@ -109,24 +111,12 @@ class LowerStates:
     """Remembers what the frozen layers make of a sequence: most texts come back many times in training."""
 
     def __init__(self, encoder: Encoder, capacity: int) -> None:
-        """Start empty.
-
-        Args:
-            encoder: Whose frozen layers are run.
-            capacity: Sequences kept, >= 0; one of 40 tokens takes 30 KiB.
-        """
+        """Start empty; ``capacity`` sequences are kept, of which one of 40 tokens takes 30 KiB."""
         self._encoder, self._capacity = encoder, capacity
         self._known: dict[tuple[Tokens, Tokens], Tensor] = {}
 
     def get(self, sequences: Sequence[tuple[Tokens, Tokens]]) -> list[Tensor]:
-        """Run the frozen layers, or remember.
-
-        Args:
-            sequences: Ids and types of each.
-
-        Returns:
-            bfloat16 [tokens, 384] of each.
-        """
+        """Run the frozen layers, or remember: bfloat16 [tokens, 384] of each sequence."""
         found = {each: self._known[each] for each in sequences if each in self._known}
         missing = sorted({each for each in sequences if each not in found}, key=lambda each: len(each[0]))
         for chunk in _chunks(missing):
@@ -143,12 +133,7 @@ class LowerStates:
 def encode(
     encoder: Encoder, lower: LowerStates, sequences: Sequence[tuple[Tokens, Tokens]]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Encode sequences of any lengths.
-
-    Args:
-        encoder: The network's.
-        lower: Its frozen layers.
-        sequences: Ids and types of each.
+    """Encode sequences, each its ids and types, of any lengths.
 
     Returns:
         Vectors [N, 384], states [N, longest, 384] and their mask bool [N, longest].
@@ -208,17 +193,7 @@ class Scored:
 
 
 def score(router: Router, lower: LowerStates, batch: Batch, rivals: Rivals | None = None) -> Scored:
-    """Run the network.
-
-    Args:
-        router: In training or evaluation mode.
-        lower: Its encoder's frozen layers.
-        batch: The rows.
-        rivals: Other heads to run on the same states.
-
-    Returns:
-        Scores of each head.
-    """
+    """Run the network, and other heads on the same states."""
     vectors, states, state_mask = encode(router.encoder, lower, batch.conversations)
     pool, pool_states, pool_mask = encode(router.encoder, lower, batch.candidates)
     candidates = pool[batch.pool_index]

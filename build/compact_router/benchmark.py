@@ -43,27 +43,13 @@ class LabelledTurn:
 
 
 def read_policy_sets(folder: Path) -> dict[str, tuple[Route, ...]]:
-    """Read the policy sets of a folder.
-
-    Args:
-        folder: Its ``policies/*.json`` are read.
-
-    Returns:
-        Policy set name to routes, each with ``name``, ``domain``, ``action`` and ``description``.
-    """
+    """Read the routes of each policy set in a folder: ``name``, ``domain``, ``action`` and ``description`` of each."""
     documents = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("policies/*.json"))]
     return {document["policy_set"]: tuple(document["routes"]) for document in documents}
 
 
 def read_conversations(path: Path) -> Iterator[Mapping[str, Any]]:
-    """Read a file of conversations.
-
-    Args:
-        path: JSON Lines, compressed where the name ends in ``.gz``.
-
-    Yields:
-        One conversation per line.
-    """
+    """Read JSON Lines, compressed where the name ends in ``.gz``, one conversation to a line."""
     text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     for line in filter(None, text.decode("utf-8").split("\n")):
         yield json.loads(line)
@@ -72,16 +58,13 @@ def read_conversations(path: Path) -> Iterator[Mapping[str, Any]]:
 def labelled_turns(
     conversation: Mapping[str, Any], routes: Sequence[Route], labels: Iterable[Label], setting: str
 ) -> list[LabelledTurn]:
-    """Make one call per label.
+    """Make one call per label, in label order.
 
     Args:
         conversation: As read; only the messages up to the labelled one are shown.
         routes: The candidates. A label that names none of them becomes no match.
         labels: ``turn``, the index of a user message, and ``route``.
         setting: Where the turns are counted.
-
-    Returns:
-        The turns in label order.
     """
     positions = {route["name"]: index for index, route in enumerate(routes)}
     candidates = tuple(candidate_bytes(route) for route in routes)
@@ -98,27 +81,13 @@ def labelled_turns(
 
 
 def candidate_bytes(route: Route) -> bytes:
-    """Write a route as an element of the tensor ``candidates``.
-
-    Args:
-        route: As read from a policy set.
-
-    Returns:
-        UTF-8 JSON.
-    """
+    """Write a route as an element of the tensor ``candidates``."""
     fields = {"id": route["name"], **{name: route[name] for name in ("domain", "action", "description")}}
     return json.dumps(fields, ensure_ascii=False).encode()
 
 
 def benchmark_turns(folder: Path) -> list[LabelledTurn]:
-    """Read every labelled turn of a benchmark folder.
-
-    Args:
-        folder: Holds ``policies`` and one ``<setting>.jsonl`` per setting.
-
-    Returns:
-        The turns, settings in alphabetical order.
-    """
+    """Read every labelled turn of a benchmark folder, settings in alphabetical order."""
     policy_sets = read_policy_sets(folder)
     return [
         turn

@@ -50,10 +50,7 @@ def main() -> None:
 
 
 def read_logits(paths: Sequence[Path]) -> tuple[list[Array], list[int]]:
-    """Read what several folds were measured on.
-
-    Args:
-        paths: Files of one part.
+    """Read one part of what several folds were measured on.
 
     Returns:
         Logits, float64 [candidates + 1] of each turn, and the index of the right one in each.
@@ -90,16 +87,7 @@ def fit_temperature(logits: Sequence[Array], labels: Sequence[int]) -> float:
 
 
 def error(logits: Sequence[Array], labels: Sequence[int], temperature: float) -> float:
-    """Give the expected calibration error under a temperature.
-
-    Args:
-        logits: float64 [N + 1] of each turn.
-        labels: Index of the right one in each.
-        temperature: > 0.
-
-    Returns:
-        In [0, 1].
-    """
+    """Give the expected calibration error, in [0, 1], of logits as ``fit_temperature`` takes them."""
     scaled = [scores / temperature for scores in logits]
     confidences = [float(np.exp(scores.max() - np.logaddexp.reduce(scores))) for scores in scaled]
     right = [int(scores.argmax()) == label for scores, label in zip(scaled, labels, strict=True)]

@@ -13,12 +13,7 @@ class CurveLog:
     """Smooths loss and accuracy and writes a line now and then."""
 
     def __init__(self, path: Path, step_count: int) -> None:
-        """Go on where a run was interrupted.
-
-        Args:
-            path: JSON Lines; lines of steps beyond the checkpoint are dropped.
-            step_count: Steps made before.
-        """
+        """Go on where a run was interrupted: lines of steps beyond ``step_count`` are dropped."""
         self._path = path
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         kept = [json.loads(line) for line in lines if json.loads(line)["step"] <= step_count]
@@ -33,13 +28,7 @@ class CurveLog:
         return float("nan") if self._loss is None else self._loss
 
     def add(self, step: int, loss: float, accuracy: float) -> None:
-        """Note a step.
-
-        Args:
-            step: Its number, from 1.
-            loss: Mean over its turns.
-            accuracy: Share of them that were right.
-        """
+        """Note a step, numbered from 1, with the mean loss of its turns and the share of them that were right."""
         kept = 0.0 if self._loss is None else SMOOTHING
         self._accuracy = kept * self._accuracy + (1 - kept) * accuracy
         self._loss = kept * (self._loss or 0.0) + (1 - kept) * loss
@@ -64,12 +53,7 @@ def main() -> None:
 
 
 def draw(log: Path, picture: Path) -> None:
-    """Draw loss and accuracy over the steps.
-
-    Args:
-        log: JSON Lines.
-        picture: SVG or PNG; the same bytes for the same log.
-    """
+    """Draw loss and accuracy over the steps as SVG or PNG; the same bytes for the same log."""
     import matplotlib as mpl  # noqa: PLC0415 - only this function needs it, and it is in the extra `build` alone
 
     mpl.use("Agg")

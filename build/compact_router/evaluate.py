@@ -1,21 +1,12 @@
-"""Measure the model on a benchmark folder, without Triton: turn accuracy, calibration and no match per setting."""
+"""Figures of decisions on labelled turns: accuracy, calibration, and how no match is found."""
 
-import argparse
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
-from compact_model.router import CompactRouter
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
 
-from compact_router.benchmark import LabelledTurn, benchmark_turns
-from compact_router.manifest import MODEL_DIRECTORY, VERSION, read_json
-from compact_router.router import load_router
+from compact_router.benchmark import LabelledTurn
 
 BIN_COUNT = 15
 """Equal-width bins of confidence, as in Guo et al. 2017."""
@@ -28,8 +19,8 @@ class Decision:
     Attributes:
         turn: The turn.
         predicted: Index of the leading candidate; the number of candidates for no match.
-        confidence: Its calibrated probability.
-        right_probability: The calibrated probability of the right answer.
+        confidence: Its probability.
+        right_probability: The probability of the right answer.
     """
 
     turn: LabelledTurn
@@ -52,8 +43,8 @@ class Figures:
         turn_accuracy: Share whose right answer leads.
         no_match_recall: Of the turns that fit no route, the share answered so; None where there are none.
         false_no_match: Of the turns that fit a route, the share answered with no match; None where there are none.
-        mean_confidence: Mean calibrated probability of the answer given.
-        negative_log_likelihood: Mean, natural logarithm, of the calibrated probabilities.
+        mean_confidence: Mean probability of the answer given.
+        negative_log_likelihood: Mean, natural logarithm, of the right answer's probability.
     """
 
     turn_count: int
@@ -73,64 +64,16 @@ class Evaluation:
         micro: Of all turns together.
         macro_turn_accuracy: Mean of the settings' turn accuracies.
         expected_calibration_error: Mean distance of confidence and accuracy over bins of confidence, by turns.
-        temperature: Applied to the logits before all probabilities here.
     """
 
     settings: dict[str, Figures]
     micro: Figures
     macro_turn_accuracy: float
     expected_calibration_error: float
-    temperature: float
 
 
-def main() -> None:
-    """Read the command line and do what it says."""
-    parser = argparse.ArgumentParser(prog="python -m compact_router.evaluate", description=__doc__)
-    parser.add_argument("benchmark", type=Path, help="folder with policies/ and one .jsonl per setting")
-    parser.add_argument("--model-directory", type=Path, default=MODEL_DIRECTORY, help="default: the one in this tree")
-    parser.add_argument("--threads", type=int, default=2, help="of ONNX Runtime (default: %(default)s)")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    arguments = parser.parse_args()
-    directory: Path = arguments.model_directory / VERSION
-    temperature = float(read_json(directory / "router.json")["calibration"]["temperature"])
-    router = load_router(directory, intra_op_thread_count=arguments.threads)
-    evaluation = evaluate(decide(router, benchmark_turns(arguments.benchmark), temperature), temperature)
-    if arguments.json:
-        print(json.dumps(asdict(evaluation), indent=2))
-    else:
-        Console().print(as_table(evaluation))
-
-
-def decide(router: CompactRouter, turns: Sequence[LabelledTurn], temperature: float) -> list[Decision]:
-    """Answer every turn.
-
-    Args:
-        router: The model.
-        turns: The turns.
-        temperature: Of the softmax, > 0.
-
-    Returns:
-        One decision per turn.
-    """
-    decisions = []
-    for turn in track(turns, description="routing", console=Console(stderr=True)):
-        scores = router.score(turn.conversation, turn.candidates).logits.astype(np.float64) / temperature
-        probabilities = np.exp(scores - np.logaddexp.reduce(scores))
-        predicted = int(probabilities.argmax())
-        decisions.append(Decision(turn, predicted, float(probabilities[predicted]), float(probabilities[turn.label])))
-    return decisions
-
-
-def evaluate(decisions: Sequence[Decision], temperature: float) -> Evaluation:
-    """Compute the figures.
-
-    Args:
-        decisions: At least one.
-        temperature: Reported as it is.
-
-    Returns:
-        The figures.
-    """
+def evaluate(decisions: Sequence[Decision]) -> Evaluation:
+    """Compute the figures of at least one decision."""
     names = sorted({decision.turn.setting for decision in decisions})
     settings = {name: figures([item for item in decisions if item.turn.setting == name]) for name in names}
     return Evaluation(
@@ -141,19 +84,11 @@ def evaluate(decisions: Sequence[Decision], temperature: float) -> Evaluation:
             np.array([decision.confidence for decision in decisions]),
             np.array([decision.is_right for decision in decisions]),
         ),
-        temperature=temperature,
     )
 
 
 def figures(decisions: Sequence[Decision]) -> Figures:
-    """Compute the figures of some turns.
-
-    Args:
-        decisions: At least one.
-
-    Returns:
-        The figures.
-    """
+    """Compute the figures of some turns, at least one."""
     says_no_match = [decision.predicted == len(decision.turn.candidates) for decision in decisions]
     pairs = list(zip(decisions, says_no_match, strict=True))
     return Figures(
@@ -181,33 +116,5 @@ def expected_calibration_error(confidences: NDArray[np.float64], right: NDArray[
     return sum(gaps) / len(confidences)
 
 
-def as_table(evaluation: Evaluation) -> Table:
-    """Lay the figures out for people.
-
-    Args:
-        evaluation: The figures.
-
-    Returns:
-        One row per setting, then all turns together.
-    """
-    table = Table(
-        "setting",
-        *("turns", "accuracy", "no match found", "false no match", "confidence", "NLL"),
-        caption=(
-            f"macro turn accuracy {evaluation.macro_turn_accuracy:.4f}, expected calibration error "
-            f"{evaluation.expected_calibration_error:.4f} at temperature {evaluation.temperature}"
-        ),
-    )
-    for name, item in [*evaluation.settings.items(), ("micro", evaluation.micro)]:
-        shares = (item.turn_accuracy, item.no_match_recall, item.false_no_match, item.mean_confidence)
-        cells = ["-" if share is None else f"{share:.4f}" for share in (*shares, item.negative_log_likelihood)]
-        table.add_row(name, str(item.turn_count), *cells)
-    return table
-
-
 def _share(answers: Sequence[bool]) -> float | None:
     return float(np.mean(answers)) if answers else None
-
-
-if __name__ == "__main__":
-    main()

@@ -105,16 +105,7 @@ def main() -> None:
 
 
 def export(router: Router, directory: Path, precision: str) -> tuple[Path, ...]:
-    """Write the files of the network.
-
-    Args:
-        router: Trained, in evaluation mode.
-        directory: Where they are written.
-        precision: ``int8`` or ``fp32``.
-
-    Returns:
-        The files.
-    """
+    """Write the files of a trained network, with weights of 8 bits (``int8``) or as they are (``fp32``)."""
     encoder, reader, tokenizer, words = (directory / name for name in (ENCODER, READER, TOKENIZER, WORDS))
     with tempfile.TemporaryDirectory() as scratch:
         exact = Path(scratch) / "exact.onnx"
@@ -186,11 +177,7 @@ def _write(
 
 
 def strip(model: onnx.ModelProto) -> None:
-    """Remove what the exporter notes about its own run: stack traces would carry this machine's paths.
-
-    Args:
-        model: Changed in place; what it computes stays.
-    """
+    """Remove what the exporter notes about its own run: stack traces would carry this machine's paths."""
     graph = model.graph
     for part in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
         part.ClearField("doc_string")
@@ -201,14 +188,7 @@ def strip(model: onnx.ModelProto) -> None:
 
 
 def provenance(precision: str) -> JsonObject:
-    """Say what the network was made from, and with what.
-
-    Args:
-        precision: ``int8`` or ``fp32``.
-
-    Returns:
-        The manifest's section ``network``.
-    """
+    """Say what the network was made from, and with what: the manifest's section ``network``."""
     return {
         "start": {
             "package": f"{PACKAGE}=={metadata.version(PACKAGE)}",

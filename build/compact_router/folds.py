@@ -52,30 +52,12 @@ def main() -> None:
 
 
 def read_weights(text: str) -> dict[str, float]:
-    """Read weights from the command line.
-
-    Args:
-        text: ``source=weight`` pairs, separated by commas.
-
-    Returns:
-        Weight by source.
-
-    Raises:
-        ValueError: When it is anything else; argparse says so.
-    """
+    """Read ``source=weight`` pairs, separated by commas; argparse reports a ValueError."""
     return {name: float(weight) for name, _, weight in (pair.partition("=") for pair in text.split(","))}
 
 
 def read_counts(folds: Sequence[Path], part: str) -> Counts:
-    """Add up what folds measured.
-
-    Args:
-        folds: Their folders.
-        part: One of `PARTS`.
-
-    Returns:
-        Counts by source; ``social`` is the source of thanks and greetings, which belong to none.
-    """
+    """Add up what folds measured, by source; ``social`` is the source of thanks and greetings, which belong to none."""
     right, turns = Counter[str](), Counter[str]()
     for folder in folds:
         document = json.loads((folder / f"{part}.json").read_text(encoding="utf-8"))

@@ -45,29 +45,12 @@ class Measured:
 
 
 def measured_views(sampler: ViewSampler, fold: int, count: int = VIEW_COUNT) -> list[View]:
-    """Draw the policy sets and turns to measure on; the same ones for the same fold.
-
-    Args:
-        sampler: Of the held-out domains.
-        fold: Their number.
-        count: Policy sets.
-
-    Returns:
-        The views.
-    """
+    """Draw the policy sets and turns to measure on; the same ones for the same fold."""
     return [sampler.draw(TURNS_PER_VIEW, seeded("measure", fold, number)) for number in range(count)]
 
 
 def measured_parts(fold: Fold, view_count: int = VIEW_COUNT) -> dict[str, Sequence[View]]:
-    """List what a network is measured on that was trained without a fold.
-
-    Args:
-        fold: The fold.
-        view_count: Policy sets of each part that is drawn.
-
-    Returns:
-        By part.
-    """
+    """List what a network that was trained without a fold is measured on, by part."""
     return {
         AS_WRITTEN: fold.as_written,
         NEW_DOMAINS: measured_views(fold.new_domains, fold.number, view_count),
@@ -76,16 +59,7 @@ def measured_parts(fold: Fold, view_count: int = VIEW_COUNT) -> dict[str, Sequen
 
 
 def measure(learner: Learner, maker: BatchMaker, views: Sequence[View]) -> dict[str, Measured]:
-    """Measure every head.
-
-    Args:
-        learner: Trained.
-        maker: Of the batches.
-        views: The policy sets and turns.
-
-    Returns:
-        By name of the head.
-    """
+    """Measure every head, by its name."""
     learner.router.eval()
     parts: dict[str, list[tuple[Batch, Tensor]]] = {}
     for start in track(range(0, len(views), VIEWS_PER_BATCH), description="measuring", console=Console(stderr=True)):
@@ -116,7 +90,7 @@ def _measured(parts: Sequence[tuple[Batch, Tensor]]) -> Measured:
     pairs = list(zip(decisions, sources, strict=True))
     labels = [width - 1 if label == len(scores) - 1 else label for scores, label in rows]
     return Measured(
-        evaluation=evaluate(decisions, temperature=1.0),
+        evaluation=evaluate(decisions),
         by_source={
             name: [sum(each.is_right for each, source in pairs if source == name), sources.count(name)]
             for name in sorted(set(sources))
@@ -127,13 +101,7 @@ def _measured(parts: Sequence[tuple[Batch, Tensor]]) -> Measured:
 
 
 def save_measured(folder: Path, part: str, results: Mapping[str, Measured]) -> None:
-    """Write the figures, and the reader's logits for calibration.
-
-    Args:
-        folder: Where ``<part>.json`` and ``<part>.npz`` are written.
-        part: Which.
-        results: By name of the head.
-    """
+    """Write the figures to ``<part>.json``, and the reader's logits, for calibration, to ``<part>.npz``."""
     heads = {name: {**asdict(result.evaluation), "by_source": result.by_source} for name, result in results.items()}
     document = {"by_source": results[READER].by_source, "heads": heads}
     (folder / f"{part}.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")

@@ -28,13 +28,7 @@ class Learner:
     """The network and its optimiser."""
 
     def __init__(self, plan: Plan, workers: Workers, *, with_rivals: bool) -> None:
-        """Start from the sentence encoder.
-
-        Args:
-            plan: How to train.
-            workers: Who else takes part.
-            with_rivals: Whether other heads are trained beside the reader, to be compared with it.
-        """
+        """Start from the sentence encoder, with or without other heads trained beside the reader for comparison."""
         torch.manual_seed(plan.seed)
         self._plan, self._workers = plan, workers
         self.router = Router(pretrained_directory(), READER_LAYERS)
@@ -52,18 +46,11 @@ class Learner:
         self.step_count = 0
 
     def start_from(self, path: Path) -> None:
-        """Take the weights of an earlier training, whatever its plan was.
-
-        Args:
-            path: Written by ``save``.
-        """
+        """Take the weights of an earlier training, whatever its plan was."""
         self.router.load_state_dict(torch.load(path, weights_only=True)["router"])
 
     def step(self, batch: Batch) -> tuple[float, float]:
-        """Learn from a batch.
-
-        Args:
-            batch: This process's part of the step.
+        """Learn from this process's part of a step.
 
         Returns:
             Loss and share of right answers on it, both before the step.
@@ -87,11 +74,7 @@ class Learner:
         return loss.item(), right.item()
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint, whole or not at all.
-
-        Args:
-            path: The file.
-        """
+        """Write a checkpoint, whole or not at all."""
         document = {
             "plan": asdict(self._plan),
             "step_count": self.step_count,
@@ -107,11 +90,8 @@ class Learner:
     def resume(self, path: Path) -> None:
         """Go on from a checkpoint.
 
-        Args:
-            path: Written by ``save`` under the same plan.
-
         Raises:
-            ValueError: When the plan is another one.
+            ValueError: When it was made under another plan.
         """
         saved = torch.load(path, weights_only=True)
         if saved["plan"] != asdict(self._plan):
@@ -126,14 +106,7 @@ class Learner:
 
 
 def load_router(path: Path) -> Router:
-    """Load the network of a checkpoint.
-
-    Args:
-        path: Written by `Learner.save`.
-
-    Returns:
-        The network in evaluation mode.
-    """
+    """Load the network of a checkpoint, in evaluation mode."""
     router = Router(pretrained_directory(), READER_LAYERS)
     router.load_state_dict(torch.load(path, weights_only=True)["router"])
     router.eval()

@@ -13,14 +13,7 @@ JsonObject = dict[str, Any]  # Any: JSON
 
 
 def read_json(path: Path) -> JsonObject:
-    """Read a JSON object.
-
-    Args:
-        path: The file.
-
-    Returns:
-        The object; empty where the file does not exist.
-    """
+    """Read a JSON object; empty where the file does not exist."""
     if not path.exists():
         return {}
     document: JsonObject = json.loads(path.read_text(encoding="utf-8"))
@@ -28,35 +21,16 @@ def read_json(path: Path) -> JsonObject:
 
 
 def render_json(document: JsonObject) -> str:
-    """Lay out a JSON object for people and for diffs.
-
-    Args:
-        document: The object.
-
-    Returns:
-        Its text, with a final newline.
-    """
+    """Lay out a JSON object for people and for diffs."""
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def update_manifest(model_directory: Path, **sections: JsonObject | str) -> None:
-    """Replace sections of manifest.json, keeping the others.
-
-    Args:
-        model_directory: The model's folder in the model repository.
-        sections: Section name to content.
-    """
+    """Replace sections of manifest.json, keeping the others."""
     path = model_directory / "manifest.json"
     path.write_text(render_json({**read_json(path), **sections}), encoding="utf-8")
 
 
 def digest_of(path: Path) -> str:
-    """Digest a file.
-
-    Args:
-        path: The file.
-
-    Returns:
-        Its SHA-256 in lower-case hexadecimal.
-    """
+    """Give a file's SHA-256 in lower-case hexadecimal."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -43,29 +43,18 @@ _FOLD_OF_PUBLIC_DOMAIN = {
 
 
 def add_material_options(parser: argparse.ArgumentParser) -> None:
-    """Let a program be told where the material is.
-
-    Args:
-        parser: Gets ``--sources``, ``--corpus`` and ``--settings``.
-    """
+    """Add ``--sources``, ``--corpus`` and ``--settings``, which say where the material is."""
     parser.add_argument("--sources", type=Path, help="folder of the public training sources (default: do without)")
     parser.add_argument("--corpus", type=Path, default=SOURCES, help="sources of the own corpus (default: this tree's)")
-    parser.add_argument("--settings", type=Path, default=AUGMENT_SETTINGS, help="phase 2's (default: this tree's)")
+    parser.add_argument(
+        "--settings", type=Path, default=AUGMENT_SETTINGS, help="of `data augment` (default: this tree's)"
+    )
 
 
 def read_material(
     train_sources: Path | None, corpus: Path = SOURCES, settings: Path = AUGMENT_SETTINGS
 ) -> tuple[Taxonomy, ...]:
-    """Read the sources and the own corpus' train split.
-
-    Args:
-        train_sources: Folder of the public training sources; None leaves them out.
-        corpus: Sources of the own corpus.
-        settings: Configuration of phase 2, for what is known of the corpus' overlaps.
-
-    Returns:
-        All taxonomies.
-    """
+    """Read the public training sources, where a folder of them is given, and the own corpus' train split."""
     train = next(split for split in read_splits(corpus) if split.name == TRAIN_SPLIT)
     own = read_own_corpus(corpus, train, read_settings(settings).overlap)
     public = read_public_sources(train_sources, WORDINGS) if train_sources is not None else ()
@@ -73,14 +62,7 @@ def read_material(
 
 
 def fold_of(taxonomies: Sequence[Taxonomy]) -> dict[Unit, int]:
-    """Divide the domains for cross-validation.
-
-    Args:
-        taxonomies: All of the material.
-
-    Returns:
-        Each domain's fold, 0 to `FOLD_COUNT` - 1.
-    """
+    """Divide the domains for cross-validation: each gets a fold from 0 to `FOLD_COUNT` - 1."""
     public = {Unit(*name.split(":")): fold for fold, names in _FOLD_OF_PUBLIC_DOMAIN.items() for name in names.split()}
     own = [taxonomy.name for taxonomy in taxonomies if taxonomy.source == "own"]
     return {
@@ -113,29 +95,15 @@ class Fold:
 
 
 def make_sampler(taxonomies: Sequence[Taxonomy], neighbours: Neighbours) -> ViewSampler:
-    """Make the sampler of a training on everything.
-
-    Args:
-        taxonomies: All of the material.
-        neighbours: Which of it overlaps.
-
-    Returns:
-        The sampler.
-    """
+    """Make the sampler of a training on everything."""
     units = [unit for unit, _ in units_of(taxonomies)]
     return ViewSampler(taxonomies, units, neighbours, Writer(load_wordings()), VIEW_WEIGHTS)
 
 
 def make_fold(taxonomies: Sequence[Taxonomy], neighbours: Neighbours, number: int) -> Fold:
-    """Make the material of a fold.
+    """Make the material of a fold, whose domains are not trained on.
 
-    Args:
-        taxonomies: All of the material.
-        neighbours: Which of it overlaps.
-        number: Of the fold whose domains are not trained on.
-
-    Returns:
-        The fold; what its training shows is in none of its other parts, turns that fit no route included.
+    What its training shows is in none of its other parts, turns that fit no route included.
 
     Raises:
         ValueError: When no domain is in this fold.

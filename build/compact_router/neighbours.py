@@ -45,15 +45,7 @@ class Neighbours:
         self._nearest = nearest
 
     def overlap(self, one: Unit, other: Unit) -> bool:
-        """Say whether a request for one domain may fit a route of the other.
-
-        Args:
-            one: A domain.
-            other: Another, of any taxonomy.
-
-        Returns:
-            Whether it may.
-        """
+        """Say whether a request for one domain may fit a route of the other, of whatever taxonomy."""
         own = [unit.taxonomy for unit in (one, other) if unit.taxonomy in self._own]
         if any(not self._overlap.is_known(name) or name in self._overlap.with_all for name in own):
             return True
@@ -70,16 +62,7 @@ class Neighbours:
         return taxonomy in self._own and not self._overlap.is_known(taxonomy)
 
     def may_do(self, taxonomy: str, gone: tuple[str, str], there: tuple[str, str]) -> bool:
-        """Say whether one action of a taxonomy may do when another is gone.
-
-        Args:
-            taxonomy: Its name.
-            gone: Domain and name of the action that is not there.
-            there: Domain and name of the one that is.
-
-        Returns:
-            Whether it may.
-        """
+        """Say whether one action of a taxonomy may do when another is gone; each is given as domain and name."""
         if any(gone in group and there in group for group in self._stand_ins[taxonomy]):
             return True
         first, second = self._actions[taxonomy, *gone], self._actions[taxonomy, *there]

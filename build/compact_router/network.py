@@ -4,7 +4,6 @@ The encoder reads the conversation once and each candidate once; candidates' vec
 candidate, and no match, a correction of its cosine. Nothing in it depends on the order of candidates.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -33,9 +32,7 @@ class Encoder(nn.Module):  # type: ignore[misc, unused-ignore]  # torch may be a
     def __init__(self, directory: Path, *, attention: str = "eager") -> None:
         """Load the weights to start from.
 
-        Args:
-            directory: config.json and model.safetensors of the sentence encoder.
-            attention: Implementation; for short sequences on a CPU ``eager`` is the quickest, and it can be exported.
+        For short sequences on a CPU ``eager`` attention is the quickest, and it can be exported.
         """
         super().__init__()
         self.transformer = BertModel.from_pretrained(
@@ -64,13 +61,7 @@ class Encoder(nn.Module):  # type: ignore[misc, unused-ignore]  # torch may be a
         return mean_vector(states, token_type_ids, attention_mask), states
 
     def lower(self, input_ids: Tensor, token_type_ids: Tensor, attention_mask: Tensor, layer_count: int) -> Tensor:
-        """Run the embeddings and the lowest layers, which training leaves as they are.
-
-        Args:
-            input_ids: int64 [batch, sequence].
-            token_type_ids: int64 [batch, sequence].
-            attention_mask: int64 [batch, sequence].
-            layer_count: Layers to run.
+        """Run the embeddings and the lowest layers, which training leaves as they are, on the input of ``forward``.
 
         Returns:
             States [batch, sequence, 384].
@@ -81,17 +72,7 @@ class Encoder(nn.Module):  # type: ignore[misc, unused-ignore]  # torch may be a
     def upper(
         self, states: Tensor, token_type_ids: Tensor, attention_mask: Tensor, layer_count: int
     ) -> tuple[Tensor, Tensor]:
-        """Run the other layers.
-
-        Args:
-            states: From ``lower`` with the same ``layer_count``.
-            token_type_ids: int64 [batch, sequence].
-            attention_mask: int64 [batch, sequence].
-            layer_count: Layers that ``lower`` has run.
-
-        Returns:
-            As ``forward``.
-        """
+        """Run the other layers on the states from ``lower``; gives what ``forward`` does."""
         states = self._run(self.transformer.encoder.layer[layer_count:], states, attention_mask)
         return mean_vector(states, token_type_ids, attention_mask), states
 
@@ -103,16 +84,7 @@ class Encoder(nn.Module):  # type: ignore[misc, unused-ignore]  # torch may be a
 
 
 def mean_vector(states: Tensor, token_type_ids: Tensor, attention_mask: Tensor) -> Tensor:
-    """Average the states of the tokens of type 0.
-
-    Args:
-        states: [batch, sequence, 384].
-        token_type_ids: int64 [batch, sequence].
-        attention_mask: int64 [batch, sequence].
-
-    Returns:
-        Unit vectors [batch, 384].
-    """
+    """Average the states of the tokens of type 0 into unit vectors [batch, 384]."""
     weight = (attention_mask * (1 - token_type_ids)).unsqueeze(-1).to(states.dtype)
     mean = (states * weight).sum(dim=1) / weight.sum(dim=1)
     return functional.normalize(mean, p=2.0, dim=1)
@@ -151,11 +123,7 @@ class ReaderLayer(nn.Module):  # type: ignore[misc, unused-ignore]  # see above
     """Routes look at the conversation, then at each other, then think."""
 
     def __init__(self, dropout: float) -> None:
-        """Make the parts.
-
-        Args:
-            dropout: Share of activations dropped in training.
-        """
+        """Make the parts."""
         super().__init__()
         self.across, self.among = Attention(), Attention()
         self.norms = nn.ModuleList(nn.LayerNorm(WIDTH) for _ in range(3))
@@ -186,9 +154,7 @@ class Reader(nn.Module):  # type: ignore[misc, unused-ignore]  # see above
     def __init__(self, layer_count: int = READER_LAYERS, dropout: float = 0.1) -> None:
         """Make the parts; before training the scores are the scaled cosines.
 
-        Args:
-            layer_count: 0 leaves the cosines and a learned no match.
-            dropout: Share of activations dropped in training.
+        With no layers there are only the cosines and a learned no match.
         """
         super().__init__()
         self.scale = nn.Parameter(torch.tensor(START_SCALE))
@@ -258,17 +224,9 @@ class Router(nn.Module):  # type: ignore[misc, unused-ignore]  # see above
     """Both parts, as they are trained together."""
 
     def __init__(self, directory: Path, layer_count: int = READER_LAYERS) -> None:
-        """Start from the sentence encoder, whose word embeddings and lowest layers stay as they are.
-
-        Args:
-            directory: Its weights.
-            layer_count: Of the reader.
-        """
+        """Start from the sentence encoder, whose word embeddings and lowest layers stay as they are."""
         super().__init__()
         self.encoder = Encoder(directory)
         self.reader = Reader(layer_count)
         for part in (self.encoder.transformer.embeddings, *self.encoder.transformer.encoder.layer[:FROZEN_LAYERS]):
             part.requires_grad_(requires_grad=False)
-
-
-State = Mapping[str, Tensor]

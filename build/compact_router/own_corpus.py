@@ -17,15 +17,12 @@ DOMAINS_SUFFIX = ".domains.yaml"
 
 
 def read_own_corpus(folder: Path, split: Split, overlap: Overlap) -> tuple[Taxonomy, ...]:
-    """Make taxonomies of a split.
+    """Make a taxonomy of each policy set in a split, in the order of names.
 
     Args:
         folder: The corpus' sources, for the descriptions of whole domains.
         split: Its records and wordings.
         overlap: Which of a set's routes may do for each other.
-
-    Returns:
-        One taxonomy for each policy set, in the order of names.
     """
     by_set: dict[str, list[Record]] = {}
     for record in split.records:

@@ -17,12 +17,7 @@ class Workers:
     """The processes of a training run, seen from one of them."""
 
     def __init__(self, rank: int, count: int) -> None:
-        """Say who this is.
-
-        Args:
-            rank: 0 to ``count`` - 1.
-            count: Processes.
-        """
+        """Say which of the processes this is, from 0."""
         self.rank, self.count = rank, count
 
     @property
@@ -31,11 +26,7 @@ class Workers:
         return self.rank == 0
 
     def average(self, tensors: Sequence[Tensor]) -> None:
-        """Replace tensors by their mean over all processes.
-
-        Args:
-            tensors: The same shapes in the same order in every process.
-        """
+        """Replace tensors by their mean over all processes, which give the same shapes in the same order."""
         if self.count == 1:
             return
         flat = torch.cat([each.reshape(-1) for each in tensors])
@@ -48,12 +39,9 @@ class Workers:
 
 
 def run(count: int, folder: Path, work: Callable[[Workers], None]) -> None:
-    """Run the processes and wait for them.
+    """Run processes of one thread each, which meet in ``folder``, and wait for them.
 
-    Args:
-        count: Processes, each of one thread.
-        folder: Where they find each other.
-        work: What each does; a function of a module or a partial of one, so that it can be sent to them.
+    ``work`` is a function of a module or a partial of one, so that it can be sent to them.
 
     Raises:
         torch.multiprocessing.ProcessRaisedException: When one of them fails.

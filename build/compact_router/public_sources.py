@@ -38,14 +38,11 @@ Json = Mapping[str, Any]  # Any: JSON
 
 
 def read_public_sources(folder: Path, wordings: Path) -> tuple[Taxonomy, ...]:
-    """Read all sources.
+    """Read each data set as a taxonomy.
 
     Args:
         folder: The training sources.
         wordings: Folder of our own further wordings, one YAML file for each taxonomy; a missing file is no error.
-
-    Returns:
-        One taxonomy for each data set.
     """
     policy_sets = read_policy_sets(folder)
     crowd = _crowd_wordings(folder / "sgd_route_wordings.jsonl.gz")
@@ -65,21 +62,9 @@ def read_public_sources(folder: Path, wordings: Path) -> tuple[Taxonomy, ...]:
             for conversation in read_conversations(folder / f"{file}.jsonl.gz")
             for example in _examples(conversation, key_of)
         ]
-        taxonomies.append(
-            Taxonomy(
-                name=name,
-                source=name,
-                domains=tuple(
-                    Domain(
-                        domain,
-                        tuple(actions),
-                        wholes=tuple(filter(None, (coarse.get(domain), *ours["domains"].get(domain, ())))),
-                    )
-                    for domain, actions in domains.items()
-                ),
-                examples=tuple(examples),
-            )
-        )
+        wholes = {domain: (coarse.get(domain), *ours["domains"].get(domain, ())) for domain in domains}
+        written = (Domain(domain, tuple(each), tuple(filter(None, wholes[domain]))) for domain, each in domains.items())
+        taxonomies.append(Taxonomy(name, source=name, domains=tuple(written), examples=tuple(examples)))
     return tuple(taxonomies)
 
 
@@ -102,11 +87,7 @@ def _examples(conversation: Json, key_of: Mapping[str, tuple[str, str]]) -> Iter
 def is_social(messages: Iterable[Message]) -> bool:
     """Judge whether a turn that fits no route of its set would fit none in any set.
 
-    Args:
-        messages: Up to the turn.
-
-    Returns:
-        True for a short message with a word of thanks or greeting and no question mark.
+    That is a short message with a word of thanks or greeting and no question mark.
     """
     text = [message.content for message in messages if message.role == USER][-1]
     said = words(text)

@@ -22,14 +22,7 @@ def main() -> None:
 
 
 def stamp(model_directory: Path) -> str:
-    """Stamp a model.
-
-    Args:
-        model_directory: Holds config.pbtxt and the version folder.
-
-    Returns:
-        The model version written.
-    """
+    """Stamp a model, and give the model version written."""
     directory = model_directory / VERSION
     digests = file_digests(directory)
     version = model_version(digests)
@@ -60,9 +53,6 @@ def set_parameter(text: str, key: str, value: str) -> str:
         text: The file, each parameter on one line with its value in single quotes.
         key: The parameter.
         value: Without single quotes and backslashes.
-
-    Returns:
-        The new text.
 
     Raises:
         ValueError: When the parameter is not there exactly once.

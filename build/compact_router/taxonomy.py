@@ -103,14 +103,7 @@ class Unit:
 
 
 def units_of(taxonomies: Sequence[Taxonomy]) -> Iterator[tuple[Unit, Domain]]:
-    """List every domain.
-
-    Args:
-        taxonomies: Any.
-
-    Yields:
-        The unit and its domain, in the order given.
-    """
+    """List every domain with its unit."""
     for taxonomy in taxonomies:
         for domain in taxonomy.domains:
             yield Unit(taxonomy.name, domain.name), domain

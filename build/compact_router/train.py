@@ -34,11 +34,7 @@ STEPS_PER_CHECKPOINT = 100
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Read the command line and do what it says.
-
-    Args:
-        arguments: Those of the process by default.
-    """
+    """Read the command line and do what it says."""
     parser = argparse.ArgumentParser(
         prog="python -m compact_router.train",
         description=__doc__,
@@ -65,12 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def train(given: argparse.Namespace, workers: Workers) -> None:
-    """Train in one of the processes.
-
-    Args:
-        given: The command line.
-        workers: Which of the processes this is.
-    """
+    """Train in one of the processes."""
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     plan = Plan(**{field.name: getattr(given, field.name) for field in fields(Plan)})
@@ -104,18 +95,7 @@ def train(given: argparse.Namespace, workers: Workers) -> None:
 
 
 def draw_batch(sampler: ViewSampler, maker: BatchMaker, plan: Plan, step: int, workers: Workers) -> Batch:
-    """Draw this process's part of a step.
-
-    Args:
-        sampler: Of the policy sets.
-        maker: Of the batch.
-        plan: How many are drawn.
-        step: From 0.
-        workers: Which of the processes this is.
-
-    Returns:
-        The batch; it depends on nothing but the seed, the step and the process.
-    """
+    """Draw this process's part of a step; it depends on nothing but the seed, the step and the process."""
     numbers = np.array_split(np.arange(plan.views), workers.count)[workers.rank]
     return maker.make([sampler.draw(plan.turns, seeded(plan.seed, step, number)) for number in numbers])
 

@@ -2,16 +2,16 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from compact_model.inputs import Message
 from data.augment.drawing import pick
+from data.augment.noise import CASINGS, mistyped
 from data.augment.pool import may_fit
 from data.records import make_route
 
 from compact_router.neighbours import Neighbours
-from compact_router.noise import noisy
 from compact_router.taxonomy import OTHER, Action, Domain, Example, Taxonomy, Unit
 
 KNOWN_SHARE = 0.7
@@ -24,6 +24,12 @@ and domains of the set's taxonomies that the set leaves out, and turns of other 
 
 MISSING_ACTION_WEIGHT = 0.6
 """How often a domain's own route is drawn for each action it stands in for; an action's route is drawn once."""
+
+TYPING_MISTAKE_SHARE = 0.15
+MISTAKE_PER_WORD = 0.1
+CASING_SHARE = 0.1
+MIN_MISTYPED_LETTERS = 5
+"""How often what the user writes is noisy, and in which way."""
 
 TRIES = 30
 
@@ -119,15 +125,10 @@ class TurnSampler:
                     self._social.append(example)
 
     def draw(self, slots: Sequence[Slot], units: Sequence[Unit], random: Random) -> Turn | None:
-        """Draw a turn.
-
-        Args:
-            slots: The policy set.
-            units: The domains it was drawn from.
-            random: Where all choices come from.
+        """Draw a turn for a policy set that was drawn from the given domains.
 
         Returns:
-            The turn; None when no turn was found whose right answer is certain.
+            The turn; None when none was found whose right answer is certain.
         """
         for _ in range(TRIES):
             taxonomy, example = self._draw_example(slots, units, random)
@@ -228,3 +229,21 @@ class TurnSampler:
         ):
             return None
         return len(slots) if rest is None else rest
+
+
+def noisy(messages: tuple[Message, ...], random: Random) -> tuple[Message, ...]:
+    """Put typing mistakes into the latest message now and then, or write it in another letter case."""
+    latest = messages[-1].content
+    draw = random.random()
+    if draw < TYPING_MISTAKE_SHARE:
+        said = [
+            mistyped(word, random)
+            if word.isalpha() and len(word) >= MIN_MISTYPED_LETTERS and random.random() < MISTAKE_PER_WORD
+            else word
+            for word in latest.split(" ")
+        ]
+        latest = " ".join(said)
+    elif draw < TYPING_MISTAKE_SHARE + CASING_SHARE:
+        change: Callable[[str], str] = CASINGS[random.choice(("lower", "unpunctuated", "no_apostrophes"))]
+        latest = change(latest) if change(latest).strip() else latest
+    return messages if latest == messages[-1].content else (*messages[:-1], replace(messages[-1], content=latest))

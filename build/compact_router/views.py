@@ -87,15 +87,7 @@ class ViewSampler:
         self._turns = TurnSampler(used, self._domains, neighbours, self._weights, uses=uses)
 
     def draw(self, turn_count: int, random: Random) -> View:
-        """Draw a policy set and turns.
-
-        Args:
-            turn_count: Turns at most, >= 1.
-            random: Where all choices come from.
-
-        Returns:
-            A view of at least two candidates and at least one turn.
-        """
+        """Draw a policy set of at least two candidates, and at least one and at most ``turn_count`` turns."""
         while True:
             kind = random.choices(list(KINDS), list(KINDS.values()))[0]
             units = self._draw_units(kind, random)

@@ -72,23 +72,11 @@ class Writer:
     """Writes candidates."""
 
     def __init__(self, wordings: Wordings) -> None:
-        """Start.
-
-        Args:
-            wordings: How descriptions are changed by rule.
-        """
+        """Write with rules by which descriptions are changed."""
         self._wordings = wordings
 
     def write(self, routes: Sequence[Meaning], random: Random) -> tuple[Candidate, ...]:
-        """Write the routes of one policy set in one style.
-
-        Args:
-            routes: What each stands for.
-            random: Where the choices come from.
-
-        Returns:
-            The candidates, ids unique, in the order given.
-        """
+        """Write the routes of one policy set in one style, with unique ids, in the order given."""
         names_domains = random.random() < SHOWN_DOMAIN_SHARE
         is_nameless = random.random() < NAMELESS_SHARE
         numbers = random.sample(range(1, 10 * len(routes) + 1), len(routes))

@@ -25,12 +25,7 @@ THRESHOLDS = np.linspace(0.0, 0.8, 81)
 def measure_zero_shot(
     maker: BatchMaker, known: Sequence[View], parts: Mapping[str, Sequence[View]]
 ) -> dict[str, dict[str, float]]:
-    """Choose the threshold on some policy sets, and measure on others.
-
-    Args:
-        maker: Of the batches.
-        known: To choose the threshold on.
-        parts: To measure on, by name.
+    """Choose the threshold on the known policy sets, and measure on the parts.
 
     Returns:
         Threshold, turn accuracy and number of turns of each part.

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from archrouter.adapters.bundle.manifest import BundleError
+from archrouter.bundles.manifest import BundleError
 from archrouter.evaluation.dataset import DatasetError
 from data.errors import DataError
 
@@ -24,9 +24,6 @@ _BAD_INPUT = 2
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command that the arguments name.
-
-    Args:
-        arguments: The command's name and what follows it.
 
     Returns:
         The exit status: 0, 1 when a check found something, 2 when the input or the command line is wrong.

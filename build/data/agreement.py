@@ -51,14 +51,7 @@ class Agreement:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Read the command line and do what it says.
-
-    Args:
-        arguments: After the command's name.
-
-    Returns:
-        0.
-    """
+    """Read the command line and do what it says; the exit status is 0."""
     parser = make_parser("agreement", str(__doc__), EXAMPLES)
     parser.add_argument("first", type=Path, help="labels of the first reader")
     parser.add_argument("second", type=Path, help="labels of the second reader")
@@ -80,14 +73,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def agreement(first: Reading, second: Reading) -> Agreement:
-    """Compare two readings.
-
-    Args:
-        first: Label of each turn; at least one.
-        second: Labels of the same turns.
-
-    Returns:
-        How far they agree. O(turns).
+    """Compare two readings, each a label for each of the same turns. O(turns).
 
     Raises:
         ReadingError: When the readings are not of the same turns, or empty.
@@ -108,15 +94,7 @@ def agreement(first: Reading, second: Reading) -> Agreement:
 
 
 def agreement_by_set(first: Reading, second: Reading) -> dict[str, Agreement]:
-    """Compare two readings policy set by policy set.
-
-    Args:
-        first: Label of each turn.
-        second: Labels of the same turns.
-
-    Returns:
-        Agreement by policy set, in the order of names.
-    """
+    """Compare two readings policy set by policy set, in the order of names."""
     names = sorted({_policy_set(key) for key in first})
     return {
         name: agreement(
@@ -128,13 +106,7 @@ def agreement_by_set(first: Reading, second: Reading) -> dict[str, Agreement]:
 
 
 def read_reading(path: Path) -> dict[Key, str]:
-    """Read a reader's labels.
-
-    Args:
-        path: TSV file; its columns may be in any order, and further columns are left alone.
-
-    Returns:
-        Labels by conversation and turn, in the order of the file.
+    """Read a reader's labels by conversation and turn from a TSV file, in whatever columns they stand.
 
     Raises:
         ReadingError: For the first thing that is wrong.

@@ -41,14 +41,7 @@ class Counts:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Read the command line and do what it says.
-
-    Args:
-        arguments: After the command's name.
-
-    Returns:
-        0.
-    """
+    """Read the command line and do what it says; the exit status is 0."""
     parser = make_parser("card", str(__doc__), EXAMPLES)
     parser.add_argument("records", type=Path, help="folder of records")
     parser.add_argument("--title", help="heading of the card (default: the folder's name)")
@@ -66,14 +59,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def count(records: Iterable[Record]) -> Counts:
-    """Count what is in records.
-
-    Args:
-        records: Any records.
-
-    Returns:
-        The counts; tables are in the order of their keys, or from short to long.
-    """
+    """Count what is in records; tables are in the order of their keys, or from short to long."""
     items = list(records)
     labels = [(record, route) for record in items for _, route in record.labels]
     routes = {route.description: route for record in items for route in record.routes}
@@ -109,15 +95,12 @@ def as_document(counts: Counts) -> dict[str, object]:
 
 
 def as_markdown(counts: Counts, *, leave_out: Sequence[str] = (), level: int = 2) -> str:
-    """Write the counts as tables.
+    """Write the counts as Markdown: a sentence, then a heading and a table for each kind of count.
 
     Args:
         counts: The counts.
         leave_out: Titles of tables that are not written.
         level: Of the tables' headings, 1 is the highest.
-
-    Returns:
-        Markdown: a sentence, then a heading and a table for each kind of count.
     """
     sizes = (
         f"{counts.conversations:,} conversations, {counts.labelled_turns:,} labelled turns "
@@ -132,15 +115,7 @@ def as_markdown(counts: Counts, *, leave_out: Sequence[str] = (), level: int = 2
 
 
 def as_table(title: str, table: Mapping[str, int]) -> str:
-    """Write one table of counts, with shares.
-
-    Args:
-        title: What is counted, e.g. ``turns by domain``.
-        table: Counts by key.
-
-    Returns:
-        Markdown.
-    """
+    """Write one table of counts, with shares, as Markdown."""
     counted, _, key = title.partition(" by ")
     total = sum(table.values()) if key != "augmentation" else 0
     rows = [

@@ -34,16 +34,7 @@ class Split:
 
 
 def corpus_files(splits: Sequence[Split], sources: Path, benchmark: Path) -> dict[Path, str]:
-    """Write what is kept in the tree, as text.
-
-    Args:
-        splits: The corpus.
-        sources: Folder of the sources; its card goes there.
-        benchmark: Folder of the public benchmark.
-
-    Returns:
-        Content by path.
-    """
+    """Write what is kept in the tree, as text by path: the public benchmark, and a card in each folder."""
     public = [split for split in splits if split.name in PUBLIC_SPLITS]
     files = {
         benchmark / split.name / name: text
@@ -69,14 +60,7 @@ def all_records(splits: Iterable[Split]) -> tuple[Record, ...]:
 
 
 def split_table(splits: Sequence[Split]) -> str:
-    """Write the sizes of splits.
-
-    Args:
-        splits: Which.
-
-    Returns:
-        A Markdown table, with a last row for all when there are several.
-    """
+    """Write the sizes of splits as a Markdown table, with a last row for all when there are several."""
     rows = [(split.name, split.records) for split in splits]
     if len(rows) > 1:
         rows.append(("all", all_records(splits)))

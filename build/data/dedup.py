@@ -11,7 +11,7 @@ from data.records import Record
 from data.similarity import NEAR_THRESHOLD, similar_pairs
 from data.texts import normalised
 
-EXAMPLES = ("out/phase1 out/clean", "out/phase1 out/clean --near 0.9 --across-sets", "out/phase1 --json")
+EXAMPLES = ("out/drafted out/clean", "out/drafted out/clean --near 0.9 --across-sets", "out/drafted --json")
 
 _SHOWN = 20
 
@@ -47,14 +47,7 @@ class Deduplication:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Read the command line and do what it says.
-
-    Args:
-        arguments: After the command's name.
-
-    Returns:
-        0.
-    """
+    """Read the command line and do what it says; the exit status is 0."""
     parser = make_parser("dedup", str(__doc__), EXAMPLES)
     parser.add_argument("records", type=Path, help="folder of records")
     parser.add_argument("output", type=Path, nargs="?", help="folder to write; left out: only list the duplicates")

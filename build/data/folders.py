@@ -1,5 +1,6 @@
 """Output folders and files that are whole or not there."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -55,19 +56,17 @@ def replaced_folder(target: Path, *, overwrite: bool) -> Iterator[Path]:
 
 @contextmanager
 def replaced_file(target: Path) -> Iterator[IO[str]]:
-    """Give an empty text file that becomes the target when the block ends well, and vanishes when it does not.
+    """Give a UTF-8 text file that becomes the target when the block ends well, and vanishes when it does not.
 
-    Args:
-        target: Where the file is to be; one that is there already is replaced.
-
-    Yields:
-        The file, open for writing in UTF-8.
+    Readers and crashes see the old file or the new one, never a part.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = target.with_name(f".{target.name}.new")
     try:
         with scratch.open("w", encoding="utf-8") as file:
             yield file
+            file.flush()
+            os.fsync(file.fileno())
         scratch.rename(target)
     finally:
         scratch.unlink(missing_ok=True)

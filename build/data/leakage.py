@@ -18,7 +18,7 @@ from data.texts import normalised
 
 EXAMPLES = (
     "out/train --against benchmarks/data/test",
-    "out/train out/phase1 --against benchmarks/data/test --against benchmarks/data/dev --near 0.9 --json",
+    "out/train out/drafted --against benchmarks/data/test --against benchmarks/data/dev --near 0.9 --json",
 )
 
 MIN_WORDS = 4
@@ -76,14 +76,7 @@ class Leak:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Read the command line and do what it says.
-
-    Args:
-        arguments: After the command's name.
-
-    Returns:
-        0 when nothing is found, else 1.
-    """
+    """Read the command line and do what it says; the exit status is 1 when something is found, else 0."""
     parser = make_parser("leakage", str(__doc__), EXAMPLES)
     parser.add_argument("records", type=Path, nargs="+", help="folders of records")
     parser.add_argument("--against", type=Path, action="append", required=True, help="a benchmark folder; repeatable")

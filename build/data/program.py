@@ -13,16 +13,7 @@ _T = TypeVar("_T")
 
 
 def make_parser(command: str, description: str, examples: Sequence[str]) -> argparse.ArgumentParser:
-    """Make a parser whose help ends with examples.
-
-    Args:
-        command: Name of the command.
-        description: What it does; the first paragraph is enough.
-        examples: Arguments that make sense, without the program's name.
-
-    Returns:
-        The parser, with ``--json``.
-    """
+    """Make a parser with ``--json``, whose help ends with examples of arguments."""
     program = f"python -m data {command}"
     lines = "\n".join(f"  {program} {example}" for example in examples)
     parser = argparse.ArgumentParser(
@@ -36,26 +27,11 @@ def make_parser(command: str, description: str, examples: Sequence[str]) -> argp
 
 
 def print_result(document: object, text: str, *, as_json: bool) -> None:
-    """Print what a program found.
-
-    Args:
-        document: For machines; what JSON can hold.
-        text: The same for people.
-        as_json: Which of them.
-    """
+    """Print what a program found, for machines as JSON or for people as text."""
     print(json.dumps(document, ensure_ascii=False, indent=1) if as_json else text)
 
 
 def tracked(items: Iterable[_T], description: str, total: int) -> Iterable[_T]:
-    """Show how far a loop is, on a terminal only and on stderr.
-
-    Args:
-        items: What is looped over.
-        description: What is being done.
-        total: How many there are.
-
-    Returns:
-        The items.
-    """
+    """Show how far a loop is, on a terminal only and on stderr."""
     console = Console(stderr=True)
     return track(items, description, total=total, console=console, transient=True, disable=not sys.stderr.isatty())

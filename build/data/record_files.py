@@ -14,7 +14,7 @@ from pathlib import Path
 
 from archrouter.domain.policy import PolicySet, RoutePolicy
 from archrouter.evaluation.dataset import DatasetError, LabelledConversation, read_dataset
-from archrouter.evaluation.json_fields import Fields, InvalidDataError, parse_object
+from archrouter.strict_json import Fields, InvalidDataError, parse_object
 from data.folders import replaced_folder
 from data.records import UNKNOWN_LANGUAGE, Provenance, Record, RecordError, Turn, check_structure
 
@@ -30,14 +30,9 @@ Wordings = Mapping[str, Mapping[str, Sequence[str]]]
 
 
 def read_records(directory: Path, settings: frozenset[str] = frozenset()) -> tuple[Record, ...]:
-    """Read a folder of records, or any benchmark folder.
+    """Read a folder of records, or any benchmark folder, in the order of the files' names, then of their lines.
 
-    Args:
-        directory: The folder.
-        settings: Settings to read; empty reads all.
-
-    Returns:
-        The records in the order of the files' names, then of their lines. O(bytes).
+    With ``settings``, only these are read. O(bytes).
 
     Raises:
         DatasetError: For the first thing that is wrong.
@@ -53,14 +48,7 @@ def read_records(directory: Path, settings: frozenset[str] = frozenset()) -> tup
 
 
 def read_wordings(directory: Path, records: Iterable[Record]) -> dict[str, dict[str, tuple[str, ...]]]:
-    """Read the other wordings of a folder's policies.
-
-    Args:
-        directory: The folder.
-        records: Its records.
-
-    Returns:
-        Other descriptions of the same meaning, by policy set, then by route; empty where there are none.
+    """Read other descriptions of the same meaning, by policy set, then by route; empty where there are none.
 
     Raises:
         DatasetError: When a file is malformed, or words a route that the policy set does not have.
@@ -79,15 +67,7 @@ def read_wordings(directory: Path, records: Iterable[Record]) -> dict[str, dict[
 
 
 def by_description(records: Iterable[Record], wordings: Wordings) -> dict[str, tuple[str, ...]]:
-    """Order other wordings by the description they may replace.
-
-    Args:
-        records: Records of the policy sets.
-        wordings: Other wordings.
-
-    Returns:
-        Other descriptions by description.
-    """
+    """Order other wordings by the description they may replace."""
     routes = {record.policy_set: record.routes for record in records}
     return {
         route.description: tuple(wordings[name][route.id])
@@ -147,7 +127,7 @@ def folder_files(records: Iterable[Record], wordings: Wordings | None = None) ->
             raise RecordError(msg)
     files = {f"{setting}.jsonl": "".join(texts) for setting, texts in sorted(lines.items())}
     files |= {
-        f"{POLICIES_FOLDER}/{name}.json": _policy_set_json(name, routes) for name, routes in sorted(policy_sets.items())
+        f"{POLICIES_FOLDER}/{name}.json": policy_set_json(name, routes) for name, routes in sorted(policy_sets.items())
     }
     for name, by_route in sorted((wordings or {}).items()):
         document = {"policy_set": name, "wordings": {route: list(texts) for route, texts in by_route.items()}}
@@ -237,9 +217,13 @@ def _json_line(record: Record) -> str:
     return json.dumps(document, ensure_ascii=False) + "\n"
 
 
-def _policy_set_json(name: str, routes: Iterable[RoutePolicy]) -> str:
+def policy_set_json(name: str, routes: Iterable[RoutePolicy]) -> str:
+    """Write a policy set in the format of a benchmark folder.
+
+    A route without a domain, which a flat list of routes may have, is a domain of its own.
+    """
     written = [
-        {"name": route.id, "domain": route.domain, "action": route.action, "description": route.description}
+        {"name": route.id, "domain": route.domain or route.id, "action": route.action, "description": route.description}
         for route in routes
     ]
     return json.dumps({"policy_set": name, "routes": written}, ensure_ascii=False, indent=1) + "\n"

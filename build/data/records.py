@@ -164,9 +164,6 @@ def make_route(route_id: str, domain: str, action: str, description: str) -> Rou
 def check_structure(record: Record) -> None:
     """Hold a record to the rules that the benchmark's reader leaves open.
 
-    Args:
-        record: Any record.
-
     Raises:
         RecordError: When roles do not alternate from user to user, or the assistant has a label.
     """

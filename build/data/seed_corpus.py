@@ -52,14 +52,7 @@ class _Splits(BaseModel):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Read the command line and do what it says.
-
-    Args:
-        arguments: After the command's name.
-
-    Returns:
-        0, or 1 when ``--check`` finds a difference.
-    """
+    """Read the command line and do what it says; the exit status is 1 when ``--check`` finds a difference, else 0."""
     parser = make_parser("corpus", str(__doc__), EXAMPLES)
     parser.add_argument("--sources", type=Path, default=SOURCES, help="default: the folder in this tree")
     parser.add_argument("--benchmark", type=Path, default=BENCHMARK, help="default: the folder in this tree")
@@ -80,19 +73,13 @@ def main(arguments: Sequence[str]) -> int:
         "splits": {split.name: card.as_document(card.count(split.records)) for split in splits},
         "changed_files": stale,
     }
-    found = "differs from the sources" if given.check else "written anew"
+    found = "differs from the sources" if given.check else "written again"
     print_result(document, "\n".join([split_table(splits), *(f"{path} {found}" for path in stale)]), as_json=given.json)
     return 1 if given.check and stale else 0
 
 
 def read_splits(sources: Path) -> tuple[Split, ...]:
-    """Read the sources and divide them.
-
-    Args:
-        sources: Their folder.
-
-    Returns:
-        Test, dev and train.
+    """Read the sources and divide them into test, dev and train.
 
     Raises:
         DataError: When a source is malformed, a policy set is in no split or in two, or splits share a domain.
@@ -117,10 +104,7 @@ def read_splits(sources: Path) -> tuple[Split, ...]:
 
 
 def check_promises(splits: Sequence[Split]) -> None:
-    """Hold the corpus to what its card says of it.
-
-    Args:
-        splits: All of it.
+    """Hold the whole corpus to what its card says of it.
 
     Raises:
         DataError: When a record is malformed, splits share a domain, or the corpus is too small.

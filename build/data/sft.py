@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from archrouter.adapters.bundle.loader import load_bundle
+from archrouter.bundles.loader import load_bundle
 from archrouter.domain.conversation import Conversation, Message
 from archrouter.domain.dialect import Dialect
 from archrouter.domain.errors import PolicySetInvalidError, PromptTooLongError
@@ -64,14 +64,7 @@ class Sample:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Read the command line and do what it says.
-
-    Args:
-        arguments: After the command's name.
-
-    Returns:
-        0.
-    """
+    """Read the command line and do what it says; the exit status is 0."""
     given = _parsed(arguments)
     bundle = load_bundle(given.bundle)
     prompt_format = replace(bundle.prompt_format, dialect=Dialect(given.dialect or bundle.prompt_format.dialect))
@@ -138,14 +131,7 @@ class SampleMaker:
         self.left_out = 0
 
     def samples(self, record: Record) -> Iterator[Sample]:
-        """Make the samples of a record.
-
-        Args:
-            record: Any record.
-
-        Yields:
-            One for each labelled turn that fits, with the messages up to it. What comes later is never shown.
-        """
+        """Make one sample for each labelled turn that fits, with the messages up to it and never a later one."""
         try:
             compiled = self._compiler.compile(record.as_policy_set())
         except (PromptTooLongError, PolicySetInvalidError):
@@ -182,17 +168,7 @@ class SampleMaker:
 def sample_document(
     sample: Sample, prompt_format: PromptFormat, *, form: str, with_tokens: bool = False
 ) -> dict[str, object]:
-    """Write a sample as what JSON can hold.
-
-    Args:
-        sample: The sample.
-        prompt_format: What it was made with.
-        form: ``text`` or ``messages``.
-        with_tokens: Whether to write the token ids.
-
-    Returns:
-        The document.
-    """
+    """Write a sample as what JSON can hold, its form ``text`` or ``messages``, with or without the token ids."""
     end = len(sample.prompt_ids) + len(sample.answer_ids)
     prompt: object = f"{prompt_format.chat_head}{sample.prompt}{prompt_format.chat_tail}"
     completion: object = f"{sample.answer}{prompt_format.end_token}"

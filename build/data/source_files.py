@@ -96,13 +96,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 def read_sources(directory: Path) -> dict[str, tuple[Record, ...]]:
-    """Read all policy sets and their conversations.
-
-    Args:
-        directory: The sources' folder.
-
-    Returns:
-        Records by policy set, in the order of names; a conversation without any label is left out.
+    """Read the records of all policy sets, in the order of names; a conversation without any label is left out.
 
     Raises:
         SourceError: For the first thing that is wrong.
@@ -121,14 +115,7 @@ def read_sources(directory: Path) -> dict[str, tuple[Record, ...]]:
 
 
 def read_source_wordings(directory: Path, records: Mapping[str, Sequence[Record]]) -> dict[str, dict[str, list[str]]]:
-    """Read the other wordings of the policies' descriptions.
-
-    Args:
-        directory: The sources' folder.
-        records: Records by policy set.
-
-    Returns:
-        By policy set, then by route, other descriptions of the same meaning.
+    """Read other descriptions of the same meaning, by policy set, then by route.
 
     Raises:
         SourceError: When a file does not give one text for each route.

@@ -25,40 +25,30 @@ _FUNCTION_WORDS = frozenset(_FUNCTION_WORDS_TEXT.split())
 
 
 def normalised(text: str) -> str:
-    """Write a text so that layout, letter case and punctuation make no difference.
-
-    Args:
-        text: Any text.
+    """Write a text so that layout, letter case and punctuation make no difference. O(characters).
 
     Returns:
         Its letters and digits in NFKC and case-folded, words divided by single spaces, "that's" as one word; may be
-        empty. O(characters).
+        empty.
     """
     folded = unicodedata.normalize("NFKC", text).casefold()
     return _NOT_WORD.sub(" ", _APOSTROPHE.sub("", folded)).strip()
 
 
 def words(text: str) -> tuple[str, ...]:
-    """Cut a text into words.
+    """Cut a text into the words of its normalised form.
 
-    Args:
-        text: Any text.
-
-    Returns:
-        The words of the normalised text. Scripts without spaces give one word for each run of letters.
+    Scripts without spaces give one word for each run of letters.
     """
     return tuple(normalised(text).split())
 
 
 @lru_cache(maxsize=50_000)
 def content_stems(text: str) -> frozenset[str]:
-    """Take the words that say what a text is about, crudely: long words, cut to five letters.
-
-    Args:
-        text: Any text.
+    """Take the words that say what a text is about, crudely.
 
     Returns:
-        The beginnings of its words of four and more letters, without function words of English.
+        The first five letters of its words of four and more, without function words of English.
     """
     return frozenset(
         word[:_STEM_CHARACTERS]

@@ -1,4 +1,4 @@
-"""Step assemble: the bundle with its final manifest, and the Triton model repository that serves it.
+"""Command assemble: the bundle with its final manifest, and the Triton model repository that serves it.
 
 The manifest holds the form of the answer and its digest is ``model_version``, which Triton's config carries: so the
 form must be known before anything is served. It is read from the step probe, which ran the same weights on the CPU;
@@ -6,51 +6,45 @@ assembling checks that they are the same, by digests.
 """
 
 import errno
-import json
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from archrouter.adapters.bundle.engine_config import EngineConfig
-from archrouter.adapters.bundle.loader import PromptBundle, load_bundle
-from archrouter.adapters.bundle.manifest import (
+from google.protobuf import text_format
+from tritonclient.grpc.model_config_pb2 import ModelConfig
+
+from archrouter.bundles.engine_config import LOGITS_DTYPE, EngineConfig, read_engine_config
+from archrouter.bundles.loader import PromptBundle, load_bundle
+from archrouter.bundles.manifest import (
     ENGINE_FOLDER,
     PROMPT_TEMPLATE_FILE,
     TOKENIZER_FILE,
+    BundleError,
     Engine,
     check_files,
     digest_of,
     digest_of_file,
 )
-from archrouter.adapters.bundle.writer import BundlePlan, atomic_directory, write_manifest, write_prompt_files
+from archrouter.bundles.writer import BundlePlan, atomic_directory, write_manifest, write_prompt_files
 from archrouter.domain.dialect import Dialect
-from engine.built import CONFIG_FILE, GPU_FILE, WEIGHTS_FILE, check_engine, read_engine
-from engine.errors import BadInputError, StepFailedError
-from engine.geometry import CheckedCheckpoint, check_checkpoint
-from engine.model_config import MODEL, render_model_config
-from engine.precision import Precision
-from engine.program import make_parser, run_program
-from engine.settings import DEFAULT_FILE, DEFAULT_TOOLKIT, Settings, read_settings
+from archrouter.inference.tensors import PARAMETER_MODEL_VERSION
+from engine.checkpoint import CheckedCheckpoint, Geometry, check_checkpoint
+from engine.host import Gpu
+from engine.program import BadInputError, StepFailedError, make_parser, run_program
+from engine.settings import DEFAULT_FILE, DEFAULT_TOOLKIT, EngineLimits, Precision, Settings, read_settings
 
-BUNDLE_FOLDER = "bundle"
-REPOSITORY_FOLDER = "model_repository"
+MODEL = "tensorrt_llm"
+CONFIG_FILE, ENGINE_FILE, GPU_FILE = "config.json", "rank0.engine", "gpu.csv"
+BUNDLE_FOLDER, REPOSITORY_FOLDER = "bundle", "model_repository"
 
-_VERSION_FOLDER = "1"
+_PARAMETER_ENGINE_DIRECTORY = "gpt_model_path"
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What an engine's release is assembled from.
-
-    Attributes:
-        checkpoint: Hugging Face directory.
-        probed: Output of the step probe.
-        compiled: Output of the step compile.
-        precision: Of the engine.
-        version: Of TensorRT-LLM.
-        model_repository: Folder with the checked-in config of ``tensorrt_llm``.
-    """
+    """What a release is assembled from."""
 
     checkpoint: Path
     probed: Path
@@ -61,20 +55,7 @@ class Parts:
 
 
 def assemble(parts: Parts, settings: Settings, output: Path) -> PromptBundle:
-    """Assemble a release: whole, or not at all.
-
-    Args:
-        parts: What it is made from.
-        settings: Pins and limits.
-        output: Gets ``bundle/`` and ``model_repository/``; must not exist.
-
-    Returns:
-        The bundle.
-
-    Raises:
-        PipelineError: When parts do not belong together, or the disk is full.
-        BundleError: When the probe's bundle cannot be used, or the output exists.
-    """
+    """Assemble a release: whole, or not at all."""
     checked = check_checkpoint(parts.checkpoint)
     limits = settings.engine.capped(checked.geometry.max_positions)
     built = read_engine(parts.compiled / ENGINE_FOLDER)
@@ -86,7 +67,6 @@ def assemble(parts: Parts, settings: Settings, output: Path) -> PromptBundle:
         dialect=Dialect(probed.manifest.dialect),
         max_prompt_token_count=limits.max_prompt_tokens,
     )
-    _require_space(parts.compiled, output)
     try:
         with atomic_directory(output) as scratch:
             bundle = _write_bundle(scratch / BUNDLE_FOLDER, parts, plan, probed, _engine(parts, settings, built))
@@ -97,6 +77,65 @@ def assemble(parts: Parts, settings: Settings, output: Path) -> PromptBundle:
             raise StepFailedError(msg) from error
         raise
     return load_bundle(output / BUNDLE_FOLDER)
+
+
+def read_engine(folder: Path) -> EngineConfig:
+    """Read a TensorRT engine's ``config.json``."""
+    engine = folder / ENGINE_FILE
+    if not engine.is_file() or engine.stat().st_size == 0:
+        msg = f"{engine} is missing or empty; compile again"
+        raise StepFailedError(msg)
+    try:
+        return read_engine_config(folder / CONFIG_FILE)
+    except BundleError as error:
+        msg = f"{error}; compile again"
+        raise StepFailedError(msg) from error
+
+
+def check_engine(engine: EngineConfig, version: str, limits: EngineLimits, geometry: Geometry) -> None:
+    """Compare a TensorRT engine with what was asked for."""
+    build, model, plugins = engine.build_config, engine.pretrained_config, engine.build_config.plugin_config
+    differences = [
+        f"{what} is {found}, not {wanted}"
+        for what, found, wanted in (
+            ("version", engine.version.partition("+")[0].partition(".post")[0], version),
+            ("pretrained_config.vocab_size", model.vocab_size, geometry.vocab_size),
+            ("pretrained_config.logits_dtype", model.logits_dtype, LOGITS_DTYPE),
+            ("build_config.gather_generation_logits", build.gather_generation_logits, True),
+            ("build_config.max_batch_size", build.max_batch_size, limits.max_batch_size),
+            ("build_config.max_num_tokens", build.max_num_tokens, limits.max_num_tokens),
+            ("build_config.max_seq_len", build.max_seq_len, limits.max_seq_len),
+            ("build_config.plugin_config.tokens_per_block", plugins.tokens_per_block, limits.tokens_per_block),
+            ("build_config.plugin_config.use_paged_context_fmha", plugins.use_paged_context_fmha, True),
+        )
+        if found != wanted
+    ]
+    if differences:
+        msg = f"the engine is not the one asked for: {'; '.join(differences)}; compile it from this checkpoint again"
+        raise StepFailedError(msg)
+
+
+def render_model_config(text: str, engine_directory: str, model_version: str, max_batch_size: int) -> str:
+    """Fill in what belongs to a bundle; every comment stays."""
+    values = {_PARAMETER_ENGINE_DIRECTORY: engine_directory, PARAMETER_MODEL_VERSION: model_version}
+    for key, value in values.items():
+        text = re.sub(rf'(key: "{key}" value: {{ string_value: ")[^"]*"', rf'\g<1>{value}"', text)
+    try:
+        config = text_format.Parse(text, ModelConfig())
+    except text_format.ParseError as error:
+        msg = f"config.pbtxt of {MODEL} is no model config: {error}"
+        raise BadInputError(msg) from error
+    for key, value in values.items():
+        if config.parameters[key].string_value != value:
+            msg = f'config.pbtxt of {MODEL} has no line: parameters {{ key: "{key}" value: {{ string_value: "" }} }}'
+            raise BadInputError(msg)
+    if config.max_batch_size > max_batch_size:
+        msg = (
+            f"config.pbtxt of {MODEL} has max_batch_size {config.max_batch_size}, the engine takes {max_batch_size}; "
+            "lower it, or build with a larger engine.max_batch_size"
+        )
+        raise BadInputError(msg)
+    return text
 
 
 def _probed(folder: Path, checked: CheckedCheckpoint) -> PromptBundle:
@@ -117,11 +156,15 @@ def _probed(folder: Path, checked: CheckedCheckpoint) -> PromptBundle:
 
 
 def _engine(parts: Parts, settings: Settings, built: EngineConfig) -> Engine:
-    gpu = json.loads((parts.compiled / GPU_FILE).read_bytes())
+    path = parts.compiled / GPU_FILE
+    gpu = Gpu.parse(path.read_text("utf-8")) if path.is_file() else None
+    if gpu is None:
+        msg = f"{path} does not name the GPU the engine was built on; see the command of --plan that writes it"
+        raise BadInputError(msg)
     return Engine(
         tensorrt_llm_version=built.version,
-        container_image=settings.toolkit(parts.version).image,
-        compute_capability=gpu["compute_capability"],
+        container_image=settings.toolkit(parts.version).reference,
+        compute_capability=gpu.compute_capability,
         precision=parts.precision.value,
         max_batch_size=built.build_config.max_batch_size,
         max_num_tokens=built.build_config.max_num_tokens,
@@ -134,7 +177,7 @@ def _write_bundle(folder: Path, parts: Parts, plan: BundlePlan, probed: PromptBu
     folder.mkdir()
     write_prompt_files(folder, plan)
     (folder / ENGINE_FOLDER).mkdir()
-    for name in (CONFIG_FILE, WEIGHTS_FILE):  # one by one: copytree hides why a file could not be written
+    for name in (CONFIG_FILE, ENGINE_FILE):  # one by one: copytree hides why a file could not be written
         shutil.copyfile(parts.compiled / ENGINE_FOLDER / name, folder / ENGINE_FOLDER / name)
     skeleton = probed.manifest.skeleton
     write_manifest(
@@ -155,32 +198,15 @@ def _write_repository(folder: Path, parts: Parts, settings: Settings, bundle: Pr
     text = (parts.model_repository / MODEL / "config.pbtxt").read_text("utf-8")
     engine_directory = f"{settings.container.bundle_directory}/{ENGINE_FOLDER}"
     config = render_model_config(text, engine_directory, bundle.profile.model_version, settings.engine.max_batch_size)
-    (folder / MODEL / _VERSION_FOLDER).mkdir(parents=True)
+    (folder / MODEL / "1").mkdir(parents=True)
     (folder / MODEL / "config.pbtxt").write_text(config, "utf-8")
 
 
-def _require_space(compiled: Path, output: Path) -> None:
-    """Refuse before copying gigabytes that cannot fit."""
-    needed = sum(path.stat().st_size for path in compiled.rglob("*") if path.is_file())
-    existing = next(folder for folder in (output, *output.resolve().parents) if folder.exists())
-    free = shutil.disk_usage(existing).free
-    if free < needed:
-        msg = f"{output} takes {needed:,} bytes, {free:,} are free there; free some and repeat"
-        raise StepFailedError(msg)
-
-
 def main(arguments: Sequence[str]) -> int:
-    """Run the step.
-
-    Args:
-        arguments: Of the command line.
-
-    Returns:
-        Exit code.
-    """
+    """Run the command and return its exit code."""
     parser = make_parser(
         "assemble",
-        "Put engine, tokenizer, prompt and answer form into a bundle, and write the Triton model that serves it.",
+        "Put TensorRT engine, tokenizer, prompt and answer form into a bundle, and write the Triton model of it.",
         [
             (
                 "--checkpoint Arch-Router-1.5B --probed out/engine/probe --compiled out/engine/compile "
@@ -199,14 +225,9 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
 
     def work() -> None:
-        parts = Parts(
-            options.checkpoint,
-            options.probed,
-            options.compiled,
-            Precision(options.precision),
-            options.toolkit,
-            options.model_repository,
-        )
+        precision = Precision(options.precision)
+        folders = (options.checkpoint, options.probed, options.compiled)
+        parts = Parts(*folders, precision, options.toolkit, options.model_repository)
         bundle = assemble(parts, read_settings(options.settings), options.output)
         print(f"{options.output} is ready: {bundle.profile.model_version}")
 

@@ -1,17 +1,14 @@
-"""Step fetch: get a checkpoint at a pinned revision, check that its parts fit together, and show its licence."""
+"""Step fetch: get a checkpoint at a pinned revision, check that its parts fit together, and record its licence."""
 
 import json
 import re
-import sys
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable
 from pathlib import Path
 
-from archrouter.adapters.bundle.manifest import digest_of_file
-from archrouter.adapters.bundle.writer import atomic_directory
-from engine.errors import BadInputError, NeedsMoreError
-from engine.geometry import CheckedCheckpoint, check_checkpoint
-from engine.program import make_parser, run_program
+from archrouter.bundles.manifest import digest_of_file
+from archrouter.bundles.writer import atomic_directory
+from engine.checkpoint import CheckedCheckpoint, check_checkpoint
+from engine.program import BadInputError, NeedsMoreError
 
 RECORD_FILE = "checkpoint.json"
 PATTERNS = ("*.safetensors", "*.json", "*.jinja", "*.txt", "README.md", "LICENSE*")
@@ -20,6 +17,7 @@ _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 Download = Callable[[str, str, Path], None]
+"""Gets a hub's repository at a revision into a folder."""
 
 
 def is_hub_id(source: str) -> bool:
@@ -28,28 +26,12 @@ def is_hub_id(source: str) -> bool:
 
 
 def checkpoint_folder(source: str, output: Path) -> Path:
-    """Say where a source's checkpoint lies once it is fetched.
-
-    Args:
-        source: Folder or hub id.
-        output: Of the step.
-
-    Returns:
-        The folder itself, or the downloaded one, which keeps the model's name.
-    """
+    """Say where a source's checkpoint lies once the step has run: a downloaded one keeps the model's name."""
     return output / source.rpartition("/")[2] if is_hub_id(source) else Path(source)
 
 
 def check_source(source: str, revision: str | None) -> None:
-    """Refuse a source that is not pinned.
-
-    Args:
-        source: Folder or hub id.
-        revision: Full commit of a hub's repository; a folder has none.
-
-    Raises:
-        BadInputError: When it is neither, or the revision is missing, misplaced or no full commit.
-    """
+    """Refuse a source that is not pinned."""
     if Path(source).is_dir():
         if revision:
             msg = f"--revision belongs to a hub id; {source} is a folder, and its files' digests identify it"
@@ -66,20 +48,7 @@ def check_source(source: str, revision: str | None) -> None:
 
 
 def fetch(source: str, revision: str | None, output: Path, download: Download) -> CheckedCheckpoint:
-    """Fetch and check a checkpoint.
-
-    Args:
-        source: Folder or hub id.
-        revision: Full commit; only with a hub id.
-        output: Gets ``checkpoint.json`` and, from a hub, the files; must not exist.
-        download: Gets a repository at a revision into a folder.
-
-    Returns:
-        The checkpoint.
-
-    Raises:
-        PipelineError: When it cannot be had, or does not fit together.
-    """
+    """Fetch and check a checkpoint."""
     check_source(source, revision)
     with atomic_directory(output) as scratch:
         folder = checkpoint_folder(source, scratch)
@@ -94,8 +63,7 @@ def fetch(source: str, revision: str | None, output: Path, download: Download) -
             "name": checked.files.name,
             "revision": revision,
             "license": checked.files.license,
-            "parameter_count": checked.weights.parameter_count,
-            "geometry": asdict(checked.geometry),
+            "parameter_count": checked.parameter_count,
             "files": {path.name: {"bytes": path.stat().st_size, "digest": digest_of_file(path)} for path in files},
         }
         (scratch / RECORD_FILE).write_text(json.dumps(record, indent=1) + "\n", "utf-8")
@@ -103,16 +71,7 @@ def fetch(source: str, revision: str | None, output: Path, download: Download) -
 
 
 def download_from_hub(hub_id: str, revision: str, folder: Path) -> None:
-    """Download with huggingface_hub; files that are there already are not fetched again.
-
-    Args:
-        hub_id: ``owner/name``.
-        revision: Full commit.
-        folder: Gets the files of `PATTERNS`.
-
-    Raises:
-        NeedsMoreError: When the hub cannot be reached, or has no such revision.
-    """
+    """Download with huggingface_hub; files that are there already are not fetched again."""
     from huggingface_hub import snapshot_download  # noqa: PLC0415  # half a second that a folder need not wait
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError  # noqa: PLC0415  # same
 
@@ -121,40 +80,3 @@ def download_from_hub(hub_id: str, revision: str, folder: Path) -> None:
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         msg = f"{hub_id} at {revision} cannot be downloaded: {error}; give a folder that holds it, or check both"
         raise NeedsMoreError(msg) from error
-
-
-def main(arguments: Sequence[str], download: Download = download_from_hub) -> int:
-    """Run the step.
-
-    Args:
-        arguments: Of the command line.
-        download: Gets a repository from a hub.
-
-    Returns:
-        Exit code.
-    """
-    parser = make_parser(
-        "fetch",
-        "Get a checkpoint, check that config, weights and tokenizer belong together, and show its licence.",
-        [
-            "--source Arch-Router-1.5B --output out/engine/fetch",
-            "--source katanemo/Arch-Router-1.5B --revision <40 hex digits> --output out/engine/fetch",
-        ],
-    )
-    parser.add_argument("--source", required=True, help="folder of a checkpoint, or a hub id owner/name")
-    parser.add_argument("--revision", help="full commit; needed with a hub id")
-    parser.add_argument("--output", required=True, type=Path, help="folder to make; must not exist")
-    options = parser.parse_args(arguments)
-
-    def work() -> None:
-        checked = fetch(options.source, options.revision, options.output, download)
-        print(
-            f"{checked.files.name}: licence {checked.files.license}, {checked.weights.parameter_count:,} parameters, "
-            f"{checked.weights.byte_count:,} bytes of weights, vocabulary {checked.geometry.vocab_size:,}"
-        )
-
-    return run_program("fetch", work)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,13 +1,11 @@
 """Command schema: the JSON schema of a bundle's manifest, written from the model that reads it."""
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from archrouter.adapters.bundle.manifest import Manifest
-from engine.errors import StepFailedError
-from engine.program import make_parser, run_program
+from archrouter.bundles.manifest import Manifest
+from engine.program import StepFailedError, make_parser, run_program
 
 SCHEMA_FILE = Path(__file__).parents[1] / "manifest.schema.json"
 
@@ -19,27 +17,16 @@ def schema_text() -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command.
-
-    Args:
-        arguments: Of the command line.
-
-    Returns:
-        Exit code: 1 when the check found a difference.
-    """
-    parser = make_parser("schema", "Write build/manifest.schema.json from the manifest's model.", ["", "--check"])
-    parser.add_argument("--check", action="store_true", help="write nothing, fail on a difference")
+    """Run the command and return its exit code."""
+    parser = make_parser("schema", "Write build/manifest.schema.json from the model that reads manifests.", ["--check"])
+    parser.add_argument("--check", action="store_true", help="compare instead of writing; differences exit 1")
     options = parser.parse_args(arguments)
 
     def work() -> None:
         if not options.check:
             SCHEMA_FILE.write_text(schema_text(), "utf-8")
         elif not SCHEMA_FILE.is_file() or SCHEMA_FILE.read_text("utf-8") != schema_text():
-            msg = f"{SCHEMA_FILE.name} is out of date; run: python -m engine schema"
+            msg = f"{SCHEMA_FILE.name} is not the manifest's; run: python -m engine schema"
             raise StepFailedError(msg)
 
     return run_program("schema", work)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,25 +1,66 @@
-"""The pins and limits of ``build/pipeline.toml``."""
+"""The pins and limits of ``build/pipeline.toml``, and the precisions a TensorRT engine can have.
+
+Rules of the precisions: TensorRT-LLM 1.x, ``examples/models/core/qwen/README.md`` and ``tensorrt_llm/builder.py``.
+"""
 
 import tomllib
+from enum import Enum
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from engine.errors import BadInputError
+from engine.program import BadInputError
 
 DEFAULT_FILE = Path(__file__).parents[1] / "pipeline.toml"
 DEFAULT_TOOLKIT = "1.2.1"
 
+_OLDEST_SM = 80
+_OLDEST_FP8_SM = 89
+_SM_WITHOUT_INTEGER_WEIGHTS = range(100, 120)
+
+
+class Precision(Enum):
+    """Numbers the weights are kept in."""
+
+    BF16 = "bf16"
+    FP8 = "fp8"
+    INT4_AWQ = "int4_awq"
+    INT8_WO = "int8_wo"
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether the weights go through the quantisation script."""
+        return self is not Precision.BF16
+
+    @property
+    def needs_prompts(self) -> bool:
+        """Whether quantising looks at prompts."""
+        return self in (Precision.FP8, Precision.INT4_AWQ)
+
+
+def check_gpu(precision: Precision, compute_capability: str) -> None:
+    """Refuse a precision that a GPU cannot run."""
+    major, _, minor = compute_capability.partition(".")
+    if not (major.isdigit() and minor.isdigit() and len(minor) == 1):
+        msg = f"compute capability {compute_capability!r} is not of the form 9.0"
+        raise BadInputError(msg)
+    sm = 10 * int(major) + int(minor)
+    if sm < _OLDEST_SM:
+        msg = f"SM {sm} is older than Ampere; TensorRT-LLM needs SM {_OLDEST_SM} or newer"
+        raise BadInputError(msg)
+    if precision is Precision.FP8 and sm < _OLDEST_FP8_SM:
+        msg = f"precision fp8 needs SM {_OLDEST_FP8_SM} (Ada) or newer, this GPU is SM {sm}; take bf16 or int4_awq"
+        raise BadInputError(msg)
+    if precision in (Precision.INT4_AWQ, Precision.INT8_WO) and sm in _SM_WITHOUT_INTEGER_WEIGHTS:
+        msg = (
+            f"precision {precision.value} fails in the builder on SM 100 to 119, this GPU is SM {sm}; take bf16 or fp8"
+        )
+        raise BadInputError(msg)
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Model(_Strict):
-    """The weights this pipeline is for."""
-
-    hub_id: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
 
 
 class Probe(_Strict):
@@ -31,12 +72,18 @@ class Probe(_Strict):
 class Toolkit(_Strict):
     """A version of TensorRT-LLM and the image that holds it."""
 
-    image: str = Field(min_length=1)
+    image: str = Field(min_length=1, description="Registry, name and tag.")
+    digest: str = Field(pattern=r"^(sha256:[0-9a-f]{64})?$", description="Of the image; empty until one was pulled.")
     image_gb: float | None = Field(None, gt=0, description="Size of the image, 10^9 bytes; unknown without.")
     min_driver: int = Field(ge=1, description="Major version of the NVIDIA driver.")
     convert_script: str = Field(min_length=1)
     quantize_script: str = Field(min_length=1)
     compiler: str = Field(min_length=1)
+
+    @property
+    def reference(self) -> str:
+        """What to pull: the digest, where it is known, rules out that the tag has moved."""
+        return f"{self.image}@{self.digest}" if self.digest else self.image
 
 
 class Container(_Strict):
@@ -47,7 +94,7 @@ class Container(_Strict):
 
 
 class EngineLimits(_Strict):
-    """Bounds the engine is built for, in prompts and tokens."""
+    """Bounds the TensorRT engine is built for, in prompts and tokens."""
 
     max_batch_size: int = Field(ge=1)
     max_num_tokens: int = Field(ge=1)
@@ -57,14 +104,7 @@ class EngineLimits(_Strict):
     max_prompt_tokens: int = Field(ge=64)
 
     def capped(self, max_positions: int) -> "EngineLimits":
-        """Fit the limits to a checkpoint.
-
-        Args:
-            max_positions: Tokens the checkpoint was made for, >= 2.
-
-        Returns:
-            Limits that exceed neither it nor each other; one position stays free for the answer's token.
-        """
+        """Fit the limits to the tokens a checkpoint was made for; one stays free for the answer's token."""
         max_seq_len = min(self.max_seq_len, max_positions)
         most = max_seq_len - 1
         return self.model_copy(
@@ -80,15 +120,15 @@ class Quantization(_Strict):
     """Calibration of quantised weights."""
 
     fp8_prompts: int = Field(ge=1)
-    int4_awq_prompts: int = Field(ge=1)
+    int4_awq_prompts: int = Field(ge=1, le=32, description="The script takes no more than 32.")
     awq_block_size: Literal[64, 128]
     max_prompt_tokens: int = Field(ge=64)
+    max_padding: float = Field(gt=0, lt=1, description="Largest share of padding in a calibration prompt.")
 
 
 class Settings(_Strict):
     """All of the file."""
 
-    model: Model
     probe: Probe
     toolkits: dict[str, Toolkit]
     container: Container
@@ -96,17 +136,7 @@ class Settings(_Strict):
     quantization: Quantization
 
     def toolkit(self, version: str) -> Toolkit:
-        """Look up a version of TensorRT-LLM.
-
-        Args:
-            version: E.g. ``1.2.1``.
-
-        Returns:
-            Its pins.
-
-        Raises:
-            BadInputError: When there is none, with those there are.
-        """
+        """Look up the pins of a version of TensorRT-LLM."""
         if version not in self.toolkits:
             msg = f"there is no toolkit {version!r}; the settings have {', '.join(self.toolkits)}"
             raise BadInputError(msg)
@@ -114,17 +144,7 @@ class Settings(_Strict):
 
 
 def read_settings(path: Path) -> Settings:
-    """Read a settings file.
-
-    Args:
-        path: TOML, all keys of `Settings` and no other.
-
-    Returns:
-        The settings.
-
-    Raises:
-        BadInputError: When it cannot be read, naming each wrong key.
-    """
+    """Read a settings file."""
     try:
         return Settings.model_validate(tomllib.loads(path.read_text("utf-8")))
     except (OSError, tomllib.TOMLDecodeError) as error:

@@ -15,14 +15,15 @@ FROM ${PYTHON_IMAGE} AS python
 FROM python AS build
 WORKDIR /source
 COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY clients/python clients/python
 COPY service service
 RUN python -m venv --without-pip /opt/archrouter/venv \
  && python -m pip --python /opt/archrouter/venv install --no-cache-dir --disable-pip-version-check \
-      --constraint constraints.txt ".[server]"
+      --constraint constraints.txt ./clients/python .
 
 FROM build AS build-embedded
 RUN python -m pip --python /opt/archrouter/venv install --no-cache-dir --disable-pip-version-check \
-      --constraint constraints.txt ".[server,embedded]"
+      --constraint constraints.txt ./clients/python ".[embedded]"
 
 # Nothing in here installs anything, and nothing in here is writable for who runs it.
 FROM python AS runtime

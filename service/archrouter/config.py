@@ -4,11 +4,46 @@ A value comes from a flag, else from the environment, else from the configuratio
 ``docs/configuration.md`` is generated from this module.
 """
 
-from typing import Literal
+import re
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 ENV_PREFIX = "ARCHROUTER_"
+
+_ADDRESS = re.compile(r"(?P<host>[^\s:/\[\]]*|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
+_MAX_PORT = 65535
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Read ``HOST:PORT``.
+
+    Args:
+        address: The host is a name or an IP address, an IPv6 one in brackets; none means every interface.
+
+    Returns:
+        The host without brackets, and the port in [0, 65535].
+
+    Raises:
+        ValueError: When it is something else, with what it must be.
+    """
+    match = _ADDRESS.fullmatch(address)
+    if match is None or int(match["port"]) > _MAX_PORT:
+        msg = f"HOST:PORT with a port of at most {_MAX_PORT}, e.g. 127.0.0.1:9090 or [::1]:9090"
+        raise ValueError(msg)
+    return match["host"].strip("[]"), int(match["port"])
+
+
+def _checked_address(address: str) -> str:
+    split_address(address)
+    return address
+
+
+Address = Annotated[str, AfterValidator(_checked_address)]
+"""HOST:PORT; see `split_address`."""
+
+AddressOrNone = Annotated[str, AfterValidator(lambda address: address and _checked_address(address))]
+"""The same, or empty."""
 
 
 class _Section(BaseModel):
@@ -20,13 +55,25 @@ class _Section(BaseModel):
 class ServerSettings(_Section):
     """The gRPC listener."""
 
-    listen: str = Field("127.0.0.1:50051", description="HOST:PORT to serve gRPC on; port 0 takes a free one.")
+    listen: Address = Field("127.0.0.1:50051", description="HOST:PORT to serve gRPC on; port 0 takes a free one.")
     max_concurrent_calls: int = Field(
-        64, ge=1, description="Calls decided at a time; one more is refused with RESOURCE_EXHAUSTED, never queued."
+        64,
+        ge=1,
+        description="Calls answered at a time; a batch counts as many as it has items, and beyond the limit it is "
+        "admitted while nothing else runs. What exceeds it is refused with RESOURCE_EXHAUSTED at once.",
+    )
+    max_streams_per_connection: int = Field(
+        256,
+        ge=1,
+        description="Open calls of one connection, probes and unfinished requests included; "
+        "the client's own library holds back what exceeds it.",
     )
     max_receive_bytes: int = Field(4 * 1024 * 1024, ge=1024, description="Largest request, in bytes.")
     max_connection_age_s: float = Field(
-        600.0, gt=0, description="Seconds after which a connection is closed kindly, so that clients rebalance."
+        600.0,
+        gt=0,
+        description="Seconds after which a connection, idle or not, is closed once its calls are done "
+        "or server.shutdown_grace_s is over, so that clients rebalance.",
     )
     reflection_enabled: bool = Field(default=True, description="Serve gRPC reflection.")
     drain_delay_s: float = Field(
@@ -53,7 +100,9 @@ class LimitsSettings(_Section):
 
     max_messages: int = Field(256, ge=1, description="Messages of one conversation.")
     max_message_characters: int = Field(100_000, ge=1, description="Characters of one message.")
-    max_batch_size: int = Field(64, ge=1, description="Items of one BatchSelectRoutes call.")
+    max_batch_size: int = Field(
+        64, ge=1, description="Items of one BatchSelectRoutes call; each takes a place of server.max_concurrent_calls."
+    )
     max_inline_routes: int = Field(256, ge=1, description="Routes of an inline policy set.")
 
 
@@ -67,7 +116,10 @@ class RoutingSettings(_Section):
         0.0, ge=0, le=1, description="Threshold where neither request, route nor policy set has one."
     )
     default_deadline_s: float = Field(
-        5.0, gt=0, description="Seconds for a call whose caller set no deadline; also the most that is used of one."
+        5.0,
+        gt=0,
+        description="Seconds for a call whose caller set no deadline, the arrival of its request included; "
+        "also the most that is used of one.",
     )
     min_budget_s: float = Field(
         0.002, ge=0, description="Calls with less time left, in seconds, are refused before any work."
@@ -81,9 +133,9 @@ class TritonSettings(_Section):
     compact_model: str = Field("compact_router", description="Triton model of the compact tier.")
     engine_model: str = Field("tensorrt_llm", description="Triton model of the engine tier.")
     bundle_directory: str = Field("", description="Prompt bundle of the engine tier; needed with routing.mode engine.")
-    engines_file: str = Field(
+    endpoints_file: str = Field(
         "",
-        description="YAML file of engines, read anew on SIGHUP, instead of endpoint and bundle_directory; empty: none.",
+        description="YAML file of endpoints, read again on SIGHUP, instead of endpoint and bundle_directory; or empty.",
     )
     max_concurrent_requests: int = Field(
         32, ge=1, description="Requests in flight to one Triton; more wait their turn."
@@ -116,7 +168,7 @@ class AuthSettings(_Section):
 class MetricsSettings(_Section):
     """Prometheus."""
 
-    listen: str = Field("", description="HOST:PORT to serve /metrics on; empty serves none.")
+    listen: AddressOrNone = Field("", description="HOST:PORT to serve /metrics on; empty serves none.")
 
 
 class LoggingSettings(_Section):

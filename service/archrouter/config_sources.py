@@ -5,7 +5,7 @@ A name that nobody reads is an error in each of them: a setting with a typo is a
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args, get_origin
@@ -16,6 +16,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from archrouter.config import ENV_PREFIX, Settings
+from archrouter.domain.findings import Finding
+from archrouter.strict_yaml.nodes import compose_document, read_text
+from archrouter.strict_yaml.reader import FieldReader
 
 DEFAULT_SOURCE = "default"
 
@@ -24,6 +27,7 @@ DEFAULT_SOURCE = "default"
 _SERVICE_LINK = re.compile(
     ENV_PREFIX + r"(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?)?)"
 )
+_CONTENT = re.compile(r"^\s*[^#\s]", re.MULTILINE)
 _SHOWN_CHARACTERS = 60
 _MIN_LIKENESS = 0.8  # a typo, rather than another name of the same section
 _BOUNDS = {annotated_types.Ge: ">=", annotated_types.Gt: ">", annotated_types.Le: "<=", annotated_types.Lt: "<"}
@@ -155,7 +159,10 @@ def load_settings(
         try:
             sections[section] = section_type(section).model_validate(given)
         except ValidationError as error:
-            problems.extend(_value_problem(section, str(item["loc"][0]), values) for item in error.errors())
+            problems.extend(
+                _value_problem(section, str(item["loc"][0]), values, item.get("ctx", {}).get("error"))
+                for item in error.errors()
+            )
     if problems:
         raise SettingsError(tuple(problems))
     return Settings.model_validate(sections)
@@ -209,54 +216,41 @@ def _environ_values(environ: Mapping[str, str], problems: list[str]) -> dict[str
 
 
 def _file_values(path: Path, problems: list[str]) -> dict[str, _Value]:
-    try:
-        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        problems.append(f"{path} cannot be read as a YAML file: {' '.join(str(error).split())}")
+    text = read_text(path)
+    root = text if isinstance(text, Finding) else compose_document(text, "a section, as in 'server:'")
+    if isinstance(root, Finding):
+        is_empty = isinstance(text, str) and not _CONTENT.search(text)
+        problems.extend([] if is_empty else [_placed(path, root)])
         return {}
-    if root is None:
-        return {}
-    keys = {key.key: key for key in setting_keys()}
+    reader = FieldReader()
     values: dict[str, _Value] = {}
-    for section, section_node, section_line in _members(root, path, "the file", problems):
-        if section not in Settings.model_fields:
-            known = _suggestion(section, Settings.model_fields)
-            problems.append(f"{path}:{section_line}: {section} is no section; {known}")
-            continue
-        for name, node, line in _members(section_node, path, section, problems):
-            key, place = f"{section}.{name}", f"{path}:{line}"
-            if key not in keys:
-                problems.append(f"{place}: {key} is no setting; {_suggestion(key, keys)}")
-            elif not isinstance(node, yaml.ScalarNode):
-                problems.append(f"{place}: {key} is a list or a mapping; it must be {keys[key].allowed}")
+    for section, entry in reader.root(root, tuple(Settings.model_fields)).entries.items():
+        names = tuple(key.name for key in setting_keys() if key.section == section)
+        table = reader.table(entry.value, names) if entry.value.has_value else None
+        for name, member in table.entries.items() if table else ():
+            if isinstance(member.value.node, yaml.ScalarNode):
+                values[f"{section}.{name}"] = _Value(member.value.node.value, f"{path}:{member.key.line}")
             else:
-                values[key] = _Value(node.value, place)
+                allowed = next(key.allowed for key in setting_keys() if (key.section, key.name) == (section, name))
+                reader.report(member.value, f"{member.value.description}; it must be {allowed}")
+    problems.extend(_placed(path, finding) for finding in reader.findings())
     return values
 
 
-def _members(node: yaml.Node, path: Path, name: str, problems: list[str]) -> Iterator[tuple[str, yaml.Node, int]]:
-    """Walk a mapping: name, value and line of each member."""
-    if not isinstance(node, yaml.MappingNode):
-        if not (isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null"):
-            problems.append(f"{path}:{node.start_mark.line + 1}: {name} is not a mapping; write 'key: value' lines")
-        return
-    seen: set[str] = set()
-    for key_node, value_node in node.value:
-        key, line = str(key_node.value), key_node.start_mark.line + 1
-        if key in seen:
-            problems.append(f"{path}:{line}: {key} is there twice in {name}; remove one")
-        seen.add(key)
-        yield key, value_node, line
+def _placed(path: Path, finding: Finding) -> str:
+    place = f"{path}:{finding.line}" if finding.line else str(path)
+    return f"{place}: {finding.field_path}: {finding.message}" if finding.field_path else f"{place}: {finding.message}"
 
 
-def _value_problem(section: str, name: str, values: Mapping[str, _Value]) -> str:
+def _value_problem(section: str, name: str, values: Mapping[str, _Value], needed: ValueError | None) -> str:
+    """Say what is wrong with a value; `needed` is what a validator of the key says that it must be."""
     key = next(key for key in setting_keys() if (key.section, key.name) == (section, name))
     given = values[key.key]
     shown = str(given.value)
     if len(shown) > _SHOWN_CHARACTERS:
         shown = f"{shown[:_SHOWN_CHARACTERS]}…"
     return (
-        f"{key.key} is {shown!r}, set by {given.source}; it must be {key.allowed}. "
+        f"{key.key} is {shown!r}, set by {given.source}; it must be {needed or key.allowed}. "
         f"Correct it, or remove it to get the default, {key.default or 'empty'}"
     )
 

@@ -1,24 +1,24 @@
 """What every `ScoringBackend` promises, checked on each implementation."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import pytest_asyncio
+from fake_backend import FakeBackend
 from fakes import make_set
 
-from archrouter.adapters.bundle.loader import PromptBundle
-from archrouter.adapters.fake_backend import FakeBackend
-from archrouter.adapters.triton.compact_backend import CompactBackend
-from archrouter.adapters.triton.connection import TritonConnection
-from archrouter.adapters.triton.language_model_backend import LanguageModelBackend
-from archrouter.app.bundle_build import REFERENCE_MODEL
-from archrouter.app.engine_pool import EnginePool, PooledEngine
 from archrouter.application.ports import ScoringBackend
+from archrouter.bundles.builder import REFERENCE_MODEL
+from archrouter.bundles.loader import PromptBundle
 from archrouter.domain.conversation import Conversation, Message, Role
 from archrouter.domain.policy import ModelTarget, PolicySet, RoutePolicy
 from archrouter.domain.scoring import ScoringRequest
+from archrouter.inference.connect import connect
+from archrouter.inference.endpoint import EndpointList, EndpointSpec, Model
+from archrouter.inference.fleet import Fleet
 
 TIMEOUT_S = 20.0
 MODELS = (ModelTarget("m"),)
@@ -32,26 +32,45 @@ POLICIES = PolicySet("contract", "", ROUTES, MODELS)
 TRIP = Conversation.from_messages((Message(Role.USER, "two tickets for the plane to tokyo"),))
 
 
-@pytest_asyncio.fixture(params=["fake", "compact", "engine", "pool"])
-async def backend(
-    request: pytest.FixtureRequest, triton_endpoint: str, engine_endpoint: str, bundle: PromptBundle
-) -> AsyncIterator[ScoringBackend]:
-    """Give each implementation in turn, warm."""
-    made: ScoringBackend = FakeBackend()
-    if request.param == "compact":
-        made = CompactBackend(TritonConnection(triton_endpoint, max_concurrent_requests=4), "compact_router")
-    if request.param == "engine":
-        connection = TritonConnection(engine_endpoint, max_concurrent_requests=4)
-        made = LanguageModelBackend(connection, REFERENCE_MODEL, bundle)
-    if request.param == "pool":
-        connection = TritonConnection(engine_endpoint, max_concurrent_requests=4)
-        made = EnginePool()
-        made.engines = (
-            PooledEngine("engine", LanguageModelBackend(connection, REFERENCE_MODEL, bundle), lambda: [POLICIES]),
-        )
+@pytest.fixture
+def specs(triton_endpoint: str, engine_endpoint: str, bundle: PromptBundle) -> dict[str, EndpointSpec]:
+    """Say where each kind of model is served."""
+    return {
+        "compact": EndpointSpec(triton_endpoint, "compact_router"),
+        "engine": EndpointSpec(engine_endpoint, REFERENCE_MODEL, bundle),
+    }
+
+
+@pytest_asyncio.fixture(params=["fake", "compact", "engine"])
+async def model(request: pytest.FixtureRequest, specs: dict[str, EndpointSpec]) -> AsyncIterator[Model]:
+    """Give each kind of model in turn, warm."""
+    made = FakeBackend() if request.param == "fake" else connect(specs[request.param], max_concurrent_requests=4)
     await made.warm_up(timeout_s=TIMEOUT_S)
     yield made
     await made.close()
+
+
+@pytest_asyncio.fixture(params=["fake", "compact", "engine", "fleet"])
+async def backend(request: pytest.FixtureRequest, specs: dict[str, EndpointSpec]) -> AsyncIterator[ScoringBackend]:
+    """Give each implementation in turn, warm."""
+    kind = "engine" if request.param == "fleet" else request.param
+    made = FakeBackend() if kind == "fake" else connect(specs[kind], max_concurrent_requests=4)
+    await made.warm_up(timeout_s=TIMEOUT_S)
+    if request.param != "fleet":
+        yield made
+        await made.close()
+        return
+    listed = EndpointList((specs[kind],), ())
+    fleet = Fleet(lambda: listed, lambda _spec: made, lambda _status: None, interval_s=1.0, warm_up_timeout_s=TIMEOUT_S)
+    fleet.start()
+    running = asyncio.ensure_future(fleet.run())
+    async with asyncio.timeout(TIMEOUT_S):
+        while not fleet.ready:
+            await asyncio.sleep(0.01)
+    yield fleet
+    running.cancel()
+    await asyncio.wait([running])
+    await fleet.close()
 
 
 async def test_posterior_covers_every_route_and_no_match(backend: ScoringBackend) -> None:
@@ -86,9 +105,9 @@ async def test_usage_counts_calls_and_tokens(backend: ScoringBackend) -> None:
     assert 0 == scoring.usage.dropped_message_count
 
 
-async def test_profile_identifies_the_model(backend: ScoringBackend) -> None:
+async def test_profile_identifies_the_model(model: Model) -> None:
     """What decided can be named and found again."""
-    profile = await backend.warm_up(timeout_s=TIMEOUT_S)
+    profile = await model.warm_up(timeout_s=TIMEOUT_S)
 
     assert profile.model_version.startswith("sha256:")
     assert profile.tokenizer_digest.startswith("sha256:")
@@ -104,9 +123,9 @@ async def test_a_prepared_set_scores_like_an_unprepared_one(backend: ScoringBack
     np.testing.assert_array_equal(prepared.posterior.log_probabilities, unprepared.posterior.log_probabilities)
 
 
-async def test_readiness_is_said(backend: ScoringBackend) -> None:
-    """A warm backend is ready."""
-    assert await backend.is_ready(timeout_s=TIMEOUT_S)
+async def test_readiness_is_said(model: Model) -> None:
+    """A warm model is ready."""
+    assert await model.is_ready(timeout_s=TIMEOUT_S)
 
 
 async def test_a_set_with_one_route_is_scored(backend: ScoringBackend) -> None:

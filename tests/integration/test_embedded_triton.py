@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from archrouter.adapters.triton.connection import TritonConnection
-from archrouter.adapters.triton.embedded import EmbeddedModel, EmbeddedTriton, EmbeddedTritonError
+from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
+from archrouter.inference.installation import EmbeddedTritonError
+from archrouter.inference.triton_client import TritonClient
 
 START_TIMEOUT_S = 60.0
 ECHO_CONFIG = """
@@ -66,7 +67,7 @@ async def triton(tmp_path: Path) -> AsyncIterator[EmbeddedTriton]:
 
 async def is_ready(server: EmbeddedTriton) -> bool:
     """Ask the server over gRPC."""
-    connection = TritonConnection(server.endpoint, max_concurrent_requests=1)
+    connection = TritonClient(server.endpoint, max_concurrent_requests=1)
     try:
         return await connection.is_model_ready("echo", timeout_s=1.0)
     finally:
@@ -136,7 +137,7 @@ async def test_the_server_dies_with_the_process_that_started_it(tmp_path: Path) 
     repository = make_repository(tmp_path / "models", ECHO_MODEL)
     program = (
         "import asyncio, pathlib, sys\n"
-        "from archrouter.adapters.triton.embedded import EmbeddedModel, EmbeddedTriton\n"
+        "from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton\n"
         "async def main():\n"
         "    server = EmbeddedTriton(pathlib.Path(sys.argv[1]), (EmbeddedModel('echo'),), 60.0)\n"
         "    await server.start()\n"

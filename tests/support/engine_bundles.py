@@ -5,10 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from archrouter.adapters.bundle.checkpoint import read_checkpoint
-from archrouter.adapters.bundle.engine_config import ENGINE_CONFIG_FILE
-from archrouter.adapters.bundle.manifest import MANIFEST_FILE, digest_of_file
-from archrouter.adapters.bundle.writer import BundlePlan, write_manifest, write_prompt_files
+from archrouter.bundles.checkpoint import read_checkpoint
+from archrouter.bundles.engine_config import ENGINE_CONFIG_FILE
+from archrouter.bundles.manifest import MANIFEST_FILE, digest_of_file
+from archrouter.bundles.writer import BundlePlan, write_manifest, write_prompt_files
 from archrouter.domain.answer import AnswerSkeleton
 from archrouter.domain.dialect import Dialect
 

@@ -1,40 +1,25 @@
-"""A build whose steps run in this process: the tools are a stand-in, the probe is a copy, the rest is recorded."""
+"""A build whose programs run in this process: the tools are a stand-in, the probe is a copy, the rest is recorded."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 
-from engine import assemble, build, convert, fetch, prompts, quantize
-from engine import compile as compile_step
-from recorded_runner import RecordedRunner
-from stand_in_toolkit import write_engine
+from engine import assemble, build
+from engine.host import Host
+from stand_in_toolkit import L40S, option, run_docker, tool_of
 
-L40S = {"nvidia-smi": "NVIDIA L40S, 8.9, 590.44.01\n"}
-TOOLS = frozenset(
-    {
-        "/app/examples/models/core/qwen/convert_checkpoint.py",
-        "/app/examples/quantization/quantize.py",
-        "trtllm-build",
-        "docker",
-    }
-)
-HERE: dict[str, ModuleType] = {"prompts": prompts, "assemble": assemble}
-IN_IMAGE: dict[str, ModuleType] = {"convert": convert, "quantize": quantize, "compile": compile_step}
-
-
-def option(command: Sequence[str], name: str) -> str:
-    """Read the value of an option."""
-    return command[command.index(name) + 1]
+_STEPS_OF_TOOLS = {"convert_checkpoint.py": "convert", "quantize.py": "quantize", "trtllm-build": "compile"}
 
 
 def step_of(command: Sequence[str]) -> str:
-    """Name the step that a command of the driver runs."""
+    """Name the step that a command of the build runs."""
+    if command[0] == "docker":
+        return _STEPS_OF_TOOLS[tool_of(command)]
     module = command[2]
     return "probe" if module == "archrouter" else module.partition(".")[2] or command[3]
 
 
-class Workplace:
+class Workplace(Host):
     """A build in a temporary folder, whose commands are recorded."""
 
     def __init__(self, checkpoint: Path, probed: Path, workspace: Path) -> None:
@@ -44,52 +29,44 @@ class Workplace:
         self.probed = probed
         self.workspace = workspace
         self.is_served = True
-        self.tools = TOOLS
+        self.has_docker = True
+        self.gpu = L40S
         self.failing: dict[str, int] = {}
-        self.options: list[str] = []
         self.ran: list[str] = []
-        self.runner = RecordedRunner(run=self._run)
+        self.commands: list[Sequence[str]] = []
 
     def build(self, *words: str) -> int:
-        """Run the driver; ``ran`` then names the steps it ran."""
-        self.ran, self.runner.commands = [], []
-        command = ["--checkpoint", *self.source, "--workspace", str(self.workspace), *self.options, *words]
-        return build.main(command, self.runner, lambda _endpoint, _model: self.is_served)
+        """Run the build; ``ran`` then names the programs it ran."""
+        self.ran, self.commands = [], []
+        command = ["--checkpoint", *self.source, "--workspace", str(self.workspace), *words]
+        return build.main(command, self, lambda _endpoint, _model: self.is_served, self._download)
 
-    def _run(self, command: Sequence[str], on_line: Callable[[str], None]) -> int:
+    def has(self, program: str) -> bool:
+        """See `Host.has`."""
+        return program == "docker" and self.has_docker
+
+    def gpus(self) -> str:
+        """See `Host.gpus`."""
+        return self.gpu
+
+    def run(self, command: Sequence[str]) -> int:
+        """See `Host.run`."""
         name = step_of(command)
         self.ran.append(name)
+        self.commands.append(command)
         if name in self.failing:
-            on_line(f"{name} says why")
             return self.failing[name]
-        if name == "fetch":
-            return int(fetch.main(command[4:], self._download))
-        if name in HERE:
-            return int(HERE[name].main(command[4:]))
-        if name in IN_IMAGE:
-            return int(IN_IMAGE[name].main(command[4:], RecordedRunner(self.tools, L40S, self._tool)))
-        if name == "probe":
+        if command[0] == "docker":
+            run_docker(command)
+        elif name == "assemble":
+            return assemble.main(command[4:])
+        elif name == "probe":
             shutil.copytree(self.probed, option(command, "--output"))
         elif name == "verify":
-            report = Path(option(command, "--output"))
-            report.mkdir()
-            (report / "report.json").write_text("{}")
+            Path(option(command, "--output")).mkdir()
         else:
             Path(option(command, "--bundle"), "calibration.json").write_text("{}")
         return 0
 
     def _download(self, _hub_id: str, _revision: str, folder: Path) -> None:
         shutil.copytree(self.checkpoint, folder)
-
-    def _tool(self, command: Sequence[str], _on_line: Callable[[str], None]) -> int:
-        output = Path(option(command, "--output_dir"))
-        if "trtllm-build" in command:
-            write_engine(output)
-        else:
-            shutil.copy(self.checkpoint / "model.safetensors", output / "rank0.safetensors")
-            (output / "config.json").write_text("{}")
-        return 0
-
-    def state(self, step: str) -> Path:
-        """Return the state file of a step."""
-        return self.workspace / f"{step}.state.json"

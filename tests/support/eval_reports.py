@@ -6,12 +6,12 @@ from pathlib import Path
 
 from benchmark_folder import write_benchmark
 
-from archrouter.evaluation.calls import Failure
+from archrouter.evaluation.comparison import Robustness
 from archrouter.evaluation.dataset import Dataset, read_dataset
 from archrouter.evaluation.prediction import Prediction
 from archrouter.evaluation.report import Report, Run, make_report
-from archrouter.evaluation.robustness import Robustness
 from archrouter.evaluation.runner import TurnResult
+from archrouter.suites.calls import Failure
 
 RUN = Run(
     dataset_name="made-up",

@@ -7,7 +7,7 @@ import promql_parser
 from prometheus_client import CollectorRegistry
 
 from archrouter.observability.metrics import GRPC_CODES, OUTCOMES, RELOAD_RESULTS, STAGES, Metrics
-from archrouter.rpc.interceptors.auth import REQUIRED_SCOPES
+from archrouter.rpc.credentials import REQUIRED_SCOPES
 
 Labels = Mapping[str, frozenset[str]]
 """Values by label; an empty set where they are not known beforehand."""

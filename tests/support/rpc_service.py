@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import grpc
 import pytest
+from fake_backend import FAKE_PROFILE, FakeBackend
 from fakes import FakeSource
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
@@ -16,9 +17,7 @@ from grpc_status import rpc_status
 from prometheus_client import CollectorRegistry
 
 from archrouter import v1
-from archrouter.adapters.clock import SystemClock
-from archrouter.adapters.fake_backend import FAKE_PROFILE, FakeBackend
-from archrouter.adapters.policy_yaml import load_policy_set
+from archrouter.app.clock import SystemClock
 from archrouter.application.limits import RequestLimits
 from archrouter.application.policy_store import PolicyStore
 from archrouter.application.router import Router
@@ -26,6 +25,7 @@ from archrouter.config import PoliciesSettings, RoutingSettings, ServerSettings
 from archrouter.domain.policy import ModelTarget, PolicySet, RoutePolicy
 from archrouter.domain.scoring import BackendProfile, Scoring, ScoringRequest
 from archrouter.observability.metrics import Metrics
+from archrouter.policy_files.policies import load_policy_set
 from archrouter.rpc.credentials import Credentials
 from archrouter.rpc.dependencies import RpcDependencies
 from archrouter.rpc.health import Component, Health
@@ -74,10 +74,12 @@ class GatedBackend(FakeBackend):
         self.cancelled = asyncio.Event()
         self.crash: Exception | None = None
         self.timeouts_s: list[float] = []
+        self.policy_sets: list[PolicySet] = []
 
     async def score(self, request: ScoringRequest, *, timeout_s: float) -> Scoring:
         """Wait at the gate, then score."""
         self.timeouts_s.append(timeout_s)
+        self.policy_sets.append(request.policy_set)
         self.waiting.set()
         try:
             await self.gate.wait()
@@ -151,7 +153,6 @@ async def running_service(options: ServiceOptions | None = None) -> AsyncIterato
         backend,
         clock,
         wanted.limits,
-        inline_enabled=wanted.policies.inline_enabled,
         min_budget_s=wanted.routing.min_budget_s,
         deadline_margin_s=0.0,
     )
@@ -164,7 +165,6 @@ async def running_service(options: ServiceOptions | None = None) -> AsyncIterato
             limits=wanted.limits,
             router=router,
             store=store,
-            clock=clock,
             metrics=metrics,
             health=health,
             profile=lambda: services[0].profile,
@@ -217,6 +217,7 @@ async def eventually(condition: Callable[[], object]) -> None:
 _FURTHER_KINDS: dict[str, type[Message]] = {
     "google.rpc.BadRequest": error_details_pb2.BadRequest,
     "google.rpc.PreconditionFailure": error_details_pb2.PreconditionFailure,
+    "google.rpc.RequestInfo": error_details_pb2.RequestInfo,
     "google.rpc.ResourceInfo": error_details_pb2.ResourceInfo,
     "google.rpc.RetryInfo": error_details_pb2.RetryInfo,
 }

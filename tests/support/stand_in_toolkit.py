@@ -1,105 +1,81 @@
-"""A stand-in for TensorRT-LLM's tools: files of the right names and layout, and nothing that could run.
+"""A stand-in for Docker and TensorRT-LLM's image: files of the right names and layout, and nothing that could run.
 
-It exists so that everything around the tools runs for real. What it writes is no engine.
+It exists so that everything around the tools runs for real. What it writes is no TensorRT engine.
 """
 
 import json
+import shutil
 import stat
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 ENGINE_BYTES = b"stand-in, no engine\n" * 1000
+L40S = "NVIDIA L40S, 8.9, 590.44.01\n"
 
-_GPU = "NVIDIA L40S, 8.9, 590.44.01"
+_DOCKER = f"""#!{sys.executable} -I
+import sys, time
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from pathlib import Path
+from stand_in_toolkit import run_docker, tool_of
 
-_PROGRAM = f"""#!{sys.executable} -I
-import json, pathlib, shutil, sys, time
-
-words = sys.argv[1:]
-options = {{word: words[i + 1] if i + 1 < len(words) and not words[i + 1].startswith("--") else True
-           for i, word in enumerate(words) if word.startswith("--")}}
-output = pathlib.Path(options["--output_dir"])
-output.mkdir(parents=True, exist_ok=True)
-here = pathlib.Path(__file__).parent
+here = Path(__file__).parent
 with (here / "calls").open("a") as calls:
-    calls.write(pathlib.Path(__file__).name + "\\n")
+    calls.write(tool_of(sys.argv) + "\\n")
 if (here / "hang").exists():
-    (output / "rank0.engine").write_bytes(b"half")
     (here / "hanging").touch()
     time.sleep(600)
-"""
-_CONVERT = """
-source = pathlib.Path(options["--model_dir"])
-shutil.copy(source / "model.safetensors", output / "rank0.safetensors")
-config = json.loads((source / "config.json").read_text())
-(output / "config.json").write_text(json.dumps({"vocab_size": config["vocab_size"], "logits_dtype": "float32"}))
-"""
-_COMPILE = """
-config = {
-    "version": "1.2.1",
-    "pretrained_config": json.loads((pathlib.Path(options["--checkpoint_dir"]) / "config.json").read_text()),
-    "build_config": {
-        **{key: int(options["--" + key]) for key in ("max_batch_size", "max_num_tokens", "max_seq_len")},
-        "gather_generation_logits": "--gather_generation_logits" in options,
-        "plugin_config": {
-            "tokens_per_block": int(options["--tokens_per_block"]),
-            "use_paged_context_fmha": options["--use_paged_context_fmha"] == "enable",
-        },
-    },
-}
-(output / "config.json").write_text(json.dumps(config))
-(output / "rank0.engine").write_bytes(b"stand-in, no engine\\n" * 1000)
+run_docker(sys.argv)
 """
 
 
-@dataclass(frozen=True)
-class StandInToolkit:
-    """Where the stand-in is.
-
-    Attributes:
-        folder: Goes on the path; ``calls`` in it names each run, a file ``hang`` in it makes the tools hang.
-        settings: Settings file that names its scripts.
-    """
-
-    folder: Path
-    settings: Path
-
-    @property
-    def calls(self) -> list[str]:
-        """Names of the tools, in the order of their runs."""
-        path = self.folder / "calls"
-        return path.read_text().split() if path.is_file() else []
-
-
-def write_toolkit(folder: Path, settings: Path) -> StandInToolkit:
-    """Write the stand-in.
+def write_toolkit(folder: Path) -> Path:
+    """Write the programs ``docker`` and ``nvidia-smi`` into a folder for the path.
 
     Args:
-        folder: Where.
-        settings: The checked-in settings, which are copied with the scripts' paths changed.
+        folder: Where. ``calls`` in it names each tool that ran, a file ``hang`` in it makes the tools hang.
 
     Returns:
-        The stand-in.
+        The folder.
     """
     folder.mkdir()
-    programs = {
-        "convert_checkpoint.py": _PROGRAM + _CONVERT,
-        "quantize.py": _PROGRAM + _CONVERT,
-        "trtllm-build": _PROGRAM + _COMPILE,
-        "nvidia-smi": f"#!/bin/sh\necho '{_GPU}'\n",
-    }
-    for name, text in programs.items():
+    for name, text in {"docker": _DOCKER, "nvidia-smi": f"#!/bin/sh\necho '{L40S.strip()}'\n"}.items():
         path = folder / name
         path.write_text(text)
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
-    text = settings.read_text("utf-8")
-    text = text.replace("/app/examples/models/core/qwen/convert_checkpoint.py", str(folder / "convert_checkpoint.py"))
-    text = text.replace("/app/examples/quantization/quantize.py", str(folder / "quantize.py"))
-    copy = folder / "pipeline.toml"
-    copy.write_text(text, "utf-8")
-    return StandInToolkit(folder, copy)
+    return folder
+
+
+def tool_of(command: Sequence[str]) -> str:
+    """Name the tool that a ``docker run`` line runs: the program or script after the image."""
+    after = list(command[command.index("-w") + 3 :])
+    return Path(after[1] if after[0] == "python3" else after[0]).name
+
+
+def mounts_of(command: Sequence[str]) -> dict[str, Path]:
+    """Read what a ``docker run`` line mounts: folders on this machine by their paths in the container."""
+    words = [command[index + 1].split(":") for index, word in enumerate(command) if word == "-v"]
+    return {inside: Path(outside) for outside, inside, *_ in words}
+
+
+def option(command: Sequence[str], name: str) -> str:
+    """Read the value of an option."""
+    return command[command.index(name) + 1]
+
+
+def run_docker(command: Sequence[str]) -> None:
+    """Do what the tool of a ``docker run`` line would, as far as this project sees it."""
+    mounts = mounts_of(command)
+    output = mounts[option(command, "--output_dir")]
+    if tool_of(command) != "trtllm-build":
+        source = mounts[option(command, "--model_dir")]
+        shutil.copy(source / "model.safetensors", output / "rank0.safetensors")
+        vocab_size = json.loads((source / "config.json").read_text())["vocab_size"]
+        (output / "config.json").write_text(json.dumps({"vocab_size": vocab_size, "logits_dtype": "float32"}))
+        return
+    numbers = {key: int(option(command, f"--{key}")) for key in ("max_batch_size", "max_num_tokens", "max_seq_len")}
+    write_engine(output, **{f"build_config.{key}": number for key, number in numbers.items()})
 
 
 def write_engine(folder: Path, **changes: object) -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from engine_bundles import BUILT
 
-from archrouter.adapters.bundle.checkpoint import read_checkpoint
-from archrouter.adapters.bundle.engine_config import ENGINE_CONFIG_FILE
-from archrouter.adapters.bundle.manifest import Engine
-from archrouter.adapters.bundle.writer import BundlePlan, write_manifest, write_prompt_files
+from archrouter.bundles.checkpoint import read_checkpoint
+from archrouter.bundles.engine_config import ENGINE_CONFIG_FILE
+from archrouter.bundles.manifest import Engine
+from archrouter.bundles.writer import BundlePlan, write_manifest, write_prompt_files
 from archrouter.domain.answer import AnswerSkeleton, Quoting
 from archrouter.domain.dialect import Dialect
 

@@ -1,4 +1,4 @@
-"""Phase 2 of the data pipeline: makes clean conversations hard, by rules and a seed, without any model.
+"""Makes clean conversations hard, by rules and a seed, without any model.
 
 After the Arch-Router paper, section 4.1: irrelevance injection, policy modification and scenario mixing; beside them
 noise in the text, the order of the routes and cut conversations. Each change is a function of a record that gives the

@@ -30,14 +30,7 @@ _UNMIXED = (
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Read the command line and do what it says.
-
-    Args:
-        arguments: After the command's name.
-
-    Returns:
-        0.
-    """
+    """Read the command line and do what it says; the exit status is 0."""
     parser = make_parser("augment", str(__doc__), EXAMPLES)
     parser.add_argument("records", type=Path, help="folder of clean records")
     parser.add_argument("output", type=Path, help="folder to write")
@@ -75,16 +68,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def make_material(records: Sequence[Record], alternatives: dict[str, tuple[str, ...]], settings: Settings) -> Material:
-    """Gather what the changes draw on.
-
-    Args:
-        records: Clean records.
-        alternatives: Given other wordings, by description.
-        settings: The configuration.
-
-    Returns:
-        The material.
-    """
+    """Gather what the changes draw on; ``alternatives`` are given other wordings, by description."""
     return Material(
         pool=Pool(records, settings.overlap),
         phrases=load_phrases(),

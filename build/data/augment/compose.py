@@ -24,7 +24,7 @@ class Material:
     Attributes:
         pool: Other conversations and policy sets.
         phrases: Short turns by language.
-        wordings: How descriptions are worded anew by rule.
+        wordings: How descriptions are reworded by rule.
         alternatives: Given other wordings, by description.
         amounts: How much a change changes.
         overlap: Which policy sets and routes may do for each other.
@@ -93,14 +93,9 @@ really there. Rewording and renaming come after everything that compares descrip
 def augment(records: Iterable[Record], settings: Settings, material: Material) -> Iterator[Record]:
     """Make changed versions of records.
 
-    Args:
-        records: Conversations as they were written.
-        settings: Seed, copies, probabilities.
-        material: What the changes draw on.
-
     Yields:
-        For each record the record itself, where they are kept, then its versions, each at most once. The result
-        depends on the arguments alone, and each version on its own record, the pool and the seed, not on the others.
+        For each record the record itself, where they are kept, then its versions, each at most once. The result depends
+        on the arguments alone, and each version on its own record, the pool and the seed, not on the others.
     """
     for record in records:
         if settings.keep_originals:
@@ -114,17 +109,7 @@ def augment(records: Iterable[Record], settings: Settings, material: Material) -
 
 
 def changed(record: Record, settings: Settings, material: Material, random: Random) -> Record:
-    """Try every change once.
-
-    Args:
-        record: Where it starts.
-        settings: The probabilities.
-        material: What the changes draw on.
-        random: Where all choices come from.
-
-    Returns:
-        The record after the changes that were drawn and could be made; the record itself when there was none.
-    """
+    """Try every change once, each with its probability; the record stays as it is when none could be made."""
     for name, change in CHANGES.items():
         if random.random() < getattr(settings.probability, name):
             record = change(record, material, random) or record
@@ -132,17 +117,7 @@ def changed(record: Record, settings: Settings, material: Material, random: Rand
 
 
 def finished(version: Record, record: Record, copy: int, seed: int) -> Record:
-    """Give a version its own id, its policy set a name that tells its routes, and note the seed.
-
-    Args:
-        version: A changed record.
-        record: What it was made from.
-        copy: Its number, >= 1.
-        seed: What the changes were drawn with.
-
-    Returns:
-        The version, ready to be written.
-    """
+    """Give the numbered version of a record its own id, name its policy set after the routes, and note the seed."""
     routes_changed = version.routes != record.routes
     return replace(
         version,
@@ -156,14 +131,7 @@ def finished(version: Record, record: Record, copy: int, seed: int) -> Record:
 
 
 def count_by_change(records: Iterable[Record]) -> dict[str, int]:
-    """Count in how many records each change was made, in the order of `CHANGES`.
-
-    Args:
-        records: Any records.
-
-    Returns:
-        Name of the change, without the detail after a colon, to count; changes that were not made are left out.
-    """
+    """Count in how many records each change was made, in the order of `CHANGES`, those never made left out."""
     made = [augmentation.split(":")[0] for record in records for augmentation in record.provenance.augmentations]
     known = [*CHANGES, *sorted(set(made) - CHANGES.keys())]
     return {name: made.count(name) for name in known if name in made}

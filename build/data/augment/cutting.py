@@ -12,17 +12,11 @@ from data.records import Record, Turn
 
 
 def truncated(record: Record, phrases: Phrases, random: Random) -> Record | None:
-    """Leave out the oldest messages.
+    """Leave out the oldest messages, up to a user's turn.
 
-    Args:
-        record: Any conversation.
-        phrases: In its language.
-        random: Where the choice comes from.
-
-    Returns:
-        The rest, from a user's turn on. A turn keeps its label when it opens a new subject in words that are
-        understood by themselves, when it comes after such a turn with the same label, or when it is thanks and the
-        like; the others become context without a label. None when no route would be left as a label.
+    A turn keeps its label when it opens a new subject in words that are understood by themselves, when it comes after
+    such a turn with the same label, or when it is thanks and the like; the others become context without a label. None
+    when no route would be left as a label.
     """
     places = [index for index, turn in enumerate(record.turns) if index > 0 and turn.role is Role.USER]
     openings = _openings(record.turns)

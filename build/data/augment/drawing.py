@@ -9,13 +9,9 @@ _T = TypeVar("_T")
 
 
 def seeded(*parts: object) -> Random:
-    """Make a source of choices that depends on nothing but the parts.
+    """Make a source of choices that depends on nothing but the texts of the parts: a seed, an id, a number.
 
-    Args:
-        parts: A seed, an id, a number; what their texts are is all that counts.
-
-    Returns:
-        The same source for the same parts, on every machine: a text is hashed by SHA-512 to seed it.
+    It is the same on every machine: the texts are hashed by SHA-512 to seed it.
     """
     return Random("/".join(map(str, parts)))  # noqa: S311 - reproducible data, not a secret
 
@@ -26,14 +22,5 @@ def pick(choices: Sequence[_T], random: Random) -> _T | None:
 
 
 def count_between(fewest: int, most: int, random: Random) -> int:
-    """Draw a count, small ones more often: its logarithm is uniform.
-
-    Args:
-        fewest: >= 1.
-        most: >= fewest.
-        random: Where the choice comes from.
-
-    Returns:
-        A count from fewest to most.
-    """
+    """Draw a count from fewest, >= 1, to most, small ones more often: its logarithm is uniform."""
     return min(most, int(math.exp(random.uniform(math.log(fewest), math.log(most + 1)))))

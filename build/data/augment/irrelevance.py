@@ -25,17 +25,10 @@ _MAX_NAMED = 3
 
 
 def off_topic(record: Record, pool: Pool, phrases: Phrases, random: Random) -> Record | None:
-    """Put in a request that no route of the policy set can serve.
+    """Put in a request that no route of the policy set can serve, from a set that overlaps with none of the record's.
 
-    Args:
-        record: Any conversation.
-        pool: Where the request comes from: a policy set that overlaps with none of the record's.
-        phrases: In the record's language.
-        random: Where the choices come from.
-
-    Returns:
-        The conversation with one more user's turn, labelled ``other``, at its beginning, its end or before a turn
-        that is understood by itself. None when there is no such request.
+    It becomes a user's turn labelled ``other``, at the beginning, at the end or before a turn that is understood by
+    itself. None when there is no such request.
     """
     foreign = pick(pool.foreign_sets(record), random)
     openings = pool.openings(foreign, record.provenance.language) if foreign is not None else []
@@ -57,15 +50,8 @@ def off_topic(record: Record, pool: Pool, phrases: Phrases, random: Random) -> R
 def removed_route(record: Record, wordings: Wordings, overlap: Overlap, random: Random) -> Record | None:
     """Take away the right route of some turns, and the routes that may do in its place.
 
-    Args:
-        record: Any conversation, with the ids its routes were written with.
-        wordings: How the description of a fall-back is widened.
-        overlap: Which routes may do for each other.
-        random: Where the choices come from.
-
-    Returns:
-        The record without the routes, its labels moved to the fall-back or to ``other``; None when no turn has a
-        route, or no route would be left.
+    The labels move to the fall-back, whose description is widened, or to ``other``. None when no turn has a route, or
+    no route would be left.
     """
     chosen = pick(_routes_in_use(record), random)
     if chosen is None:
@@ -76,15 +62,8 @@ def removed_route(record: Record, wordings: Wordings, overlap: Overlap, random: 
 def removed_domain(record: Record, wordings: Wordings, overlap: Overlap, random: Random) -> Record | None:
     """Take away a whole domain with the right route of some turns, which then fit none.
 
-    Args:
-        record: Any conversation, with the ids its routes were written with.
-        wordings: How the description of a fall-back is widened.
-        overlap: Which routes may do for each other.
-        random: Where the choices come from.
-
-    Returns:
-        The record without the domain and the routes that may do in its place, its labels ``other`` there; None when
-        no turn has a route, or no route would be left.
+    The routes that may do in its place go as well, and the labels become ``other``. None when no turn has a route, or
+    no route would be left.
     """
     chosen = pick(_routes_in_use(record), random)
     if chosen is None:
@@ -94,16 +73,9 @@ def removed_domain(record: Record, wordings: Wordings, overlap: Overlap, random:
 
 
 def coarse_domains(record: Record, wordings: Wordings, random: Random) -> Record | None:
-    """Leave only the domain's own policy wherever a domain has one.
+    """Leave only the domain's own policy, its description widened, wherever a domain has one.
 
-    Args:
-        record: Any conversation.
-        wordings: How the description of a domain's policy is widened.
-        random: Where the choices come from.
-
-    Returns:
-        The record without the actions of those domains, its labels moved to the domains' policies; None when no
-        label would move.
+    The labels of the domain's actions move to it. None when no label would move.
     """
     covered = {route.domain for route in record.routes if route.covers_domain}
     gone = {route.id for route in record.routes if route.action and route.domain in covered}

@@ -14,17 +14,9 @@ Turns = tuple[Turn, ...]
 
 
 def topic_switch(record: Record, pool: Pool, phrases: Phrases, max_turns: int, random: Random) -> Record | None:
-    """Let another conversation follow, without a hint.
+    """Let another conversation, which opens with a clear request, follow without a hint.
 
-    Args:
-        record: The conversation that comes first, with the routes it was written with.
-        pool: Where the second comes from; it opens with a clear request.
-        phrases: In the record's language.
-        max_turns: Messages of the result at most.
-        random: Where the choices come from.
-
-    Returns:
-        Both, joined by a short reply; None when no other fits.
+    The two are joined by a short reply, and have ``max_turns`` messages at most. None when no other fits.
     """
     room = max_turns - len(record.turns) - 1
     other = pick([each for each in pool.companions(record) if len(each.turns) <= room], random)
@@ -37,16 +29,8 @@ def topic_switch(record: Record, pool: Pool, phrases: Phrases, max_turns: int, r
 def abandoned_intent(record: Record, pool: Pool, phrases: Phrases, max_turns: int, random: Random) -> Record | None:
     """Begin with another request that is taken back.
 
-    Args:
-        record: The conversation that follows; with the routes it was written with.
-        pool: Where the abandoned request comes from.
-        phrases: In the record's language.
-        max_turns: Messages of the result at most.
-        random: Where the choices come from.
-
-    Returns:
-        The other request, its reply, a turn that takes it back (``other``: nothing is left to do), and the record.
-        None when the record's opening may be taken for the abandoned subject, or no other request fits.
+    The turn that takes it back is labelled ``other``: nothing is left to do. None when the record's opening may be
+    taken for the abandoned subject, or no other request fits into ``max_turns`` messages.
     """
     others = [each for each in pool.companions(record) if len(each.turns) > 1]
     other = pick(others, random)
@@ -60,14 +44,7 @@ def abandoned_intent(record: Record, pool: Pool, phrases: Phrases, max_turns: in
 def follow_up(record: Record, phrases: Phrases, random: Random) -> Record | None:
     """End a conversation at one of its replies and ask for more of the same.
 
-    Args:
-        record: Any conversation.
-        phrases: In its language.
-        random: Where the choices come from.
-
-    Returns:
-        The conversation up to a reply, and a turn with the label of the turn replied to. None when there is no reply
-        to a request that has a route.
+    The new turn has the label of the turn replied to. None when there is no reply to a request that has a route.
     """
     answered = [index for index, turn in enumerate(record.turns[:-1]) if turn.has_route]
     index = pick(answered, random)

@@ -42,15 +42,10 @@ STYLES: Mapping[str, Callable[[Name], str]] = {
 
 
 def renamed(record: Record, random: Random) -> Record | None:
-    """Give every route another id, all in one style, and its labels with it.
+    """Give every route another id, all in one style, and its labels with it; domains, actions and descriptions stay.
 
-    Args:
-        record: Any conversation.
-        random: Where the choices come from.
-
-    Returns:
-        The record with new ids; domains, actions and descriptions stay. The styles are those of `STYLES`, words of the
-        description, and numbers that say nothing. None when all ids would stay.
+    The styles are those of `STYLES`, words of the description, and numbers that say nothing. None when all ids would
+    stay.
     """
     style = random.choice([*STYLES, "description", "numbered"])
     if style == "numbered":

@@ -26,16 +26,10 @@ _NEIGHBOURS = {
 
 
 def typos(record: Record, share: float, random: Random) -> Record | None:
-    """Put typing mistakes into the user's messages.
+    """Put typing mistakes into the user's messages; None when none came about.
 
-    Args:
-        record: Any conversation.
-        share: Of the words of at least `MIN_WORD_LETTERS` letters, from 0 to 1. Scripts without letter case, which
-            are not typed letter by letter, stay as they are.
-        random: Where the choices come from.
-
-    Returns:
-        The record with the mistakes; None when none came about.
+    ``share`` is that of the words of at least `MIN_WORD_LETTERS` letters, from 0 to 1. Scripts without letter case,
+    which are not typed letter by letter, stay as they are.
     """
 
     def mistyped_now_and_then(match: re.Match[str]) -> str:
@@ -49,12 +43,7 @@ def typos(record: Record, share: float, random: Random) -> Record | None:
 def casing(record: Record, random: Random) -> Record | None:
     """Write the user's messages all small, without punctuation at line ends, without apostrophes, or shouted.
 
-    Args:
-        record: Any conversation.
-        random: Where the choice comes from.
-
-    Returns:
-        The record in one of these styles; None when it already was so, or too long to be shouted.
+    None when they already were so, or are too long to be shouted.
     """
     style = random.choice(list(CASINGS))
     if style == "upper" and any(len(text.split()) > MAX_SHOUTED_WORDS for text in record.user_texts):
@@ -63,14 +52,9 @@ def casing(record: Record, random: Random) -> Record | None:
 
 
 def mistyped(word: str, random: Random) -> str:
-    """Make one typing mistake in a word, not at its first letter.
+    """Make one typing mistake in a word of at least three letters, not at its first one.
 
-    Args:
-        word: Letters, at least three.
-        random: Where the choices come from.
-
-    Returns:
-        The word with two letters swapped, one left out, doubled, or replaced by a neighbour on the keyboard.
+    Two letters are swapped, or one is left out, doubled, or replaced by a neighbour on the keyboard.
     """
     place = random.randint(1, len(word) - 2)
     before, letter, after = word[:place], word[place], word[place + 1 :]

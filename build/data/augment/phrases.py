@@ -30,13 +30,9 @@ class Phrases(_Strict):
     social: frozenset[str] = Field(min_length=1)
 
     def is_social(self, turn: Turn) -> bool:
-        """Judge whether a turn without a fitting route would fit none in any policy set.
+        """Judge whether a turn of the user's without a fitting route would fit none in any policy set. O(characters).
 
-        Args:
-            turn: A user's turn.
-
-        Returns:
-            True for a short turn labelled ``other`` that says thanks, hello or goodbye and asks nothing. O(characters).
+        That is a short turn labelled ``other`` that says thanks, hello or goodbye and asks nothing.
         """
         said = words(turn.text)
         asks = "?" in turn.text or "？" in turn.text  # noqa: RUF001 - the question mark of Chinese and Japanese
@@ -58,7 +54,7 @@ class Narrowing(_Strict):
 
 
 class Wordings(_Strict):
-    """How descriptions are worded anew; ``wordings.toml`` says what each member is for."""
+    """How descriptions are reworded; ``wordings.toml`` says what each member is for."""
 
     frames: tuple[str, ...] = Field(min_length=1)
     widened: tuple[str, ...] = Field(min_length=1)
@@ -71,11 +67,7 @@ class Wordings(_Strict):
     def core(self, description: str) -> str:
         """Take from a description what can stand inside a sentence.
 
-        Args:
-            description: As its author wrote it.
-
-        Returns:
-            The description without its lead and its full stop, its first letter small unless it is an abbreviation's.
+        That is all but its lead and its full stop, the first letter small unless it is an abbreviation's.
         """
         text = description.rstrip(".")
         for lead in self.leads:
@@ -92,16 +84,12 @@ class Wordings(_Strict):
 
 @cache
 def load_phrases() -> Mapping[str, Phrases]:
-    """Read the short turns.
-
-    Returns:
-        The lists by language, ISO 639-1.
-    """
+    """Read the short turns, by language in ISO 639-1."""
     document = tomllib.loads((_FOLDER / "phrases.toml").read_text(encoding="utf-8"))
     return {language: Phrases.model_validate(lists) for language, lists in document.items()}
 
 
 @cache
 def load_wordings() -> Wordings:
-    """Read how descriptions are worded anew."""
+    """Read how descriptions are reworded."""
     return Wordings.model_validate(tomllib.loads((_FOLDER / "wordings.toml").read_text(encoding="utf-8")))

@@ -17,18 +17,10 @@ _MIN_ROUTES = 2
 
 
 def distractors(record: Record, pool: Pool, phrases: Phrases, counts: tuple[int, int], random: Random) -> Record | None:
-    """Put in routes of policy sets that have nothing to do with the record's.
+    """Put in routes of policy sets that have nothing to do with the record's, at random places.
 
-    Args:
-        record: Any conversation. A turn labelled ``other`` must be thanks, a greeting or a goodbye, because any other
-            request without a route might find one among the new ones.
-        pool: Where the routes come from.
-        phrases: In the record's language.
-        counts: Fewest and most routes.
-        random: Where the choices come from.
-
-    Returns:
-        The record with more routes, at random places; None when there is none that surely fits no turn.
+    A turn labelled ``other`` must be thanks, a greeting or a goodbye, because any other request without a route might
+    find one among the new ones. None when there is no route that surely fits no turn.
     """
     if any(turn.is_no_match and not phrases.is_social(turn) for turn in record.turns):
         return None
@@ -49,16 +41,9 @@ def distractors(record: Record, pool: Pool, phrases: Phrases, counts: tuple[int,
 
 
 def near_duplicates(record: Record, wordings: Wordings, counts: tuple[int, int], random: Random) -> Record | None:
-    """Put in copies of routes that are narrowed by a condition which the conversation does not meet.
+    """Put in copies of routes, beside their originals, narrowed by a condition which the conversation does not meet.
 
-    Args:
-        record: Any conversation.
-        wordings: The conditions; one is used only when none of its words occurs in the conversation.
-        counts: Fewest and most copies.
-        random: Where the choices come from.
-
-    Returns:
-        The record with the copies beside their originals; None when no condition can be used.
+    A condition is used only when none of its words occurs in the conversation. None when none can be used.
     """
     said = {word for turn in record.turns for word in words(turn.text)}
     usable = [narrowing for narrowing in wordings.narrowings if said.isdisjoint(narrowing.words)]
@@ -77,15 +62,7 @@ def near_duplicates(record: Record, wordings: Wordings, counts: tuple[int, int],
 
 
 def narrowed_set(record: Record, random: Random) -> Record | None:
-    """Take away routes that are right at no turn.
-
-    Args:
-        record: Any conversation.
-        random: Where the choices come from.
-
-    Returns:
-        The record with at least two routes and all that are right somewhere; None when nothing can go.
-    """
+    """Take away routes that are right at no turn; at least two routes stay. None when nothing can go."""
     used = {label for _, label in record.labels}
     spare = [route.id for route in record.routes if route.id not in used]
     most = min(len(spare), len(record.routes) - _MIN_ROUTES)
@@ -96,15 +73,7 @@ def narrowed_set(record: Record, random: Random) -> Record | None:
 
 
 def shuffled(record: Record, random: Random) -> Record | None:
-    """Put the routes in another order.
-
-    Args:
-        record: Any conversation.
-        random: Where the order comes from.
-
-    Returns:
-        The record with the same routes; None when there is only one, or the order came out the same.
-    """
+    """Put the routes in another order; None when there is only one, or the order came out the same."""
     routes = list(record.routes)
     random.shuffle(routes)
     return None if tuple(routes) == record.routes else record.changed("shuffled", routes=routes)

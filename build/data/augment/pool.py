@@ -17,12 +17,7 @@ class Pool:
     """The records of a folder, ordered for drawing. Immutable."""
 
     def __init__(self, records: Iterable[Record], overlap: Overlap) -> None:
-        """Index the records.
-
-        Args:
-            records: Conversations as they were written.
-            overlap: Which policy sets must not be mixed.
-        """
+        """Index conversations as they were written."""
         self._overlap = overlap
         self._companions: dict[tuple[str, str], list[Record]] = {}
         self._routes: dict[str, tuple[RoutePolicy, ...]] = {}
@@ -35,27 +30,16 @@ class Pool:
                     self._sets_of_domain.setdefault(route.domain, set()).add(record.policy_set)
 
     def companions(self, record: Record) -> Sequence[Record]:
-        """List the other conversations of a record's policy set and language that open with a clear request.
-
-        Args:
-            record: A record with the routes it was written with.
-
-        Returns:
-            The others, in the order of the folder.
-        """
+        """List the other conversations of a record's policy set and language that open with a clear request."""
         group = self._companions.get((record.policy_set, record.provenance.language), [])
         return [
             other for other in group if other.id != record.id and other.routes == record.routes and opens_clearly(other)
         ]
 
     def foreign_sets(self, record: Record) -> Sequence[str]:
-        """List the policy sets that overlap with none of those a record has routes of.
+        """List the policy sets that overlap with none of those a record has routes of, in the order of names.
 
-        Args:
-            record: Any record.
-
-        Returns:
-            Their names in order; none when the record's routes are of unknown origin.
+        There is none when the record's routes are of unknown origin.
         """
         own = {record.policy_set}
         for route in record.routes:
@@ -80,15 +64,9 @@ def opens_clearly(record: Record) -> bool:
 
 
 def may_fit(texts: Iterable[str], route: RoutePolicy) -> bool:
-    """Say whether words of a text hint that a route may fit it.
+    """Say whether words of a text hint that a route may fit it, because they share two or more content words.
 
-    Args:
-        texts: Messages.
-        route: A route.
-
-    Returns:
-        Whether one of the texts shares two or more content words with the route. Crude on purpose: what it lets pass
-        must not fit, what it holds back may.
+    Crude on purpose: what it lets pass must not fit, what it holds back may.
     """
     wanted = content_stems(f"{route.id} {route.description}")
     return any(len(wanted & content_stems(text)) >= _MIN_COMMON_STEMS for text in texts)

@@ -77,28 +77,15 @@ class Overlap(_Strict):
         return any(policy_set in sets for sets in named)
 
     def stand_ins_of(self, policy_set: str, route_id: str) -> frozenset[str]:
-        """List the routes that may do when a route is gone.
-
-        Args:
-            policy_set: Its policy set.
-            route_id: The route.
-
-        Returns:
-            Their ids, its own left out.
-        """
+        """List the other routes that may do when a route is gone."""
         groups = [group for group in self.stand_ins.get(policy_set, ()) if route_id in group]
         return frozenset().union(*groups) - {route_id}
 
     def overlaps(self, one: str, other: str) -> bool:
         """Say whether a request for one set may fit a route of the other.
 
-        Args:
-            one: A policy set.
-            other: Another, or the same.
-
-        Returns:
-            Whether they overlap. A set overlaps with itself, and one that is named nowhere with every other: a label
-            must not depend on somebody's having forgotten it.
+        A set overlaps with itself, and one that is named nowhere with every other: a label must not depend on
+        somebody's having forgotten it.
         """
         return (
             one == other
@@ -122,14 +109,9 @@ class Settings(_Strict):
 
 
 def read_settings(path: Path, changes: Mapping[str, object] | None = None) -> Settings:
-    """Read a configuration.
+    """Read a configuration in TOML; keys that are not there have their defaults.
 
-    Args:
-        path: TOML file.
-        changes: Keys of the first level whose values come from elsewhere, e.g. the command line.
-
-    Returns:
-        The configuration; keys that are not there have their defaults.
+    ``changes`` are keys of the first level whose values come from elsewhere, e.g. the command line.
 
     Raises:
         SettingsError: For the first thing that is wrong.

@@ -17,12 +17,8 @@ _CONNECTING = frozenset(_CONNECTING_TEXT.split())
 def stands_alone(turn: Turn) -> bool:
     """Judge by length and first word whether a turn is understood wherever it is put.
 
-    Args:
-        turn: Any turn.
-
-    Returns:
-        True for a user's turn of at least nine words that does not begin like a continuation. Crude on purpose: a
-        turn that it holds back only is not used.
+    That is a user's turn of at least nine words that does not begin like a continuation. Crude on purpose: a turn that
+    it holds back is only not used.
     """
     said = words(turn.text)
     return turn.role is Role.USER and len(said) >= _MIN_WORDS and said[0] not in _CONNECTING

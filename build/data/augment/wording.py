@@ -25,7 +25,7 @@ Alternatives = Mapping[str, Sequence[str]]
 def reworded(
     record: Record, wordings: Wordings, alternatives: Alternatives, share: float, random: Random
 ) -> Record | None:
-    """Word descriptions anew.
+    """Reword descriptions, keeping their meaning; None when all came out the same.
 
     Args:
         record: Any conversation.
@@ -33,9 +33,6 @@ def reworded(
         alternatives: Given wordings, by the description they may replace.
         share: Of the routes, from 0 to 1.
         random: Where the choices come from.
-
-    Returns:
-        The record with other descriptions and the same meaning; None when all came out the same.
     """
     routes = [
         reworded_route(route, wordings, alternatives.get(route.description, ()), random)
@@ -47,16 +44,9 @@ def reworded(
 
 
 def reworded_route(route: RoutePolicy, wordings: Wordings, given: Sequence[str], random: Random) -> RoutePolicy:
-    """Word one description anew.
+    """Reword one description, by rule or with one of the given wordings.
 
-    Args:
-        route: A policy.
-        wordings: Words and frames.
-        given: Other wordings that people wrote; may be empty.
-        random: Where the choices come from.
-
-    Returns:
-        The policy with another description, or itself where no rule applied or the text would be too long.
+    The route stays as it is where no rule applied or the text would be too long.
     """
     if given and random.random() < GIVEN_SHARE:
         return replace(route, description=random.choice(given))

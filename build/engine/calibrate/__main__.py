@@ -7,19 +7,18 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from archrouter.adapters.bundle.calibration_file import write_calibration
-from archrouter.adapters.bundle.loader import PromptBundle, load_bundle
-from archrouter.adapters.bundle.manifest import BundleError
-from archrouter.adapters.triton.connection import TritonConnection
-from archrouter.adapters.triton.language_model_backend import LanguageModelBackend
+from archrouter.bundles.calibration_file import write_calibration
+from archrouter.bundles.loader import PromptBundle, load_bundle
+from archrouter.bundles.manifest import BundleError
 from archrouter.domain.errors import ArchRouterError
 from archrouter.evaluation.dataset import DatasetError, read_dataset
+from archrouter.inference.language_model import LanguageModelBackend
+from archrouter.inference.triton_client import TritonClient
 from engine.calibrate.decisions import LabelledDecision, decide_all
 from engine.calibrate.report import Report
-from engine.verify.endpoint import place_of
-from engine.verify.program import Exit, at_least, fail, in_range, make_parser, progress
+from engine.verify.program import Exit, at_least, fail, in_range, make_parser, place_of, progress
 from engine.verify.questions import Question, digest_of, questions_of, split_by_fit
-from engine.verify.results import CannotRunError
+from engine.verify.report import CannotRunError
 from engine.verify.served import refusal_of, wait_until_ready
 
 PROGRAM = "engine.calibrate"
@@ -30,14 +29,7 @@ _CALLS_PER_QUESTION = 8
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Calibrate the bundle that the arguments name.
-
-    Args:
-        arguments: The command line without the program's name.
-
-    Returns:
-        The exit status; see `Exit`.
-    """
+    """Calibrate the bundle that the arguments name."""
     options = _parser().parse_args(arguments)
     try:
         with progress() as tell:
@@ -126,7 +118,7 @@ async def _decide(
     tell: Callable[[str, int, int], None],
 ) -> list[LabelledDecision]:
     async with place_of(options, bundle) as place:
-        connection = TritonConnection(place.endpoint, max_concurrent_requests=options.concurrency * _CALLS_PER_QUESTION)
+        connection = TritonClient(place.endpoint, max_concurrent_requests=options.concurrency * _CALLS_PER_QUESTION)
         # The service's own epsilon: what is calibrated is what it sees.
         backend = LanguageModelBackend(connection, place.model, bundle)
         try:

@@ -1,16 +1,49 @@
 """Cross-validation: what each map is worth on decisions it was not fitted on, and which one to take."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from sklearn.isotonic import IsotonicRegression
 from sklearn.model_selection import GroupKFold
 
-from archrouter.domain.calibration import Calibration
-from engine.calibrate.decisions import LabelledDecision
-from engine.calibrate.figures import Choice, Measured, measure
-from engine.calibrate.fit import FITS
+from archrouter.domain.calibration import Calibration, IsotonicMap
+from engine.calibrate.decisions import Choice, LabelledDecision, Measured, measure
+
+TEMPERATURES = (0.05, 20.0)
+"""A model that needs one outside is broken, not miscalibrated."""
+
+Fit = Callable[[Sequence[LabelledDecision]], Calibration]
+
+
+def fit_temperature(decisions: Sequence[LabelledDecision]) -> Calibration:
+    """Find the temperature with the least log loss."""
+
+    def loss(log_temperature: float) -> float:
+        calibration = Calibration(math.exp(log_temperature))
+        return sum(decision.log_loss(calibration) for decision in decisions)
+
+    low, high = map(math.log, TEMPERATURES)
+    found = minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-4})
+    return Calibration(math.exp(float(found.x)), len(decisions))
+
+
+def fit_isotonic(decisions: Sequence[LabelledDecision]) -> Calibration:
+    """Fit a curve that never falls: the share of right decisions over the leader's probability."""
+    uncalibrated = Calibration()
+    scored = [decision.scored(uncalibrated) for decision in decisions]
+    least = 1 / (len(decisions) + 2)
+    regression = IsotonicRegression(y_min=least, y_max=1 - least, out_of_bounds="clip")
+    regression.fit([turn.confidence for turn in scored], [float(turn.is_right) for turn in scored])
+    inputs = np.unique(np.concatenate([[0.0], regression.X_thresholds_, [1.0]]))
+    outputs = regression.predict(inputs)
+    return Calibration(1.0, len(decisions), IsotonicMap(tuple(inputs.tolist()), tuple(outputs.tolist())))
+
+
+FITS: Mapping[str, Fit] = {"temperature": fit_temperature, "isotonic": fit_isotonic}
+"""The simpler one first."""
 
 MIN_DECISIONS = 200
 """With fewer, chance moves every figure by more than a calibration would."""

@@ -1,16 +1,18 @@
-"""Labelled decisions: the engine's posterior for each question, as the service sees it, and the right candidate."""
+"""Labelled decisions: an engine's posterior for each question, the right candidate, and what a calibration is worth."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from archrouter.adapters.triton.language_model_backend import LanguageModelBackend
 from archrouter.domain.calibration import Calibration
 from archrouter.domain.policy import NO_MATCH_ID
 from archrouter.domain.posterior import Posterior
+from archrouter.evaluation import reliability as confidence
 from archrouter.evaluation.turns import Scenario, ScoredTurn
+from archrouter.inference.language_model import LanguageModelBackend
 from engine.verify.questions import Question
 
 
@@ -33,26 +35,12 @@ class LabelledDecision:
     right: int
 
     def log_loss(self, calibration: Calibration) -> float:
-        """Return how surprising the right candidate is.
-
-        Args:
-            calibration: What to apply first.
-
-        Returns:
-            The negative natural log of its probability, >= 0; capped where that is 0.
-        """
+        """Return how surprising the right candidate is."""
         probability = calibration.apply(self.posterior)[self.right]
         return float(-np.log(max(probability, np.finfo(np.float64).tiny)))
 
     def scored(self, calibration: Calibration) -> ScoredTurn:
-        """Return what ``archrouter eval`` measures: the leading candidate with its confidence.
-
-        Args:
-            calibration: What to apply first.
-
-        Returns:
-            The scored turn.
-        """
+        """Return what ``archrouter eval`` measures: the leading candidate with its confidence."""
         probabilities = calibration.apply(self.posterior)
         leader = int(probabilities.argmax())
         return ScoredTurn(
@@ -76,21 +64,7 @@ async def decide_all(
     call_timeout_s: float,
     on_done: Callable[[int], None],
 ) -> list[LabelledDecision]:
-    """Put every question to the engine.
-
-    Args:
-        backend: Warm; with the service's own epsilon, so that the decisions are those the service makes.
-        questions: What to ask.
-        concurrency: Questions at a time, >= 1.
-        call_timeout_s: Longest wait for one, in seconds.
-        on_done: Told how many are answered.
-
-    Returns:
-        One decision for each, in order.
-
-    Raises:
-        ArchRouterError: For the first question that has no answer; a calibration on what is left would be biased.
-    """
+    """Put every question to the engine."""
     slots = asyncio.Semaphore(concurrency)
     done_count = 0
 
@@ -110,3 +84,52 @@ async def decide_all(
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return [task.result() for task in tasks]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """What a map is worth.
+
+    Attributes:
+        log_losses: float64 [N], of each decision over all its candidates.
+        squared_errors: float64 [N], of each decision's confidence against 1 where it is right and 0 where it is wrong;
+            their mean is the Brier score.
+        confidence: The figures ``archrouter eval`` reports.
+    """
+
+    log_losses: NDArray[np.float64]
+    squared_errors: NDArray[np.float64]
+    confidence: confidence.Reliability
+
+    @property
+    def log_loss(self) -> float:
+        """Mean of the log losses."""
+        return float(self.log_losses.mean())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Choice:
+    """The map to take."""
+
+    kind: str
+    calibration: Calibration
+    uncalibrated: Measured
+    cross_validated: Mapping[str, Measured]
+    fold_count: int
+    conversation_count: int
+    reason: str
+
+
+def measure(decisions: Sequence[LabelledDecision], applied: Sequence[Calibration]) -> Measured:
+    """Compare calibrated decisions with what is right."""
+    pairs = list(zip(decisions, applied, strict=True))
+    scored = [decision.scored(calibration) for decision, calibration in pairs]
+    figures = confidence.reliability(scored)
+    if figures is None:
+        msg = "there is no decision to measure"
+        raise ValueError(msg)
+    return Measured(
+        log_losses=np.array([decision.log_loss(calibration) for decision, calibration in pairs]),
+        squared_errors=np.array([((turn.confidence or 0.0) - turn.is_right) ** 2 for turn in scored]),
+        confidence=figures,
+    )

@@ -4,25 +4,17 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from archrouter.adapters.bundle.calibration_file import CalibrationFile, Evidence, Figures
+from archrouter.bundles.calibration_file import CalibrationFile, Evidence, Figures
 from archrouter.domain.calibration import Calibration
-from archrouter.evaluation.charts import reliability_plot, risk_coverage_plot
-from archrouter.evaluation.svg import render_svg
-from engine.calibrate.figures import Choice, Measured
+from archrouter.evaluation.charts import reliability_plot, render_svg, risk_coverage_plot
+from engine.calibrate.decisions import Choice, Measured
 
 JSON_FILE, MARKDOWN_FILE = "calibration_report.json", "calibration_report.md"
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A calibration and how it came about.
-
-    Attributes:
-        model_version: Of the bundle.
-        data_digest: Of the labelled decisions.
-        left_out: Names of the questions whose policies this model cannot take.
-        choice: The calibration and its figures.
-    """
+    """A calibration and how it came about."""
 
     model_version: str
     data_digest: str
@@ -86,14 +78,7 @@ class Report:
         return "\n".join(lines) + "\n"
 
     def write(self, directory: Path) -> None:
-        """Write the report and its pictures; the JSON last, so that it is there only when all is.
-
-        Args:
-            directory: Made where it does not exist.
-
-        Raises:
-            OSError: When it cannot be written.
-        """
+        """Write the report and its pictures; the JSON last, so that it is there only when all is."""
         directory.mkdir(parents=True, exist_ok=True)
         calibrated, uncalibrated = self.chosen.confidence, self.choice.uncalibrated.confidence
         contents = {

@@ -7,35 +7,25 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from archrouter.adapters.bundle.checkpoint import CheckpointFiles, read_checkpoint
-from archrouter.adapters.bundle.loader import PromptBundle, load_bundle
-from archrouter.adapters.bundle.manifest import BundleError
-from archrouter.adapters.triton.connection import TritonConnection
+from archrouter.bundles.checkpoint import CheckpointFiles, read_checkpoint
+from archrouter.bundles.loader import PromptBundle, load_bundle
+from archrouter.bundles.manifest import BundleError
 from archrouter.evaluation.dataset import DatasetError, read_dataset
+from archrouter.inference.triton_client import TritonClient
 from engine.verify.agreement import Oracle
-from engine.verify.endpoint import Place, place_of
 from engine.verify.overload import DEFAULT_CALL_COUNT
-from engine.verify.program import Exit, at_least, fail, in_range, make_parser, progress
-from engine.verify.questions import Question, digest_of, questions_of, split_by_fit
-from engine.verify.report import Report
-from engine.verify.results import CannotRunError, Check, Thresholds
+from engine.verify.program import Exit, Place, at_least, fail, in_range, make_parser, place_of, progress
+from engine.verify.questions import GOLDEN, Question, digest_of, questions_of, split_by_fit
+from engine.verify.report import CannotRunError, Check, Report, Thresholds
 from engine.verify.run import Verification, verify
 from engine.verify.served import ServedEngine
 
 PROGRAM = "engine.verify"
-GOLDEN = Path(__file__).with_name("golden_v1")
 _MAX_CONCURRENT_REQUESTS = 8
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Verify the engine that the arguments name.
-
-    Args:
-        arguments: The command line without the program's name.
-
-    Returns:
-        The exit status; see `Exit`.
-    """
+    """Verify the engine that the arguments name."""
     options = _parser().parse_args(arguments)
     try:
         report = _verify(options)
@@ -79,7 +69,13 @@ def _parser() -> argparse.ArgumentParser:
         "--max-probability-difference",
         type=in_range(0, 1),
         default=limits.max_probability_difference,
-        help="largest distance from the oracle's probability of a candidate (%(default)s)",
+        help="distance from the oracle's probabilities that 95 %% of the questions keep (%(default)s, for bf16)",
+    )
+    parser.add_argument(
+        "--max-logit-difference",
+        type=in_range(0, 100),
+        default=limits.max_logit_difference,
+        help="distance of a logit alone and among other calls that 95 %% of them keep (%(default)s, for bf16)",
     )
     parser.add_argument(
         "--overload-calls",
@@ -122,7 +118,7 @@ async def _run(
     questions: Sequence[Question],
 ) -> tuple[Place, tuple[Check, ...]]:
     async with place_of(options, bundle) as place:
-        connection = TritonConnection(place.endpoint, max_concurrent_requests=_MAX_CONCURRENT_REQUESTS)
+        connection = TritonClient(place.endpoint, max_concurrent_requests=_MAX_CONCURRENT_REQUESTS)
         engine = ServedEngine(
             connection=connection,
             model=place.model,
@@ -142,7 +138,7 @@ async def _run(
 
 
 def _thresholds(options: argparse.Namespace) -> Thresholds:
-    return Thresholds(options.min_route_agreement, options.max_probability_difference)
+    return Thresholds(options.min_route_agreement, options.max_probability_difference, options.max_logit_difference)
 
 
 def _oracle(checkpoint: Path, device: str) -> Oracle:

@@ -4,11 +4,11 @@ import asyncio
 import contextlib
 import time
 
-from archrouter.adapters.triton import tensors
-from archrouter.adapters.triton.language_model_backend import LanguageModelBackend
 from archrouter.domain.errors import ArchRouterError
+from archrouter.inference import tensors
+from archrouter.inference.language_model import LanguageModelBackend
 from engine.verify.questions import Question
-from engine.verify.results import Check, Verdict
+from engine.verify.report import Check, Verdict
 from engine.verify.served import Refusal, ServedEngine, refusal_of
 
 KV_REUSE, PROMPT_LIMITS, CANCELLATION = "kv_reuse", "prompt_limits", "cancellation"
@@ -26,18 +26,7 @@ _CANCEL_TRY_COUNT = 5
 
 
 async def check_kv_reuse(engine: ServedEngine, question: Question) -> Check:
-    """Ask the same question twice and read the second one's counter of reused blocks.
-
-    Args:
-        engine: The engine under test.
-        question: What to ask.
-
-    Returns:
-        The check.
-
-    Raises:
-        ArchRouterError: When the engine does not answer.
-    """
+    """Ask the same question twice and read the second one's counter of reused blocks."""
     backend = LanguageModelBackend(engine.connection, engine.model, engine.bundle)
     await backend.warm_up(timeout_s=engine.call_timeout_s)
     await backend.score(question.request, timeout_s=engine.call_timeout_s)
@@ -58,17 +47,7 @@ async def check_kv_reuse(engine: ServedEngine, question: Question) -> Check:
 
 
 async def check_prompt_limits(engine: ServedEngine) -> Check:
-    """Send the longest prompt the bundle allows, and one that no engine of this checkpoint can take.
-
-    Args:
-        engine: The engine under test.
-
-    Returns:
-        The check.
-
-    Raises:
-        ArchRouterError: When the engine does not answer afterwards.
-    """
+    """Send the longest prompt the bundle allows, and one that no engine of this checkpoint can take."""
     longest = engine.bundle.profile.max_prompt_token_count
     fits = await _refusal(engine, longest)
     too_long = await _refusal(engine, engine.max_seq_len + 1)
@@ -84,17 +63,7 @@ async def check_prompt_limits(engine: ServedEngine) -> Check:
 
 
 async def check_cancellation(engine: ServedEngine) -> Check:
-    """Cancel a long generation early, and time the next call.
-
-    Args:
-        engine: The engine under test.
-
-    Returns:
-        The check; it does not apply to a model that is too fast to be interrupted.
-
-    Raises:
-        ArchRouterError: When the engine does not answer.
-    """
+    """Cancel a long generation early, and time the next call."""
     room = engine.bundle.profile.max_prompt_token_count - len(engine.sample_prompt.ids)
     token_count = await engine.tokens_in(_GENERATION_S, fewest=1, most=room)
     started_s = time.perf_counter()

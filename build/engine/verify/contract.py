@@ -3,10 +3,10 @@
 import numpy as np
 from tritonclient.grpc import InferResult
 
-from archrouter.adapters.triton import tensors
-from archrouter.adapters.triton.language_model_backend import scoring_inputs
 from archrouter.domain.errors import ArchRouterError, BackendProtocolError
-from engine.verify.results import CannotRunError, Check, Verdict
+from archrouter.inference import tensors
+from archrouter.inference.language_model import scoring_inputs
+from engine.verify.report import CannotRunError, Check, Verdict
 from engine.verify.served import ServedEngine, is_away, refusal_of
 
 CONTRACT, LOGITS = "contract", "logits"
@@ -16,17 +16,7 @@ LOGITS_OFF_TEXT = "gather_generation_logits must be enabled"
 
 
 async def check_contract(engine: ServedEngine) -> Check:
-    """Compare the model's tensors and its model_version with what the service will ask for.
-
-    Args:
-        engine: The engine under test.
-
-    Returns:
-        The check.
-
-    Raises:
-        CannotRunError: When nobody answers.
-    """
+    """Compare the model's tensors and its model_version with what the service will ask for."""
     expected = engine.bundle.profile.model_version
     limit = f"every tensor the service uses, and the bundle's model_version {expected}"
     try:
@@ -50,17 +40,7 @@ async def check_contract(engine: ServedEngine) -> Check:
 
 
 async def check_logits(engine: ServedEngine) -> Check:
-    """Ask for one row of logits by the service's own recipe, and look at its shape and type.
-
-    Args:
-        engine: The engine under test.
-
-    Returns:
-        The check.
-
-    Raises:
-        CannotRunError: When nobody answers.
-    """
+    """Ask for one row of logits by the service's own recipe, and look at its shape and type."""
     limit = f"float32 [1, 1, 1, {engine.vocab_size}], all finite"
     try:
         result = await engine.connection.infer(

@@ -13,23 +13,14 @@ from archrouter.domain.tokens import TokenIds
 class TransformersOracle:
     """Computes what the engine should compute."""
 
-    def __init__(self, checkpoint: Path, device: str) -> None:
-        """Load the weights; nothing is downloaded.
-
-        Args:
-            checkpoint: A Hugging Face directory. Its code, if it has any, is not run.
-            device: Of torch: ``cpu``, ``cuda``, or ``auto`` for the GPU where there is one.
-
-        Raises:
-            OSError: When a file is missing.
-            ValueError: When transformers cannot read the model.
-        """
+    def __init__(self, checkpoint: Path, device: str, dtype: torch.dtype = torch.float32) -> None:
+        """Load the weights; nothing is downloaded."""
         logging.disable_progress_bar()  # this program has one of its own
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self._model = (
             AutoModelForCausalLM.from_pretrained(
-                checkpoint, dtype=torch.float32, attn_implementation="eager", local_files_only=True
+                checkpoint, dtype=dtype, attn_implementation="eager", local_files_only=True
             )
             .eval()
             .to(device)
@@ -57,5 +48,5 @@ class TransformersOracle:
             read.past_key_values.batch_repeat_interleave(len(answers))
             rest = self._model(input_ids=padded[:, :-1], past_key_values=read.past_key_values).logits
             logits = torch.cat([read.logits.expand(len(answers), -1, -1), rest], dim=1)
-            log_probs = logits.log_softmax(-1).gather(-1, padded[:, :, None])[:, :, 0].tolist()
+            log_probs = logits.float().log_softmax(-1).gather(-1, padded[:, :, None])[:, :, 0].tolist()
         return [row[: len(answer)] for row, answer in zip(log_probs, answers, strict=True)]

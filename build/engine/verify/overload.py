@@ -3,13 +3,14 @@
 import asyncio
 import time
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import grpc
 
-from archrouter.adapters.triton.connection import TritonConnection
-from archrouter.adapters.triton.errors import QUEUE_FULL_TEXT
 from archrouter.domain.errors import ArchRouterError, BackendUnavailableError, OverloadedError
-from engine.verify.results import Check, Verdict
+from archrouter.inference.triton_client import TritonClient
+from archrouter.inference.triton_errors import QUEUE_FULL_TEXT
+from engine.verify.report import Check, Verdict
 from engine.verify.served import Refusal, ServedEngine, refusal_of, wait_until_ready
 
 OVERLOAD, QUEUE_FULL = "overload", "queue_full_error"
@@ -22,8 +23,7 @@ _CALL_S = 0.1
 _FEWEST_TOKENS, _MOST_TOKENS = 8, 128
 
 
-@dataclass(frozen=True, slots=True)
-class QueueFull:
+class QueueFull(NamedTuple):
     """How a server says that its queue is full, and what the service makes of it (ADR 0005)."""
 
     server: str
@@ -40,15 +40,7 @@ WAYS = (
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """What became of calls that were made at once.
-
-    Attributes:
-        call_count: How many they were.
-        answered_count: How many got an answer.
-        hung_count: How many got none in time.
-        refusals: What Triton said to the others, and the domain error the service made of it.
-        duration_s: From the first call to the last answer, in seconds.
-    """
+    """What became of calls that were made at once."""
 
     call_count: int
     answered_count: int
@@ -63,18 +55,7 @@ class Burst:
 
 
 async def check_overload(engine: ServedEngine, call_count: int) -> tuple[Check, Check]:
-    """Make more and more calls at a time until the first is refused.
-
-    Args:
-        engine: The engine under test.
-        call_count: Calls of the first burst; doubled up to three times while none is refused.
-
-    Returns:
-        The check of the behaviour, and that of the refusals' words.
-
-    Raises:
-        ArchRouterError: When the engine does not answer before or afterwards.
-    """
+    """Make more and more calls at a time until the first is refused."""
     token_count = await engine.tokens_in(_CALL_S, fewest=_FEWEST_TOKENS, most=_MOST_TOKENS)
     burst = await _burst(engine, call_count, token_count)
     for _ in range(_DOUBLING_COUNT):
@@ -86,14 +67,7 @@ async def check_overload(engine: ServedEngine, call_count: int) -> tuple[Check, 
 
 
 def judge_overload(burst: Burst) -> Check:
-    """Say whether a burst went as it should.
-
-    Args:
-        burst: The last one.
-
-    Returns:
-        The check.
-    """
+    """Say whether a burst went as it should."""
     refused_count = len(burst.refusals)
     measured = (
         f"of {burst.call_count} calls at once {burst.answered_count} answered, {refused_count} refused, "
@@ -119,14 +93,7 @@ def judge_overload(burst: Burst) -> Check:
 
 
 def judge_queue_full(burst: Burst) -> Check:
-    """Say whether the service understands the refusals.
-
-    Args:
-        burst: The last one.
-
-    Returns:
-        The check; it does not apply when nothing was refused.
-    """
+    """Say whether the service understands the refusals."""
     limit = "; ".join(f"{way.status.name} {way.text!r} becomes {way.error.__name__}" for way in WAYS)
     if not burst.refusals:
         return Check(QUEUE_FULL, Verdict.NOT_APPLICABLE, "no call was refused", limit)
@@ -142,7 +109,7 @@ def judge_queue_full(burst: Burst) -> Check:
         wrong[0] if wrong else f"{first_refusal} became {first_error.__name__}",
         limit=limit,
         passed=not wrong,
-        remedy="teach archrouter.adapters.triton.errors this server's words",
+        remedy="teach archrouter.inference.triton_errors this server's words",
         figures={"servers": seen, "wrong": wrong, "first": str(first_refusal)},
     )
 
@@ -153,7 +120,7 @@ def _way_of(refusal: Refusal) -> QueueFull | None:
 
 async def _burst(engine: ServedEngine, call_count: int, token_count: int) -> Burst:
     # A connection of its own: the engine's lets fewer calls through at a time than a queue takes.
-    connection = TritonConnection(engine.connection.endpoint, max_concurrent_requests=call_count)
+    connection = TritonClient(engine.connection.endpoint, max_concurrent_requests=call_count)
     try:
         await wait_until_ready(connection, engine.model, timeout_s=engine.call_timeout_s)
         started_s = time.perf_counter()

@@ -1,10 +1,10 @@
 """Labelled conversations, in the format of ``archrouter eval``, as questions to an engine."""
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
-from archrouter.adapters.bundle.loader import PromptBundle
+from archrouter.bundles.loader import PromptBundle
 from archrouter.domain.conversation import Conversation
 from archrouter.domain.errors import PolicySetInvalidError, PromptTooLongError
 from archrouter.domain.policy import PolicySet
@@ -12,16 +12,13 @@ from archrouter.domain.scoring import ScoringRequest
 from archrouter.evaluation.dataset import Dataset, Label, LabelledConversation
 from archrouter.evaluation.journal import question_digest
 
+GOLDEN = Path(__file__).with_name("golden_v1")
+"""Conversations of our own; a changed set gets a new name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One labelled turn: the conversation up to it, and the candidates.
-
-    Attributes:
-        source: The conversation as it was read.
-        label: The turn and its right route.
-        policy_set: The candidates.
-    """
+    """One labelled turn: the conversation up to it, and the candidates."""
 
     source: LabelledConversation
     label: Label
@@ -39,29 +36,18 @@ class Question:
 
 
 def questions_of(dataset: Dataset) -> tuple[Question, ...]:
-    """List every labelled turn.
-
-    Args:
-        dataset: Labelled conversations.
-
-    Returns:
-        The questions in the order of the dataset, at least one.
-    """
-    return tuple(_questions(dataset))
+    """List every labelled turn."""
+    return tuple(
+        Question(conversation, label, dataset.policy_sets[conversation.policy_set])
+        for conversation in dataset.conversations
+        for label in conversation.labels
+    )
 
 
 def split_by_fit(
     questions: tuple[Question, ...], bundle: PromptBundle
 ) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
-    """Set aside the questions whose policies a model cannot take.
-
-    Args:
-        questions: Any.
-        bundle: Of the model.
-
-    Returns:
-        Those it can answer, and those whose policies exceed its prompt or whose ids its tokenizer cannot tell apart.
-    """
+    """Set aside the questions whose policies a model cannot take."""
     fits: dict[str, bool] = {}
     for question in questions:
         if question.policy_set.revision not in fits:
@@ -71,25 +57,12 @@ def split_by_fit(
 
 
 def digest_of(questions: tuple[Question, ...]) -> str:
-    """Name labelled data by its content.
-
-    Args:
-        questions: The labelled turns.
-
-    Returns:
-        ``sha256:<64 hex digits>`` over messages, policy sets and right routes.
-    """
+    """Name labelled data by its content."""
     digest = hashlib.sha256()
     for question in questions:
         asked = question_digest(question.source, question.label, question.policy_set)
         digest.update(f"{asked} {question.label.route}\n".encode())
     return "sha256:" + digest.hexdigest()
-
-
-def _questions(dataset: Dataset) -> Iterator[Question]:
-    for conversation in dataset.conversations:
-        for label in conversation.labels:
-            yield Question(conversation, label, dataset.policy_sets[conversation.policy_set])
 
 
 def _fits(policy_set: PolicySet, bundle: PromptBundle) -> bool:

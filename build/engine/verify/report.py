@@ -1,30 +1,67 @@
-"""The report of a verification, for machines and for people."""
+"""What checks found, what it is measured against, and the report of it for machines and for people."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from enum import Enum
 from pathlib import Path
 
-from engine.verify.results import Check, Thresholds, Verdict
-
 JSON_FILE, MARKDOWN_FILE = "verify.json", "verify.md"
+QUANTILE = 0.95
+"""Rounding has no hard bound: a few values may lie outside."""
+
+
+class CannotRunError(Exception):
+    """Nothing can be said about the engine: it does not answer, or a tool is missing. The text has the remedy."""
+
+
+class Verdict(Enum):
+    """How a check ended."""
+
+    PASS = "pass"  # noqa: S105  # a verdict, not a secret
+    FAIL = "fail"
+    NOT_APPLICABLE = "not applicable"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One row of the report."""
+
+    name: str
+    verdict: Verdict
+    measured: str
+    limit: str
+    remedy: str = ""
+    figures: Mapping[str, object] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, name: str, measured: str, *, limit: str, passed: bool, remedy: str, figures: Mapping[str, object]
+    ) -> "Check":
+        """Make a check that was measured."""
+        if passed:
+            return cls(name, Verdict.PASS, measured, limit, "", figures)
+        return cls(name, Verdict.FAIL, measured, limit, remedy, figures)
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """What the TensorRT engine must reach. The bounds on numbers are those of bfloat16; docs/engine.md derives them.
+
+    Attributes:
+        min_route_agreement: Share in [0, 1] of questions on which engine and oracle choose the same route.
+        max_probability_difference: In [0, 1], over the candidates of a question; for `QUANTILE` of the questions.
+        max_logit_difference: Between a call alone and among others, over the vocabulary; for `QUANTILE` of the calls.
+    """
+
+    min_route_agreement: float = 0.99
+    max_probability_difference: float = 0.06
+    max_logit_difference: float = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was checked, against what, and how it ended.
-
-    Attributes:
-        endpoint: HOST:PORT of the Triton.
-        model: The engine's name there.
-        model_version: Of the bundle.
-        checkpoint: Name of the checkpoint the oracle ran.
-        questions_digest: Of the golden questions.
-        question_count: How many were asked.
-        left_out: Names of those whose policies this model cannot take.
-        thresholds: What was to be reached.
-        checks: One for each row.
-    """
+    """What was checked, against what, and how it ended."""
 
     endpoint: str
     model: str
@@ -69,14 +106,7 @@ class Report:
         return "\n".join([*lines, *(["", "What to do:", "", *remedies] if remedies else [])]) + "\n"
 
     def write(self, directory: Path) -> None:
-        """Write both forms; the JSON last, so that it is there only when all is.
-
-        Args:
-            directory: Made where it does not exist.
-
-        Raises:
-            OSError: When it cannot be written.
-        """
+        """Write both forms; the JSON last, so that it is there only when all is."""
         directory.mkdir(parents=True, exist_ok=True)
         _replace(directory / MARKDOWN_FILE, self.markdown())
         _replace(directory / JSON_FILE, json.dumps(self.document(), ensure_ascii=False, indent=1) + "\n")

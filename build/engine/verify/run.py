@@ -4,60 +4,36 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from archrouter.domain.errors import ArchRouterError
-from engine.verify import agreement, behaviour, contract, overload
+from engine.verify import agreement, behaviour, contract, overload, parallel
 from engine.verify.agreement import Oracle
 from engine.verify.questions import Question
-from engine.verify.results import Check, Thresholds, Verdict
+from engine.verify.report import Check, Thresholds, Verdict
 from engine.verify.served import ServedEngine, refusal_of, wait_until_ready
 
-_AFTER_LOGITS = (agreement.PROMPT_TOKENS, agreement.ROUTE, agreement.PROBABILITY, behaviour.KV_REUSE)
-_AFTER_CONTRACT = (
-    contract.LOGITS,
-    *_AFTER_LOGITS,
-    behaviour.PROMPT_LIMITS,
-    behaviour.CANCELLATION,
-    overload.OVERLOAD,
-    overload.QUEUE_FULL,
+_AFTER_LOGITS = (
+    *(agreement.PROMPT_TOKENS, agreement.ROUTE, agreement.PROBABILITY),
+    *(parallel.PARALLEL, behaviour.KV_REUSE),
 )
-
-
-def _ignore(_doing: str, _done: int, _total: int) -> None:
-    """Tell nobody."""
+_AFTER_CONTRACT = (
+    *(contract.LOGITS, *_AFTER_LOGITS, behaviour.PROMPT_LIMITS, behaviour.CANCELLATION),
+    *(overload.OVERLOAD, overload.QUEUE_FULL),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """Everything that decides what is checked.
-
-    Attributes:
-        engine: The engine under test.
-        oracle: What it should compute.
-        questions: What both are asked, at least one; all fit the bundle.
-        thresholds: What to reach.
-        overload_call_count: Calls of the first burst.
-        on_progress: Told what is being done, how much of it is done, and of how much.
-    """
+    """Everything that decides what is checked."""
 
     engine: ServedEngine
     oracle: Oracle
     questions: Sequence[Question]
     thresholds: Thresholds = field(default_factory=Thresholds)
     overload_call_count: int = overload.DEFAULT_CALL_COUNT
-    on_progress: Callable[[str, int, int], None] = _ignore
+    on_progress: Callable[[str, int, int], None] = lambda _doing, _done, _total: None
 
 
 async def verify(verification: Verification) -> tuple[Check, ...]:
-    """Run every check.
-
-    Args:
-        verification: What to check.
-
-    Returns:
-        The checks, in the order of the report.
-
-    Raises:
-        CannotRunError: When the engine does not answer the first calls.
-    """
+    """Run every check."""
     engine = verification.engine
     tell = verification.on_progress
     tell("tensors and version", 0, 0)
@@ -94,8 +70,11 @@ async def _decisions(verification: Verification) -> list[Check]:
 
     tokens = agreement.check_prompt_tokens(engine.bundle, oracle, questions)
     agreed = await _guarded((agreement.ROUTE, agreement.PROBABILITY), agree())
+    call_count = verification.overload_call_count // 2
+    together = parallel.check_parallel_logits(engine, questions, verification.thresholds, call_count)
+    same = await _guarded((parallel.PARALLEL,), _one(together))
     reuse = await _guarded((behaviour.KV_REUSE,), _one(behaviour.check_kv_reuse(engine, questions[0])))
-    return [tokens, *agreed, *reuse]
+    return [tokens, *agreed, *same, *reuse]
 
 
 async def _one(check: Awaitable[Check]) -> tuple[Check, ...]:

@@ -11,14 +11,14 @@ from functools import cached_property
 import grpc
 from tritonclient.utils import InferenceServerException
 
-from archrouter.adapters.bundle.loader import PromptBundle
-from archrouter.adapters.triton.connection import TritonConnection
-from archrouter.adapters.triton.errors import status_of
-from archrouter.adapters.triton.generation import generate
-from archrouter.adapters.triton.per_policy_set import WARM_UP
+from archrouter.bundles.loader import PromptBundle
 from archrouter.domain.errors import ArchRouterError, BudgetExceededError
 from archrouter.domain.prompt import Prompt
 from archrouter.domain.tokens import TokenIds
+from archrouter.inference.generation import generate
+from archrouter.inference.per_policy_set import WARM_UP
+from archrouter.inference.triton_client import TritonClient
+from archrouter.inference.triton_errors import status_of
 
 _NEVER_ENDS = -1
 """As end token: generation runs to the length that was asked for, in both backends."""
@@ -43,7 +43,7 @@ class ServedEngine:
         call_timeout_s: Longest wait for one call, in seconds.
     """
 
-    connection: TritonConnection
+    connection: TritonClient
     model: str
     bundle: PromptBundle
     max_seq_len: int
@@ -56,32 +56,13 @@ class ServedEngine:
         return self.bundle.compiler.compile(WARM_UP.policy_set).assemble(WARM_UP.conversation)
 
     def prompt_of_length(self, token_count: int) -> TokenIds:
-        """Make a prompt of a length by repeating the sample.
-
-        Args:
-            token_count: At least one.
-
-        Returns:
-            So many ids.
-        """
+        """Make a prompt of a length by repeating the sample."""
         return tuple(itertools.islice(itertools.cycle(self.sample_prompt.ids), token_count))
 
     async def run_on(
-        self, token_count: int, *, prompt: TokenIds = (), connection: TritonConnection | None = None
+        self, token_count: int, *, prompt: TokenIds = (), connection: TritonClient | None = None
     ) -> TokenIds:
-        """Let the model generate without an end.
-
-        Args:
-            token_count: Tokens to generate.
-            prompt: What to continue; the sample where it is empty.
-            connection: In place of the engine's own; must lead to the same model.
-
-        Returns:
-            The tokens.
-
-        Raises:
-            ArchRouterError: As for every call to Triton.
-        """
+        """Let the model generate without an end."""
         return await generate(
             connection or self.connection,
             self.model,
@@ -93,19 +74,7 @@ class ServedEngine:
         )
 
     async def tokens_in(self, duration_s: float, *, fewest: int, most: int) -> int:
-        """Find out how many tokens the model generates in a time.
-
-        Args:
-            duration_s: The time.
-            fewest: Smallest result.
-            most: Largest result.
-
-        Returns:
-            About so many tokens.
-
-        Raises:
-            ArchRouterError: As for every call to Triton.
-        """
+        """Find out how many tokens the model generates in a time."""
         await self.run_on(_MEASURED_TOKENS)  # the prompt's tokens are in the cache from here on
         started_s = time.perf_counter()
         await self.run_on(_MEASURED_TOKENS)
@@ -113,14 +82,8 @@ class ServedEngine:
         return max(fewest, min(most, round(duration_s / per_token_s)))
 
 
-async def wait_until_ready(connection: TritonConnection, model: str, *, timeout_s: float) -> None:
-    """Give a connection and a model a moment: on a busy machine the first attempt to connect may fail.
-
-    Args:
-        connection: To the Triton that serves the model.
-        model: Its name there.
-        timeout_s: Longest wait; a few seconds of it are used at most. Afterwards the first call says what is wrong.
-    """
+async def wait_until_ready(connection: TritonClient, model: str, *, timeout_s: float) -> None:
+    """Give a connection and a model a moment: on a busy machine the first attempt to connect may fail."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(min(timeout_s, _READY_TIMEOUT_S)):
             while not await connection.is_model_ready(model, timeout_s=timeout_s):  # noqa: ASYNC110  # another process has no event
@@ -145,14 +108,7 @@ class Refusal:
 
 
 def refusal_of(error: ArchRouterError) -> Refusal:
-    """Look behind a domain error.
-
-    Args:
-        error: As `TritonConnection` raises it.
-
-    Returns:
-        Triton's own words, where it said any.
-    """
+    """Look behind a domain error."""
     if isinstance(error, BudgetExceededError):
         return Refusal(grpc.StatusCode.DEADLINE_EXCEEDED.name, "no answer in time")
     cause = error.__cause__
@@ -162,12 +118,5 @@ def refusal_of(error: ArchRouterError) -> Refusal:
 
 
 def is_away(error: ArchRouterError) -> bool:
-    """Say whether nobody answered, so that nothing is known about the engine.
-
-    Args:
-        error: As `TritonConnection` raises it.
-
-    Returns:
-        Whether there is no server, no such model, or no answer in time.
-    """
+    """Say whether nobody answered, so that nothing is known about the engine."""
     return refusal_of(error).status in {status.name for status in _AWAY}

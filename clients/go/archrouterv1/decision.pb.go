@@ -94,8 +94,7 @@ const (
 	Tier_TIER_UNSPECIFIED Tier = 0
 	// The language model.
 	Tier_TIER_ENGINE Tier = 1
-	// The compact router, a small encoder: what decides on a server without an accelerator, and the stand-in
-	// for a language model that fails.
+	// The compact router, a small encoder that needs no accelerator.
 	Tier_TIER_COMPACT Tier = 2
 )
 
@@ -212,15 +211,14 @@ const (
 	// The last message is not the user's; the decision rests on the user's latest message before it.
 	// Metadata: none.
 	WarningCode_WARNING_CODE_LAST_MESSAGE_NOT_USER WarningCode = 4
-	// The policy set's source has changed but cannot be loaded; the last good revision decided.
+	// The policy set's source was read anew and could not be loaded; the last good revision decided.
 	// Metadata: none.
 	WarningCode_WARNING_CODE_POLICY_SET_STALE WarningCode = 5
 	// The model that decided has no calibration: `confidence` orders candidates, but is not the share of
 	// decisions that are right.
 	// Metadata: `modelVersion`, the same as in the decision.
 	WarningCode_WARNING_CODE_CONFIDENCE_UNCALIBRATED WarningCode = 6
-	// The language model could not decide; the compact router did in its place.
-	// Metadata: none.
+	// Not used: no tier stands in for the other, so the server never sends it.
 	WarningCode_WARNING_CODE_ENGINE_UNAVAILABLE_COMPACT_USED WarningCode = 7
 	// The model would rather have answered something that is no candidate; the policies may not fit the
 	// conversation.
@@ -330,8 +328,7 @@ type Decision struct {
 	// True when the route is `options.previous_route_id` and was kept because of `options.turn_kind` or
 	// `options.switch_margin`, whatever its own confidence.
 	Kept bool `protobuf:"varint,16,opt,name=kept,proto3" json:"kept,omitempty"`
-	// True when the decision was taken from the decision cache, without a call to a model:
-	// `usage.engine_call_count` is then 0.
+	// Not used: the server keeps no decisions, so this is always false.
 	Cached        bool `protobuf:"varint,17,opt,name=cached,proto3" json:"cached,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -643,7 +640,7 @@ type Usage struct {
 	// Tokens the model read, by its own tokenizer: for TIER_ENGINE of policies and conversation, for
 	// TIER_COMPACT of the conversation.
 	PromptTokenCount int32 `protobuf:"varint,1,opt,name=prompt_token_count,json=promptTokenCount,proto3" json:"prompt_token_count,omitempty"`
-	// Calls to the inference server. 0: the decision came from the decision cache.
+	// Calls to the inference server.
 	EngineCallCount int32 `protobuf:"varint,2,opt,name=engine_call_count,json=engineCallCount,proto3" json:"engine_call_count,omitempty"`
 	// Messages left out because the conversation was too long for the model. Messages whose role the model
 	// never reads are not counted.

@@ -84,7 +84,8 @@ const (
 	//	  "metadata": {"setting": "policies.default"}
 	//	}
 	ErrorReason_ERROR_REASON_DEFAULT_POLICY_SET_MISSING ErrorReason = 6
-	// RESOURCE_EXHAUSTED. The server has as many calls in flight as it takes; nothing was queued. The caller
+	// RESOURCE_EXHAUSTED. The server, or the inference server behind it, has as many calls in flight as it
+	// takes: `server.max_concurrent_calls`, of which a batch takes one for each of its requests. The caller
 	// waits as long as google.rpc.RetryInfo says, or goes on without a decision.
 	//
 	//	{
@@ -120,8 +121,9 @@ const (
 	//	  "metadata": {}
 	//	}
 	ErrorReason_ERROR_REASON_SHUTTING_DOWN ErrorReason = 10
-	// DEADLINE_EXCEEDED. What was left of the caller's deadline is too little for a decision. The caller sets
-	// a longer one. A deadline that passes on the way has no details: the client's own library reports it.
+	// DEADLINE_EXCEEDED. What was left of the caller's deadline is too little for a decision, or the request
+	// did not arrive before it. The caller sets a longer one. A deadline that passes on the way has no details:
+	// the client's own library reports it.
 	//
 	//	{
 	//	  "reason": "ERROR_REASON_DEADLINE_TOO_SHORT",
@@ -138,7 +140,7 @@ const (
 	//	  "metadata": {"decisionId": "0192d5c0-7f2e-7c4b-9a51-3f0b6d1e8a77"}
 	//	}
 	ErrorReason_ERROR_REASON_BACKEND_PROTOCOL ErrorReason = 12
-	// UNAUTHENTICATED. The call carries no valid credentials. Checked before anything else about the request.
+	// UNAUTHENTICATED. The call carries no valid credentials. Checked before the request is read.
 	//
 	//	{
 	//	  "reason": "ERROR_REASON_CREDENTIALS_INVALID",
@@ -156,7 +158,7 @@ const (
 	//	}
 	ErrorReason_ERROR_REASON_PERMISSION_DENIED ErrorReason = 14
 	// INTERNAL. The server failed in a way it has no reason for. The caller reports the decision id; the
-	// cause is in the server's log under it. An RPC that makes no decision sends no metadata.
+	// cause is in the server's log under it.
 	//
 	//	{
 	//	  "reason": "ERROR_REASON_INTERNAL",

@@ -300,7 +300,8 @@ type isValidatePolicySetRequest_Source interface {
 }
 
 type ValidatePolicySetRequest_InlinePolicySet struct {
-	// The policy set as a message.
+	// The policy set as a message, with the bounds of SelectRouteRequest.inline_policy_set on models and
+	// parameters.
 	InlinePolicySet *PolicySet `protobuf:"bytes,1,opt,name=inline_policy_set,json=inlinePolicySet,proto3,oneof"`
 }
 

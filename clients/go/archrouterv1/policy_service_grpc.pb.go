@@ -40,8 +40,9 @@ type PolicyServiceClient interface {
 	// Checks a policy set by the rules the server loads policy files with, and changes nothing. A bad policy
 	// set is an answer, not an error. INVALID_ARGUMENT: the request holds no policy set.
 	ValidatePolicySet(ctx context.Context, in *ValidatePolicySetRequest, opts ...grpc.CallOption) (*ValidatePolicySetResponse, error)
-	// Reads the policy files now instead of when their change is noticed, and returns what is active
-	// afterwards. A bad file never replaces a good revision: it is reported, and the good one stays.
+	// Reads the policy files anew and returns what is active afterwards. The files are read at the start, by
+	// this RPC and when the process receives SIGHUP; nothing watches them. A bad file never replaces a good
+	// revision: it is reported, and the good one stays.
 	// FAILED_PRECONDITION: `policies.reload_enabled` is off. PERMISSION_DENIED: the caller lacks the scope
 	// `admin`.
 	ReloadPolicySets(ctx context.Context, in *ReloadPolicySetsRequest, opts ...grpc.CallOption) (*ReloadPolicySetsResponse, error)
@@ -110,8 +111,9 @@ type PolicyServiceServer interface {
 	// Checks a policy set by the rules the server loads policy files with, and changes nothing. A bad policy
 	// set is an answer, not an error. INVALID_ARGUMENT: the request holds no policy set.
 	ValidatePolicySet(context.Context, *ValidatePolicySetRequest) (*ValidatePolicySetResponse, error)
-	// Reads the policy files now instead of when their change is noticed, and returns what is active
-	// afterwards. A bad file never replaces a good revision: it is reported, and the good one stays.
+	// Reads the policy files anew and returns what is active afterwards. The files are read at the start, by
+	// this RPC and when the process receives SIGHUP; nothing watches them. A bad file never replaces a good
+	// revision: it is reported, and the good one stays.
 	// FAILED_PRECONDITION: `policies.reload_enabled` is off. PERMISSION_DENIED: the caller lacks the scope
 	// `admin`.
 	ReloadPolicySets(context.Context, *ReloadPolicySetsRequest) (*ReloadPolicySetsResponse, error)

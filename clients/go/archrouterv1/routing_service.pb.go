@@ -253,8 +253,8 @@ func (TurnKind) EnumDescriptor() ([]byte, []int) {
 type SelectRouteRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The conversation, oldest message first: 1 to `limits.max_messages` messages, at least one of them with
-	// ROLE_USER and text that is not only spaces. The latest user message decides; those before it are
-	// context.
+	// ROLE_USER and text that is not only spaces. The latest message of that kind decides; those before it
+	// are context.
 	Messages []*Message `protobuf:"bytes,1,rep,name=messages,proto3" json:"messages,omitempty"`
 	// What to match the conversation against. Unset: the server's default policy set, see
 	// GetServerInfoResponse.default_policy_set; a server without one fails with FAILED_PRECONDITION.
@@ -371,8 +371,9 @@ type SelectRouteRequest_PolicySet struct {
 
 type SelectRouteRequest_InlinePolicySet struct {
 	// A policy set for this call only, checked on each call, with at most `limits.max_inline_routes`
-	// routes. A server with `policies.inline_enabled` off fails with FAILED_PRECONDITION, a policy set
-	// that breaks a rule with INVALID_ARGUMENT.
+	// routes, 16 models in each list of models and 4096 bytes of parameters for each model. A server with
+	// `policies.inline_enabled` off fails with FAILED_PRECONDITION, a policy set that breaks a rule with
+	// INVALID_ARGUMENT.
 	InlinePolicySet *PolicySet `protobuf:"bytes,3,opt,name=inline_policy_set,json=inlinePolicySet,proto3,oneof"`
 }
 
@@ -607,7 +608,8 @@ type SelectRouteResult_Response struct {
 }
 
 type SelectRouteResult_Error struct {
-	// The status SelectRoute would have failed with, details included.
+	// The status SelectRoute would have failed with, details included, and google.rpc.RequestInfo, whose
+	// `request_id` is the decision id that the server's log knows the failure by.
 	Error *status.Status `protobuf:"bytes,2,opt,name=error,proto3,oneof"`
 }
 

@@ -39,7 +39,9 @@ type RoutingServiceClient interface {
 	SelectRoute(ctx context.Context, in *SelectRouteRequest, opts ...grpc.CallOption) (*SelectRouteResponse, error)
 	// Returns the decisions for several independent conversations, which share the deadline of the call.
 	// A conversation that fails does not fail the others: its result is an error. The call as a whole fails
-	// with INVALID_ARGUMENT when it holds no request or more than `limits.max_batch_size`.
+	// with INVALID_ARGUMENT when it holds no request or more than `limits.max_batch_size`, and with
+	// RESOURCE_EXHAUSTED when the server has no room for all of them; a batch larger than
+	// `server.max_concurrent_calls` is admitted while nothing else runs.
 	BatchSelectRoutes(ctx context.Context, in *BatchSelectRoutesRequest, opts ...grpc.CallOption) (*BatchSelectRoutesResponse, error)
 	// Returns what this server is and what it accepts. UNAVAILABLE: its model has not answered yet.
 	GetServerInfo(ctx context.Context, in *GetServerInfoRequest, opts ...grpc.CallOption) (*GetServerInfoResponse, error)
@@ -98,7 +100,9 @@ type RoutingServiceServer interface {
 	SelectRoute(context.Context, *SelectRouteRequest) (*SelectRouteResponse, error)
 	// Returns the decisions for several independent conversations, which share the deadline of the call.
 	// A conversation that fails does not fail the others: its result is an error. The call as a whole fails
-	// with INVALID_ARGUMENT when it holds no request or more than `limits.max_batch_size`.
+	// with INVALID_ARGUMENT when it holds no request or more than `limits.max_batch_size`, and with
+	// RESOURCE_EXHAUSTED when the server has no room for all of them; a batch larger than
+	// `server.max_concurrent_calls` is admitted while nothing else runs.
 	BatchSelectRoutes(context.Context, *BatchSelectRoutesRequest) (*BatchSelectRoutesResponse, error)
 	// Returns what this server is and what it accepts. UNAVAILABLE: its model has not answered yet.
 	GetServerInfo(context.Context, *GetServerInfoRequest) (*GetServerInfoResponse, error)

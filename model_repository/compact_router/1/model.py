@@ -30,7 +30,7 @@ class TritonPythonModel:
         if found != parameters["model_version"]:
             msg = (
                 f"parameter model_version is {parameters['model_version']!r} but the files are {found}; "
-                "put the folder back as it was, or stamp it anew (see README.md)"
+                "put the folder back as it was, or stamp it again (see README.md)"
             )
             raise ValueError(msg)
         self._router = CompactRouter.load(

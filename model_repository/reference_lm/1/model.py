@@ -6,23 +6,20 @@ from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 
-import numpy as np
 import triton_python_backend_utils as pb_utils
 from lm_backend.errors import CancelledCallError, ReferenceLmError, message_to_client
-from lm_backend.genai import GenAiModel
-from lm_backend.generation import GreedyExecutor
 from lm_backend.integrity import check_bundle
-from lm_backend.prefix_cache import PrefixCache
 from lm_backend.requests import read_request
 from lm_backend.responses import build_outputs
+from lm_backend.runtimes import load_runtime
 from lm_backend.settings import read_settings
 
 
 class TritonPythonModel:
-    """One instance: its own weights and prefix cache, one call at a time."""
+    """One instance: a model in the runtime of its choice, one call at a time."""
 
     def initialize(self, args: Mapping[str, str]) -> None:
-        """Load the model and run it once, so that Triton reports ready only when the first call will be fast.
+        """Load the model, so that Triton reports ready only when the first call will be fast.
 
         Args:
             args: Triton's description of the model: its configuration as JSON, repository folder and version.
@@ -32,20 +29,8 @@ class TritonPythonModel:
         version_directory = Path(args["model_repository"]) / args["model_version"]
         self._settings = read_settings(parameters, version_directory)
         check_bundle(self._settings.model_directory, self._settings.model_version)
-        self._model = GenAiModel(
-            self._settings.model_directory,
-            max_seq_len=self._settings.max_seq_len,
-            intra_op_threads=self._settings.intra_op_threads,
-        )
-        capacity = self._settings.prefix_cache_entries if self._settings.enable_kv_cache_reuse else 0
-        self._executor = GreedyExecutor(
-            PrefixCache(self._model.make_state, capacity),
-            max_seq_len=self._model.max_seq_len,
-            prefill_chunk_tokens=self._settings.prefill_chunk_tokens,
-            gather_generation_logits=self._settings.gather_generation_logits,
-        )
+        self._runtime = load_runtime(self._settings)
         self._request_numbers = count(1)
-        self._model.make_state().append(np.zeros(1, np.int32))
 
     def execute(self, requests: "list[pb_utils.InferenceRequest]") -> "list[pb_utils.InferenceResponse]":
         """Answer each call in turn; one that fails does not touch the others.
@@ -67,9 +52,9 @@ class TritonPythonModel:
                 {tensor.name(): tensor.as_numpy() for tensor in request.inputs()},
                 frozenset(request.requested_output_names()),
                 exclude_input_in_output=self._settings.exclude_input_in_output,
-                vocabulary_size=self._model.vocabulary_size,
+                vocabulary_size=self._runtime.vocabulary_size,
             )
-            generation = self._executor.run(call, request.is_cancelled)
+            generation = self._runtime.run(call, request.is_cancelled)
             outputs = build_outputs(
                 call,
                 generation,

@@ -4,43 +4,39 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import structlog
 from grpc import aio
-from prometheus_client import CollectorRegistry, disable_created_metrics, start_http_server
+from prometheus_client import CollectorRegistry, disable_created_metrics
 
-from archrouter import __version__
-from archrouter.adapters.triton.embedded import EmbeddedTriton, EmbeddedTritonError
-from archrouter.app.engine_fleet import EngineFleet
-from archrouter.app.engine_pool import EnginePool
-from archrouter.app.model_monitor import ModelMonitor
+from archrouter.app.fleet_reporter import FleetReporter, reload_endpoints
+from archrouter.app.listeners import check_can_listen, serve_metrics
 from archrouter.app.policy_reloader import PolicyReloader
-from archrouter.app.served_model import ServedModel
-from archrouter.app.triton_supervisor import keep_running
 from archrouter.app.wiring import (
-    Core,
-    build_backend,
     build_core,
     build_embedded_triton,
-    build_engine_fleet,
-    build_engine_pool,
     build_rpc_dependencies,
+    endpoint_reader,
     load_engine_bundle,
 )
 from archrouter.config import Settings
+from archrouter.inference.embedded import EmbeddedTriton
+from archrouter.inference.installation import EmbeddedTritonError
+from archrouter.inference.triton_supervisor import keep_running
 from archrouter.observability.logging import configure_logging
 from archrouter.observability.metrics import INLINE_POLICY_SET, Metrics
-from archrouter.rpc.health import WHOLE_SERVER, Component, Health
+from archrouter.rpc.health import WHOLE_SERVER, Health
 from archrouter.rpc.server import build_server
+from archrouter.version import VERSION
 
-Reload = Callable[[], Coroutine[object, object, object]]
+Reload = Callable[[], Awaitable[object]]
 """What SIGHUP asks for."""
 
 EXIT_OK = 0
-EXIT_START_FAILED = 1
+EXIT_FAILED = 1
 
 _log = structlog.get_logger(__name__)
 
@@ -57,17 +53,18 @@ def serve(settings: Settings, *, ready_file: Path | None = None) -> int:
         ready_file: Gets one JSON line ``{"listen": "HOST:PORT"}`` once the service answers; for whoever started it.
 
     Returns:
-        Exit code: 0 after a graceful shutdown, also of a service that was still starting, 1 when it could not start.
+        Exit code: 0 after a graceful shutdown, also of a service that was still starting; 1 when it could not start,
+        or drained because a part of it had failed for good.
     """
     configure_logging(settings.logging.format, settings.logging.level, sys.stderr)
     try:
-        asyncio.run(_Service(settings, ready_file).run())
+        return asyncio.run(_Service(settings, ready_file).run())
     except asyncio.CancelledError:
         _log.info("stopped_while_starting")
+        return EXIT_OK
     except (StartError, EmbeddedTritonError, OSError, ValueError) as error:
         _log.error("start_failed", reason=str(error))  # the message is for an operator
-        return EXIT_START_FAILED
-    return EXIT_OK
+        return EXIT_FAILED
 
 
 class _Service:
@@ -79,68 +76,52 @@ class _Service:
         self._health = Health()
         self._stop = asyncio.Event()
         self._address = ""
+        self._exit_code = EXIT_OK
 
-    async def run(self) -> None:
+    async def run(self) -> int:
         """Start everything in order, serve, and stop everything in the opposite order."""
         _on_stop_signals(asyncio.current_task().cancel)  # type: ignore[union-attr]  # until there are calls to drain
         settings = self._settings
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library left it untyped
         registry = CollectorRegistry()
-        metrics = Metrics(registry, version=__version__)
+        metrics = Metrics(registry, version=VERSION)
         if settings.policies.inline_enabled:
             metrics.start_policy_set_series([INLINE_POLICY_SET])
         async with AsyncExitStack() as stack:
-            pool = build_engine_pool(settings)
+            check_can_listen(settings.server.listen, "server.listen")
+            serve_metrics(settings.metrics.listen, registry, stack)
             bundle = load_engine_bundle(settings)
             triton = build_embedded_triton(settings, bundle)
-            endpoint = triton.endpoint if triton else settings.triton.endpoint
-            core = build_core(settings, pool or build_backend(settings, endpoint, bundle, metrics))
-            stack.push_async_callback(core.backend.close)
-            model = self._model(core, pool, metrics)
+            if triton is not None:
+                stack.callback(triton.close)
+            reporter = FleetReporter(metrics, self._health, self._model_changed)
+            core = build_core(settings, endpoint_reader(settings, bundle, triton), reporter, metrics)
+            stack.push_async_callback(core.fleet.close)
+            core.fleet.start()
             reloader = PolicyReloader(core.store, metrics, self._health)
             await self._load_policies(reloader)
             await self._start_triton(triton, stack)
             server, port = build_server(
                 build_rpc_dependencies(
-                    settings,
-                    core,
-                    metrics=metrics,
-                    health=self._health,
-                    profile=lambda: model.profile,
-                    reload_policies=reloader.reload,
+                    settings, core, metrics=metrics, health=self._health, reload_policies=reloader.reload
                 )
             )
             self._address = f"{settings.server.listen.rpartition(':')[0]}:{port}"
-            self._serve_metrics(registry, stack)
             await server.start()
-            _log.info("listening", address=self._address, version=__version__)
-            watchers: list[Coroutine[object, object, None]] = [model.run()]
-            if triton is not None:
-                watchers.append(keep_running(triton, restart_delay_s=settings.embedded.restart_delay_s))
+            _log.info("listening", address=self._address, version=VERSION)
             reloads: list[Reload] = [reloader.reload]
-            if isinstance(model, EngineFleet):
-                reloads.append(model.reload)  # after the policies: a new engine is prepared for the new ones
+            if settings.triton.endpoints_file:  # after the policies: a new endpoint is prepared for the new ones
+                reloads.append(lambda: reload_endpoints(core.fleet, metrics))
+            watchers = {"watch the endpoints": core.fleet.run()}
+            if triton is not None:
+                restart_delay_s = settings.embedded.restart_delay_s
+                watchers["watch the embedded Triton"] = keep_running(triton, restart_delay_s=restart_delay_s)
             await self._until_stopped(server, reloads, watchers)
-
-    def _model(self, core: Core, pool: EnginePool | None, metrics: Metrics) -> ModelMonitor | EngineFleet:
-        """Make what brings the model up: one, or the engines of the engines file, which is read here."""
-        if pool is not None:
-            fleet = build_engine_fleet(
-                self._settings, pool, core.store, self._model_changed, metrics=metrics, health=self._health
-            )
-            fleet.start()
-            return fleet
-        return ModelMonitor(
-            ServedModel(core.backend, core.store.served_policy_sets),
-            self._only_model_changed,
-            interval_s=self._settings.triton.health_interval_s,
-            warm_up_timeout_s=self._settings.triton.warm_up_timeout_s,
-        )
+        return self._exit_code
 
     async def _start_triton(self, triton: EmbeddedTriton | None, stack: AsyncExitStack) -> None:
         if triton is None:
             return
-        stack.callback(triton.close)
         stack.push_async_callback(triton.stop)
         await triton.start()
         _log.info("embedded_triton_started", pid=triton.pid, endpoint=triton.endpoint, log_file=str(triton.log_file))
@@ -160,49 +141,46 @@ class _Service:
             msg = f"policies.default is {default!r}, but the loaded policy sets are {', '.join(snapshot.loaded)}"
             raise StartError(msg)
 
-    def _serve_metrics(self, registry: CollectorRegistry, stack: AsyncExitStack) -> None:
-        listen = self._settings.metrics.listen
-        if not listen:
-            return
-        host, _, port = listen.rpartition(":")
-        metrics_server, thread = start_http_server(int(port), addr=host or "0.0.0.0", registry=registry)  # noqa: S104
-        stack.callback(thread.join)
-        stack.callback(metrics_server.server_close)
-        stack.callback(metrics_server.shutdown)
-
     def _model_changed(self, ready: bool) -> None:  # noqa: FBT001  # the one argument of a callback
-        self._health.set_ready(Component.MODEL, ready=ready)
-        if ready and self._health.is_serving(WHOLE_SERVER):
-            _log.info("service_ready", address=self._address)
-            if self._ready_file is not None:
+        if not (ready and self._health.is_serving(WHOLE_SERVER)):
+            return
+        _log.info("service_ready", address=self._address)
+        if self._ready_file is not None:
+            try:
                 self._ready_file.write_text(json.dumps({"listen": self._address}) + "\n")
-
-    def _only_model_changed(self, ready: bool) -> None:  # noqa: FBT001  # the one argument of a callback
-        self._health.set_ready(Component.ENGINES, ready=ready)
-        self._model_changed(ready)
+            except OSError as error:
+                _log.error("ready_file_not_written", reason=str(error))  # no reason to stop answering
 
     async def _until_stopped(
-        self, server: aio.Server, reloads: list[Reload], watchers: list[Coroutine[object, object, None]]
+        self, server: aio.Server, reloads: list[Reload], watchers: dict[str, Coroutine[object, object, None]]
     ) -> None:
-        running: set[asyncio.Task[object]] = set()
+        """Serve until a signal or the failure of a watcher, and drain; no task ends the service undrained."""
+        loop = asyncio.get_running_loop()
+        running: set[asyncio.Task[None]] = set()
+
+        def begin(work: Coroutine[object, object, None], name: str) -> None:
+            task = loop.create_task(work, name=name)
+            running.add(task)
+            task.add_done_callback(running.discard)
+
         _on_stop_signals(self._stop.set)
-        async with asyncio.TaskGroup() as group:
+        loop.add_signal_handler(signal.SIGHUP, lambda: begin(_reload_all(reloads), "reload"))
+        for name, watcher in watchers.items():
+            begin(self._watch(watcher, name), name)
+        await self._stop.wait()
+        await self._drain(server)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
-            async def reload_all() -> None:
-                for reload in reloads:
-                    await reload()
-
-            def reload_on_signal() -> None:
-                task = group.create_task(reload_all(), name="reload")
-                running.add(task)
-                task.add_done_callback(running.discard)
-
-            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload_on_signal)
-            tasks = [group.create_task(watcher) for watcher in watchers]
-            await self._stop.wait()
-            await self._drain(server)
-            for task in (*tasks, *running):
-                task.cancel()
+    async def _watch(self, watcher: Coroutine[object, object, None], name: str) -> None:
+        """Run what the service cannot do without."""
+        try:
+            await watcher
+        except Exception:  # noqa: BLE001  # supervises a task
+            _log.exception("background_task_failed", task=name)
+            self._exit_code = EXIT_FAILED
+            self._stop.set()
 
     async def _drain(self, server: aio.Server) -> None:
         """Tell load balancers first, then let running calls finish."""
@@ -212,6 +190,15 @@ class _Service:
         self._health.close()
         await server.stop(self._settings.server.shutdown_grace_s)
         _log.info("stopped")
+
+
+async def _reload_all(reloads: list[Reload]) -> None:
+    """Do each reload, whatever becomes of the one before."""
+    for reload in reloads:
+        try:
+            await reload()
+        except Exception:  # noqa: BLE001  # supervises a task
+            _log.exception("reload_failed")
 
 
 def _on_stop_signals(act: Callable[[], object]) -> None:

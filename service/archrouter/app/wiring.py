@@ -2,199 +2,120 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from archrouter import __version__
-from archrouter.adapters.bundle.loader import PromptBundle, load_bundle
-from archrouter.adapters.bundle.manifest import BundleError
-from archrouter.adapters.clock import SystemClock
-from archrouter.adapters.engines_yaml import EngineSpec, load_engines
-from archrouter.adapters.policy_directory import PolicyDirectory
-from archrouter.adapters.policy_yaml import load_policy_set
-from archrouter.adapters.triton.compact_backend import CompactBackend
-from archrouter.adapters.triton.connection import TritonConnection
-from archrouter.adapters.triton.embedded import EmbeddedModel, EmbeddedTriton
-from archrouter.adapters.triton.language_model_backend import LanguageModelBackend
-from archrouter.adapters.triton.tensors import PARAMETER_MODEL_DIRECTORY, PARAMETER_MODEL_VERSION
-from archrouter.app.engine_fleet import EngineFleet
-from archrouter.app.engine_pool import EnginePool, PooledEngine
+from archrouter.app.clock import SystemClock
 from archrouter.application.limits import RequestLimits
 from archrouter.application.policy_store import PolicySnapshot, PolicyStore
-from archrouter.application.ports import ScoringBackend
 from archrouter.application.router import Router
+from archrouter.bundles.loader import PromptBundle, load_bundle
+from archrouter.bundles.manifest import BundleError
 from archrouter.config import Settings
-from archrouter.domain.scoring import BackendProfile
+from archrouter.inference.connect import connect
+from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
+from archrouter.inference.endpoint import EndpointList, EndpointSpec
+from archrouter.inference.endpoints_file import load_endpoints
+from archrouter.inference.fleet import Fleet, FleetStatus
+from archrouter.inference.tensors import PARAMETER_MODEL_DIRECTORY, PARAMETER_MODEL_VERSION
 from archrouter.observability.metrics import Metrics
+from archrouter.policy_files.directory import PolicyDirectory
+from archrouter.policy_files.policies import load_policy_set
 from archrouter.rpc.credentials import Credentials
 from archrouter.rpc.dependencies import RpcDependencies
 from archrouter.rpc.health import Health
+from archrouter.version import VERSION
 
 
 @dataclass(frozen=True, slots=True)
 class Core:
     """The decision-making parts, before anything listens."""
 
-    backend: ScoringBackend
+    fleet: Fleet
     store: PolicyStore
     router: Router
 
 
 def load_engine_bundle(settings: Settings) -> PromptBundle | None:
-    """Read the prompt bundle where the language model decides.
-
-    Args:
-        settings: The configuration.
-
-    Returns:
-        The bundle; None in compact mode, and where an engines file names the bundles.
+    """Read the prompt bundle where the language model decides; None where an endpoints file names the bundles.
 
     Raises:
         BundleError: When it cannot be used, or none is configured.
     """
-    if settings.routing.mode != "engine" or settings.triton.engines_file:
+    if settings.routing.mode != "engine" or settings.triton.endpoints_file:
         return None
     if not settings.triton.bundle_directory:
-        msg = "routing.mode is engine, but no bundle is configured; set triton.bundle_directory or triton.engines_file"
+        msg = "routing.mode is engine, but there is no bundle; set triton.bundle_directory or triton.endpoints_file"
         raise BundleError(msg)
     return load_bundle(Path(settings.triton.bundle_directory))
 
 
-def build_engine_pool(settings: Settings) -> EnginePool | None:
-    """Prepare for several engines where an engines file is configured.
-
-    Args:
-        settings: The configuration.
-
-    Returns:
-        A pool without engines; None where there is one endpoint.
-
-    Raises:
-        ValueError: When the file contradicts another setting.
-    """
-    if not settings.triton.engines_file:
-        return None
-    contradictions = {
-        "routing.mode is compact": settings.routing.mode != "engine",
-        "triton.bundle_directory is set": bool(settings.triton.bundle_directory),
-        "embedded.enabled is true": settings.embedded.enabled,
-    }
-    for name, applies in contradictions.items():
-        if applies:
-            msg = f"triton.engines_file is set, but {name}; change one of the two"
-            raise ValueError(msg)
-    return EnginePool()
-
-
 def build_embedded_triton(settings: Settings, bundle: PromptBundle | None) -> EmbeddedTriton | None:
-    """Prepare the embedded Triton with the model of the configured mode.
-
-    Args:
-        settings: The configuration.
-        bundle: What the language model is served from; None in compact mode.
-
-    Returns:
-        A server that has not been started; None when none is wanted.
-    """
+    """Prepare the embedded Triton where it is wanted: not started yet, but with its port until it is closed."""
     if not settings.embedded.enabled:
         return None
-    model = EmbeddedModel(settings.triton.compact_model)
+    parameters = {}
     if bundle is not None:
-        model = EmbeddedModel(
-            settings.embedded.engine_model,
-            {
-                PARAMETER_MODEL_DIRECTORY: str(bundle.model_directory.resolve()),
-                PARAMETER_MODEL_VERSION: bundle.profile.model_version,
-            },
-        )
-    return EmbeddedTriton(
+        parameters = {
+            PARAMETER_MODEL_DIRECTORY: str(bundle.model_directory.resolve()),
+            PARAMETER_MODEL_VERSION: bundle.profile.model_version,
+        }
+    triton = EmbeddedTriton(
         model_repository=Path(settings.embedded.model_repository),
-        models=(model,),
+        models=(EmbeddedModel(_model(settings), parameters),),
         start_timeout_s=settings.embedded.start_timeout_s,
     )
+    triton.reserve()
+    return triton
 
 
-def build_backend(settings: Settings, endpoint: str, bundle: PromptBundle | None, metrics: Metrics) -> ScoringBackend:
-    """Wire the one model of a configuration without an engines file.
+def endpoint_reader(
+    settings: Settings, bundle: PromptBundle | None, triton: EmbeddedTriton | None
+) -> Callable[[], EndpointList]:
+    """Choose where the list of endpoints comes from: the endpoints file, or the one endpoint of the settings.
 
-    Args:
-        settings: The configuration.
-        endpoint: HOST:PORT of Triton's gRPC.
-        bundle: What the language model was trained with; None in compact mode.
-        metrics: Where calls to Triton are counted.
-
-    Returns:
-        A backend that has sent nothing yet.
+    Raises:
+        ValueError: When the endpoints file contradicts another setting.
     """
-    connection = _connection(settings, endpoint, metrics)
-    if bundle is None:
-        return CompactBackend(connection, settings.triton.compact_model)
-    embedded = settings.embedded.enabled
-    model = settings.embedded.engine_model if embedded else settings.triton.engine_model
-    return LanguageModelBackend(connection, model, bundle)
+    if settings.triton.endpoints_file:
+        _refuse_contradictions(settings)
+        file = Path(settings.triton.endpoints_file)
+        return partial(load_endpoints, file, settings.triton.engine_model, load_bundle)
+    address = triton.endpoint if triton else settings.triton.endpoint
+    only = EndpointList((EndpointSpec(address, _model(settings), bundle),), ())
+    return lambda: only
 
 
-def build_core(settings: Settings, backend: ScoringBackend) -> Core:
-    """Wire policy store and router around a backend.
-
-    Args:
-        settings: The configuration.
-        backend: The model.
-
-    Returns:
-        Parts that have loaded nothing yet.
-    """
-    clock = SystemClock()
-    source = PolicyDirectory(Path(settings.policies.directory))
-    store = PolicyStore(source, backend, clock, default_id=settings.policies.default)
-    router = Router(
-        store,
-        backend,
-        clock,
-        request_limits(settings),
-        inline_enabled=settings.policies.inline_enabled,
-        min_budget_s=settings.routing.min_budget_s,
-        deadline_margin_s=settings.triton.deadline_margin_s,
-    )
-    return Core(backend, store, router)
-
-
-def build_engine_fleet(
+def build_core(
     settings: Settings,
-    pool: EnginePool,
-    store: PolicyStore,
-    on_change: Callable[[bool], None],
-    *,
+    read_endpoints: Callable[[], EndpointList],
+    on_change: Callable[[FleetStatus], None],
     metrics: Metrics,
-    health: Health,
-) -> EngineFleet:
-    """Wire what keeps the pool in step with the engines file.
-
-    Args:
-        settings: The configuration.
-        pool: What the router sees.
-        store: Policy sets that a new engine is prepared for.
-        on_change: Called with whether any engine takes calls, when that changes.
-        metrics: Where calls to Triton and engines are counted.
-        health: State of the components.
-
-    Returns:
-        A fleet that has read and sent nothing yet.
-    """
-
-    def make_engine(spec: EngineSpec) -> PooledEngine:
-        backend = LanguageModelBackend(_connection(settings, spec.endpoint, metrics), spec.model, spec.bundle)
-        return PooledEngine(spec.name, backend, store.served_policy_sets)
-
-    return EngineFleet(
-        pool,
-        lambda: load_engines(Path(settings.triton.engines_file), settings.triton.engine_model),
-        make_engine,
+) -> Core:
+    """Wire the fleet, and policy store and router around it; nothing is loaded yet."""
+    clock = SystemClock()
+    fleet = Fleet(
+        read_endpoints,
+        partial(
+            connect,
+            max_concurrent_requests=settings.triton.max_concurrent_requests,
+            count_request=metrics.count_backend_request,
+        ),
         on_change,
-        metrics=metrics,
-        health=health,
         interval_s=settings.triton.health_interval_s,
         warm_up_timeout_s=settings.triton.warm_up_timeout_s,
     )
+    source = PolicyDirectory(Path(settings.policies.directory))
+    store = PolicyStore(source, fleet, clock, default_id=settings.policies.default)
+    router = Router(
+        store,
+        fleet,
+        clock,
+        request_limits(settings),
+        min_budget_s=settings.routing.min_budget_s,
+        deadline_margin_s=settings.triton.deadline_margin_s,
+    )
+    return Core(fleet, store, router)
 
 
 def build_rpc_dependencies(
@@ -203,21 +124,9 @@ def build_rpc_dependencies(
     *,
     metrics: Metrics,
     health: Health,
-    profile: Callable[[], BackendProfile | None],
     reload_policies: Callable[[], Awaitable[PolicySnapshot]],
 ) -> RpcDependencies:
     """Gather what the gRPC edge needs.
-
-    Args:
-        settings: The configuration.
-        core: The decision-making parts.
-        metrics: Where calls and decisions are counted.
-        health: State of the components.
-        profile: Gives the model that decides; None while none has answered yet.
-        reload_policies: Loads the policy files anew and returns what serves then.
-
-    Returns:
-        The dependencies.
 
     Raises:
         ValueError: When the tokens file is malformed.
@@ -231,13 +140,12 @@ def build_rpc_dependencies(
         limits=request_limits(settings),
         router=core.router,
         store=core.store,
-        clock=SystemClock(),
         metrics=metrics,
         health=health,
-        profile=profile,
+        profile=lambda: core.fleet.profile,
         parse_policy_text=load_policy_set,
         reload_policies=reload_policies,
-        version=__version__,
+        version=VERSION,
         credentials=Credentials.from_text(Path(tokens_file).read_text()) if tokens_file else None,
     )
 
@@ -252,9 +160,20 @@ def request_limits(settings: Settings) -> RequestLimits:
     )
 
 
-def _connection(settings: Settings, endpoint: str, metrics: Metrics) -> TritonConnection:
-    return TritonConnection(
-        endpoint,
-        max_concurrent_requests=settings.triton.max_concurrent_requests,
-        count_request=metrics.count_backend_request,
-    )
+def _model(settings: Settings) -> str:
+    """Name the Triton model of the one endpoint."""
+    if settings.routing.mode == "compact":
+        return settings.triton.compact_model
+    return settings.embedded.engine_model if settings.embedded.enabled else settings.triton.engine_model
+
+
+def _refuse_contradictions(settings: Settings) -> None:
+    contradictions = {
+        "routing.mode is compact": settings.routing.mode != "engine",
+        "triton.bundle_directory is set": bool(settings.triton.bundle_directory),
+        "embedded.enabled is true": settings.embedded.enabled,
+    }
+    for name, applies in contradictions.items():
+        if applies:
+            msg = f"triton.endpoints_file is set, but {name}; change one of the two"
+            raise ValueError(msg)

@@ -1,1 +1,1 @@
-"""Use cases over the domain, and the ports that adapters implement."""
+"""Use cases over the domain, and the ports that the outer rooms implement."""

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from archrouter.domain.conversation import Message, Role
-from archrouter.domain.errors import FieldViolation, InvalidRequestError
+from archrouter.domain.errors import InvalidRequestError
+from archrouter.domain.findings import Finding, Severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +31,41 @@ class RequestLimits:
             messages: All messages of the request, oldest first.
 
         Raises:
-            InvalidRequestError: With every violation at once.
+            InvalidRequestError: With every finding at once.
         """
-        violations = tuple(self._message_violations(messages))
-        if violations:
-            raise InvalidRequestError(violations)
+        findings = tuple(self._message_findings(messages))
+        if findings:
+            raise InvalidRequestError(findings)
 
-    def _message_violations(self, messages: Sequence[Message]) -> list[FieldViolation]:
-        if not 1 <= len(messages) <= self.max_messages:
-            text = f"{len(messages)} messages; send 1 to {self.max_messages} (limits.max_messages)"
-            return [FieldViolation("messages", text)]
-        violations = [
-            FieldViolation(
+    def count_findings(self, message_count: int, inline_route_count: int = 0) -> list[Finding]:
+        """Say which list of a request is too long, before anybody walks over it.
+
+        Args:
+            message_count: Messages of the conversation.
+            inline_route_count: Routes of the inline policy set; 0 where there is none.
+
+        Returns:
+            A finding for each list whose length is out of bounds.
+        """
+        findings = []
+        if not 1 <= message_count <= self.max_messages:
+            text = f"{message_count} messages; send 1 to {self.max_messages} (limits.max_messages)"
+            findings.append(Finding(Severity.ERROR, "messages", text))
+        if inline_route_count > self.max_inline_routes:
+            text = (
+                f"{inline_route_count} routes exceed {self.max_inline_routes} (limits.max_inline_routes); "
+                "load the policy set on the server instead"
+            )
+            findings.append(Finding(Severity.ERROR, "routes", text))
+        return findings
+
+    def _message_findings(self, messages: Sequence[Message]) -> list[Finding]:
+        miscounted = self.count_findings(len(messages))
+        if miscounted:
+            return miscounted
+        findings = [
+            Finding(
+                Severity.ERROR,
                 f"messages[{index}].content",
                 f"{len(message.content)} characters exceed {self.max_message_characters} "
                 "(limits.max_message_characters); shorten the message",
@@ -52,5 +76,5 @@ class RequestLimits:
         user_texts = [message.content for message in messages if message.role is Role.USER]
         if not any(text.strip() for text in user_texts):
             text = "no user message with text; the route follows the latest user message, so send one"
-            violations.append(FieldViolation("messages", text))
-        return violations
+            findings.append(Finding(Severity.ERROR, "messages", text))
+        return findings

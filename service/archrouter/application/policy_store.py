@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from archrouter.application.ports import Clock, PolicySource, RejectedSource, ScoringBackend, SourcedPolicySet
-from archrouter.domain.errors import NoDefaultPolicySetError, PolicySetNotFoundError, PromptTooLongError
+from archrouter.domain.errors import ArchRouterError, NoDefaultPolicySetError, PolicySetNotFoundError
 from archrouter.domain.findings import Finding, Severity
 from archrouter.domain.policy import PolicySet
 
@@ -49,7 +49,7 @@ class PolicyStore:
 
         Args:
             source: Where sets are read from.
-            backend: Prepares each new set, and refuses one whose policies alone exceed its token budget.
+            backend: Prepares each set, and may refuse one, e.g. for its length; releases those that went.
             clock: Gives activation times.
             default_id: Set for requests that name none; empty takes the only set when there is just one.
         """
@@ -109,12 +109,16 @@ class PolicyStore:
         for sourced in load.accepted:
             try:
                 await self._backend.prepare(sourced.policy_set)
-            except PromptTooLongError as error:
+            except (ArchRouterError, ValueError) as error:  # one set that no model takes keeps no other from serving
                 finding = Finding(Severity.ERROR, "routes", str(error))
                 rejected.append(RejectedSource(sourced.source, (finding,)))
             else:
                 accepted.append(sourced)
-        self._snapshot = self._merge(accepted, tuple(rejected), complete=load.complete)
+        before, self._snapshot = self._snapshot, self._merge(accepted, tuple(rejected), complete=load.complete)
+        served = {policy_set.revision for policy_set in self.served_policy_sets()}
+        for loaded in before.loaded.values():
+            if loaded.policy_set.revision not in served:
+                self._backend.release(loaded.policy_set)
         return self._snapshot
 
     def _merge(

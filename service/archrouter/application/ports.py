@@ -6,54 +6,34 @@ from typing import Protocol
 
 from archrouter.domain.findings import Finding
 from archrouter.domain.policy import PolicySet
-from archrouter.domain.scoring import BackendProfile, Scoring, ScoringRequest
+from archrouter.domain.scoring import Scoring, ScoringRequest
 
 
 class ScoringBackend(Protocol):
-    """A model that scores the candidates of a policy set against a conversation."""
-
-    async def warm_up(self, *, timeout_s: float) -> BackendProfile:
-        """Make one real call and read the model's facts anew.
-
-        Args:
-            timeout_s: Time for the whole of it, > 0.
-
-        Returns:
-            The model that answered.
-
-        Raises:
-            UnavailableError: When the inference server or the model does not answer.
-            BackendProtocolError: When the model does not keep the tensor contract.
-        """
-        ...
-
-    async def is_ready(self, *, timeout_s: float) -> bool:
-        """Ask cheaply whether the model would answer now.
-
-        Args:
-            timeout_s: Time for the question, > 0.
-
-        Returns:
-            False also when the inference server cannot be reached.
-        """
-        ...
+    """What scores the candidates of a policy set against a conversation: a model, or several behind one face."""
 
     async def prepare(self, policy_set: PolicySet) -> None:
         """Do what is needed once per policy set, so that the first decision is as fast as the next.
 
+        What was made is kept until `release`.
+
         Args:
-            policy_set: A valid set.
+            policy_set: A valid set that is going to be served.
 
         Raises:
-            PromptTooLongError: When the policies alone exceed the model's token budget.
+            ArchRouterError: When the set cannot be served, e.g. because its policies alone exceed the model's budget.
         """
+        ...
+
+    def release(self, policy_set: PolicySet) -> None:
+        """Forget what `prepare` made for a set that is no longer served; does nothing for any other."""
         ...
 
     async def score(self, request: ScoringRequest, *, timeout_s: float) -> Scoring:
         """Score the candidates.
 
         Args:
-            request: What to score; its policy set is valid.
+            request: What to score; its policy set is valid, but need not have been prepared.
             timeout_s: Time for the answer, > 0.
 
         Returns:
@@ -66,10 +46,6 @@ class ScoringBackend(Protocol):
             OverloadedError: When the inference server's queue is full.
             BackendProtocolError: When the answer breaks the tensor contract.
         """
-        ...
-
-    async def close(self) -> None:
-        """Release the connection; the backend is not used again."""
         ...
 
 

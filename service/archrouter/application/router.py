@@ -13,13 +13,8 @@ from archrouter.domain.decision import decide
 from archrouter.domain.errors import (
     BackendProtocolError,
     BudgetExceededError,
-    FieldViolation,
-    InlinePolicyDisabledError,
-    InvalidRequestError,
-    PolicySetInvalidError,
 )
-from archrouter.domain.findings import has_errors
-from archrouter.domain.policy import PolicySet, check_policy_set
+from archrouter.domain.policy import PolicySet
 from archrouter.domain.posterior import Posterior
 from archrouter.domain.scoring import ScoringRequest
 
@@ -34,7 +29,6 @@ class Router:
         clock: Clock,
         limits: RequestLimits,
         *,
-        inline_enabled: bool,
         min_budget_s: float,
         deadline_margin_s: float,
     ) -> None:
@@ -45,7 +39,6 @@ class Router:
             backend: The model.
             clock: Measures the decision.
             limits: Bounds of a request.
-            inline_enabled: Whether requests may carry a policy set.
             min_budget_s: Refuse at once a call that leaves less time than this, in seconds >= 0.
             deadline_margin_s: Part of the caller's time kept for the way back, in seconds >= 0.
         """
@@ -53,7 +46,6 @@ class Router:
         self._backend = backend
         self._clock = clock
         self._limits = limits
-        self._inline_enabled = inline_enabled
         self._min_budget_s = min_budget_s
         self._deadline_margin_s = deadline_margin_s
 
@@ -61,7 +53,7 @@ class Router:
         """Decide the route of one conversation.
 
         Args:
-            request: The question; messages and inline set are unchecked.
+            request: The question; its messages are unchecked, its inline set is valid.
             budget_s: Time the caller leaves for the answer, in seconds.
 
         Returns:
@@ -107,22 +99,10 @@ class Router:
         )
 
     def _policy_set(self, request: SelectRoute) -> tuple[PolicySet, bool]:
-        inline = request.inline_policy_set
-        if inline is None:
-            loaded = self._store.resolve(request.policy_set_id)
-            return loaded.policy_set, loaded.stale
-        if not self._inline_enabled:
-            raise InlinePolicyDisabledError
-        if len(inline.routes) > self._limits.max_inline_routes:
-            text = (
-                f"{len(inline.routes)} routes exceed {self._limits.max_inline_routes} "
-                "(limits.max_inline_routes); load the set on the server instead"
-            )
-            raise InvalidRequestError((FieldViolation("inline_policy_set.routes", text),))
-        findings = check_policy_set(inline)
-        if has_errors(findings):
-            raise PolicySetInvalidError(findings)
-        return inline, False
+        if request.inline_policy_set is not None:
+            return request.inline_policy_set, False
+        loaded = self._store.resolve(request.policy_set_id)
+        return loaded.policy_set, loaded.stale
 
 
 def _ranked(policy_set: PolicySet, posterior: Posterior, probabilities: NDArray[np.float64]) -> tuple[Candidate, ...]:

@@ -25,7 +25,7 @@ class SelectRoute:
         decision_id: Id under which the decision is known everywhere.
         messages: Oldest first; untrusted.
         policy_set_id: A loaded set; None with no inline set asks for the default.
-        inline_policy_set: A set that travels with the request; checked, but not loaded.
+        inline_policy_set: A valid set that travels with the request and is not loaded.
         rule: Request's thresholds and stickiness.
         overflow: What to do when the conversation is too long.
     """

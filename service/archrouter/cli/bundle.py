@@ -4,14 +4,14 @@ from pathlib import Path
 
 import click
 
-from archrouter.adapters.bundle.loader import PromptBundle, load_bundle
-from archrouter.adapters.bundle.manifest import BundleError, check_files
-from archrouter.adapters.triton.embedded import EmbeddedTritonError
-from archrouter.app.bundle_build import DEFAULT_MAX_PROMPT_TOKEN_COUNT, BundleRequest, build_bundle
+from archrouter.bundles.builder import DEFAULT_MAX_PROMPT_TOKEN_COUNT, BundleRequest, build_bundle
+from archrouter.bundles.loader import PromptBundle, load_bundle
+from archrouter.bundles.manifest import BundleError, check_files
 from archrouter.cli.console import note, print_json
 from archrouter.cli.exits import FailedError
 from archrouter.config import EmbeddedSettings
 from archrouter.domain.dialect import Dialect
+from archrouter.inference.installation import EmbeddedTritonError
 
 GROUP_EPILOG = """\b
 Examples:
@@ -123,7 +123,7 @@ def build(  # noqa: PLR0913  # one for each option
     Converting needs the extra archrouter[build] (torch, several GB). A 1.5 B-parameter model takes about 6 GB as fp32.
     The bundle appears whole or not at all.
     """
-    del runtime  # there is one; the option leaves room for engines
+    del runtime  # there is one; the option leaves room for TensorRT engines
     request = BundleRequest(
         checkpoint=checkpoint,
         output=output,

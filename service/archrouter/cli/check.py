@@ -5,7 +5,6 @@ from pathlib import Path
 
 import click
 
-from archrouter.adapters.policy_directory import read_policy_file
 from archrouter.cli.console import note, print_json
 from archrouter.cli.exits import EXIT_FAILED
 from archrouter.cli.policy_paths import (
@@ -19,6 +18,7 @@ from archrouter.cli.policy_paths import (
 from archrouter.domain.findings import Finding, Severity, quoted
 from archrouter.domain.policy_lint import lint_policy_set
 from archrouter.domain.suite import check_suite_routes
+from archrouter.policy_files.directory import read_policy_file
 
 EPILOG = """\b
 Examples:

@@ -15,8 +15,8 @@ from archrouter.cli.policy_paths import LocatedFinding, read_suite_file
 from archrouter.client import ClientOptions, RoutingClient
 from archrouter.domain.policy import NO_MATCH_ID
 from archrouter.domain.suite import Suite
-from archrouter.evaluation.calls import Failure
-from archrouter.evaluation.suites import CaseResult, outcome_name, run_suite
+from archrouter.suites.calls import Failure
+from archrouter.suites.run import CaseResult, outcome_name, run_suite
 
 EPILOG = """\b
 Examples:

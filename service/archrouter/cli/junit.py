@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree as ET  # XML is written here, never read
 
-from archrouter.evaluation.calls import Answered, Failure
-from archrouter.evaluation.suites import CaseResult
+from archrouter.suites.calls import Answered, Failure
+from archrouter.suites.run import CaseResult
 
 # XML 1.0 has no way to write these at all, and conversations may hold them.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from archrouter.adapters.triton import guard
+from archrouter.inference import guard
 
 START_TIMEOUT_S = 180.0
 """Longer than `embedded.start_timeout_s`, so that the service itself reports what keeps Triton."""

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from archrouter.adapters.policy_directory import read_policy_file
-from archrouter.adapters.suite_yaml import read_suite_document
-from archrouter.adapters.yaml_document import Places, YamlDocument
-from archrouter.adapters.yaml_file import policy_files, read_text, suite_files
 from archrouter.domain.findings import Finding, Severity
 from archrouter.domain.policy import PolicySet
 from archrouter.domain.suite import Suite
+from archrouter.policy_files.directory import policy_files, read_policy_file, suite_files
+from archrouter.policy_files.suites import read_suite_document
+from archrouter.strict_yaml.document import Places, YamlDocument
+from archrouter.strict_yaml.nodes import read_text
 
 EXISTING_PATHS = click.Path(exists=True, path_type=Path)
 EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)

@@ -15,9 +15,9 @@ from archrouter.cli.exits import service_errors
 from archrouter.client import RoutingClient
 from archrouter.domain.conversation import Message, Role
 from archrouter.domain.policy import NO_MATCH_ID
-from archrouter.evaluation.json_fields import Fields, InvalidDataError, parse_json
-from archrouter.evaluation.requests import policy_set_name, request_messages
-from archrouter.evaluation.suites import outcome_name
+from archrouter.strict_json import Fields, InvalidDataError, parse_json
+from archrouter.suites.requests import policy_set_name, request_messages
+from archrouter.suites.run import outcome_name
 
 EPILOG = """\b
 Examples:

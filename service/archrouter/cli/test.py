@@ -24,8 +24,8 @@ from archrouter.client import ClientOptions, RoutingClient
 from archrouter.domain.findings import has_errors
 from archrouter.domain.policy import PolicySet
 from archrouter.domain.suite import Suite, check_suite_routes
-from archrouter.evaluation.calls import DEFAULT_CONCURRENCY, Answered
-from archrouter.evaluation.suites import CaseResult, run_suite
+from archrouter.suites.calls import DEFAULT_CONCURRENCY, Answered
+from archrouter.suites.run import CaseResult, run_suite
 
 EPILOG = """\b
 Examples:

@@ -4,11 +4,12 @@ import asyncio
 
 import click
 
-from archrouter import __version__, v1
+from archrouter import v1
 from archrouter.cli.connection import Connection, target_options
 from archrouter.cli.console import print_json
 from archrouter.cli.exits import service_errors
 from archrouter.client import RoutingClient
+from archrouter.version import VERSION
 
 EPILOG = """\b
 Examples:
@@ -24,9 +25,9 @@ def version(connection: Connection, *, as_json: bool) -> None:
     """Show the version of this program and, with --target, what a service is."""
     info = _server_info(connection) if connection.target else None
     if as_json:
-        print_json({"client": __version__, "server": info})
+        print_json({"client": VERSION, "server": info})
         return
-    click.echo(f"archrouter {__version__}")
+    click.echo(f"archrouter {VERSION}")
     if info is not None:
         click.echo("".join(f"{name}: {value}\n" for name, value in info.items()), nl=False)
 

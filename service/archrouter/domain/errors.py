@@ -7,39 +7,19 @@
     ├── PromptTooLongError             the prompt exceeds the token budget
     ├── PromptTemplateError            prompt template, answer skeleton and tokenizer do not fit together
     ├── PolicySetInvalidError          a policy set breaks a rule
-    ├── InlinePolicyDisabledError      inline policy sets are switched off
     ├── PolicySetNotFoundError         no policy set has that name
     ├── NoDefaultPolicySetError        the request names no set and there is no default
-    ├── FeatureDisabledError           an RPC is switched off by configuration
-    ├── OverloadedError                admission refused the call
+    ├── OverloadedError                the inference server's queue is full
     ├── UnavailableError
     │   ├── BackendUnavailableError    the inference server does not answer
-    │   ├── ModelNotReadyError         the inference server answers, the model does not
-    │   └── ShuttingDownError          this process is draining
+    │   └── ModelNotReadyError         the inference server answers, the model does not
     ├── BudgetExceededError            the caller's deadline leaves no time for an answer
-    ├── BackendProtocolError           the model's answer breaks the tensor contract
-    ├── AuthenticationError            no valid credentials
-    └── AuthorizationError             valid credentials without the needed scope
+    └── BackendProtocolError           the model's answer breaks the tensor contract
 
-`archrouter.rpc.status` maps each of them to a gRPC status; nothing else does.
+`archrouter.rpc` adds what it refuses itself (`archrouter.rpc.errors`) and maps each error to a gRPC status.
 """
 
-from dataclasses import dataclass
-
 from archrouter.domain.findings import Finding
-
-
-@dataclass(frozen=True, slots=True)
-class FieldViolation:
-    """One malformed field of a request.
-
-    Attributes:
-        field_path: Proto field path, e.g. ``messages[3].role``.
-        description: What is wrong, with which value, and the remedy.
-    """
-
-    field_path: str
-    description: str
 
 
 class ArchRouterError(Exception):
@@ -49,10 +29,10 @@ class ArchRouterError(Exception):
 class InvalidRequestError(ArchRouterError):
     """The request is malformed; retrying it unchanged cannot help."""
 
-    def __init__(self, violations: tuple[FieldViolation, ...]) -> None:
-        """Keep the violations, at least one."""
-        super().__init__("; ".join(f"{v.field_path}: {v.description}" for v in violations))
-        self.violations = violations
+    def __init__(self, findings: tuple[Finding, ...]) -> None:
+        """Keep what is wrong with which field, at least one finding."""
+        super().__init__("; ".join(f"{f.field_path}: {f.message}" for f in findings))
+        self.findings = findings
 
 
 class PromptTooLongError(ArchRouterError):
@@ -84,16 +64,6 @@ class PolicySetInvalidError(ArchRouterError):
         self.findings = findings
 
 
-class InlinePolicyDisabledError(ArchRouterError):
-    """The request carries an inline policy set and the server does not accept them."""
-
-    def __init__(self) -> None:
-        """Name the switch."""
-        super().__init__(
-            "inline policy sets are disabled on this server; name a loaded policy set, or set policies.inline_enabled"
-        )
-
-
 class PolicySetNotFoundError(ArchRouterError):
     """No loaded policy set has the requested name."""
 
@@ -111,17 +81,8 @@ class NoDefaultPolicySetError(ArchRouterError):
         super().__init__("the request names no policy set and the server has no default; set policies.default")
 
 
-class FeatureDisabledError(ArchRouterError):
-    """The RPC exists but is switched off by configuration."""
-
-    def __init__(self, setting: str) -> None:
-        """Keep the configuration key that would enable it."""
-        super().__init__(f"this call is disabled on this server; set {setting} to enable it")
-        self.setting = setting
-
-
 class OverloadedError(ArchRouterError):
-    """Admission refused the call; nothing was queued."""
+    """The inference server has as many calls as it takes."""
 
     def __init__(self, message: str, *, retry_after_s: float) -> None:
         """Keep the advised wait in seconds, > 0."""
@@ -146,10 +107,6 @@ class ModelNotReadyError(UnavailableError):
     """The inference server answers but the model is not ready."""
 
 
-class ShuttingDownError(UnavailableError):
-    """This process is draining and takes no new calls."""
-
-
 class BudgetExceededError(ArchRouterError):
     """The caller's deadline leaves too little time for a decision."""
 
@@ -161,16 +118,3 @@ class BudgetExceededError(ArchRouterError):
 
 class BackendProtocolError(ArchRouterError):
     """The model's answer breaks the tensor contract (shape, dtype or a value that is not finite)."""
-
-
-class AuthenticationError(ArchRouterError):
-    """The call carries no valid credentials."""
-
-
-class AuthorizationError(ArchRouterError):
-    """The caller is known but lacks the scope the call needs."""
-
-    def __init__(self, scope: str) -> None:
-        """Keep the missing scope."""
-        super().__init__(f"the credentials lack the scope {scope!r}")
-        self.scope = scope

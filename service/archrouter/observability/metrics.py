@@ -5,7 +5,6 @@ requests, so the number of series is bounded.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 import grpc
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -25,32 +24,14 @@ OUTCOMES = ("matched", "domain_fallback", "no_match", "low_confidence")
 STAGES = ("tokenize", "queue", "inference")
 GRPC_CODES = tuple(code.name for code in grpc.StatusCode)
 RELOAD_RESULTS = ("success", "failure")
-ENGINE_STATES = ("waiting", "ready", "draining")
-
-
-@dataclass(frozen=True, slots=True)
-class DecisionMeasurements:
-    """What one decision adds to the metrics.
-
-    Attributes:
-        policy_set: Id of the loaded set that decided, or `INLINE_POLICY_SET`.
-        outcome: One of `OUTCOMES`.
-        confidence: In [0, 1].
-        prompt_token_count: Tokens the model was given.
-        truncated: Whether a part of the conversation was not read.
-        stage_durations_s: Seconds by stage, keys out of `STAGES`; a stage that was not measured is left out.
-    """
-
-    policy_set: str
-    outcome: str
-    confidence: float
-    prompt_token_count: int
-    truncated: bool
-    stage_durations_s: Mapping[str, float]
+ENDPOINT_STATES = ("waiting", "ready", "draining")
 
 
 class Metrics:
-    """All metrics of one process. Made once per registry, because a registry refuses a name it has."""
+    """All metrics of one process. Made once per registry, because a registry refuses a name it has.
+
+    What each call counts is public, so that counting costs no call of its own.
+    """
 
     def __init__(self, registry: CollectorRegistry, *, version: str) -> None:
         """Register every metric.
@@ -62,7 +43,7 @@ class Metrics:
         self._start_rpc_metrics(registry)
         self._start_decision_metrics(registry)
         self._start_operation_metrics(registry)
-        self._start_engine_metrics(registry)
+        self._start_endpoint_metrics(registry)
         build_info = Gauge(
             "archrouter_build_info", "Always 1; what runs is in the labels.", ("version",), registry=registry
         )
@@ -70,52 +51,52 @@ class Metrics:
 
     def _start_rpc_metrics(self, registry: CollectorRegistry) -> None:
         labels = ("rpc_service", "rpc_method")
-        self._rpc_requests = Counter(
+        self.rpc_requests = Counter(
             "archrouter_rpc_requests_total",
             "Completed calls of the API by gRPC status code.",
             (*labels, "grpc_code"),
             registry=registry,
         )
-        self._rpc_duration = Histogram(
+        self.rpc_duration = Histogram(
             "archrouter_rpc_duration_seconds",
             "Time from a call's arrival to its status.",
             labels,
             buckets=DURATION_BUCKETS_S,
             registry=registry,
         )
-        self._rpc_in_flight = Gauge(
+        self.rpc_in_flight = Gauge(
             "archrouter_rpc_in_flight_requests", "Calls of the API that are being answered.", registry=registry
         )
 
     def _start_decision_metrics(self, registry: CollectorRegistry) -> None:
-        self._decisions = Counter(
+        self.decisions = Counter(
             "archrouter_decisions_total", "Decisions by outcome.", ("policy_set", "outcome"), registry=registry
         )
-        self._confidence = Histogram(
+        self.confidence = Histogram(
             "archrouter_decision_confidence_ratio",
             "Calibrated confidence of decisions; comparable within a policy set only.",
             ("policy_set",),
             buckets=CONFIDENCE_BUCKETS,
             registry=registry,
         )
-        self._stage_duration = Histogram(
+        self.stage_duration = Histogram(
             "archrouter_stage_duration_seconds",
             "Time a decision spent in one stage.",
             ("stage",),
             buckets=DURATION_BUCKETS_S,
             registry=registry,
         )
-        self._prompt_tokens = Histogram(
+        self.prompt_tokens = Histogram(
             "archrouter_prompt_tokens",
             "Tokens the model read for a decision.",
             buckets=TOKEN_BUCKETS,
             registry=registry,
         )
-        self._truncations = Counter(
+        self.truncations = Counter(
             "archrouter_truncations_total", "Decisions on a conversation that was not read whole.", registry=registry
         )
         for stage in STAGES:
-            self._stage_duration.labels(stage)
+            self.stage_duration.labels(stage)
 
     def _start_operation_metrics(self, registry: CollectorRegistry) -> None:
         self._backend_requests = Counter(
@@ -140,20 +121,18 @@ class Metrics:
         for result in RELOAD_RESULTS:
             self._policy_reloads.labels(result)
 
-    def _start_engine_metrics(self, registry: CollectorRegistry) -> None:
-        self._engine_reloads = Counter(
-            "archrouter_engine_reloads_total",
-            "Loads of the engines file after the start; after a failure the engines of before keep serving.",
+    def _start_endpoint_metrics(self, registry: CollectorRegistry) -> None:
+        self._endpoint_reloads = Counter(
+            "archrouter_endpoint_reloads_total",
+            "Loads of the endpoints file after the start; after a failure the endpoints of before keep serving.",
             ("result",),
             registry=registry,
         )
-        self._engines = Gauge(
-            "archrouter_engines", "Engines of the engines file by state.", ("state",), registry=registry
-        )
+        self._endpoints = Gauge("archrouter_endpoints", "Endpoints by state.", ("state",), registry=registry)
         for result in RELOAD_RESULTS:
-            self._engine_reloads.labels(result)
-        for state in ENGINE_STATES:
-            self._engines.labels(state)
+            self._endpoint_reloads.labels(result)
+        for state in ENDPOINT_STATES:
+            self._endpoints.labels(state)
 
     def start_rpc_series(self, methods: Iterable[tuple[str, str]]) -> None:
         """Start the series of the API's methods at 0, so that a first error is an increase.
@@ -162,9 +141,9 @@ class Metrics:
             methods: Pairs of service and method name.
         """
         for rpc_service, rpc_method in methods:
-            self._rpc_duration.labels(rpc_service, rpc_method)
+            self.rpc_duration.labels(rpc_service, rpc_method)
             for code in GRPC_CODES:
-                self._rpc_requests.labels(rpc_service, rpc_method, code)
+                self.rpc_requests.labels(rpc_service, rpc_method, code)
 
     def start_policy_set_series(self, policy_set_ids: Iterable[str]) -> None:
         """Start the series of loaded policy sets at 0; harmless for those that have started.
@@ -173,40 +152,9 @@ class Metrics:
             policy_set_ids: Ids of loaded sets, and `INLINE_POLICY_SET` where inline sets are accepted.
         """
         for policy_set_id in policy_set_ids:
-            self._confidence.labels(policy_set_id)
+            self.confidence.labels(policy_set_id)
             for outcome in OUTCOMES:
-                self._decisions.labels(policy_set_id, outcome)
-
-    def count_rpc_start(self) -> None:
-        """Count a call that has arrived."""
-        self._rpc_in_flight.inc()
-
-    def count_rpc_end(self, *, rpc_service: str, rpc_method: str, grpc_code: str, duration_s: float) -> None:
-        """Count a call that has its status.
-
-        Args:
-            rpc_service: Full service name.
-            rpc_method: Method name.
-            grpc_code: One of `GRPC_CODES`.
-            duration_s: Seconds since its arrival.
-        """
-        self._rpc_in_flight.dec()
-        self._rpc_requests.labels(rpc_service, rpc_method, grpc_code).inc()
-        self._rpc_duration.labels(rpc_service, rpc_method).observe(duration_s)
-
-    def count_decision(self, measurements: DecisionMeasurements) -> None:
-        """Count a decision.
-
-        Args:
-            measurements: What is known about it.
-        """
-        self._decisions.labels(measurements.policy_set, measurements.outcome).inc()
-        self._confidence.labels(measurements.policy_set).observe(measurements.confidence)
-        self._prompt_tokens.observe(measurements.prompt_token_count)
-        if measurements.truncated:
-            self._truncations.inc()
-        for stage, duration_s in measurements.stage_durations_s.items():
-            self._stage_duration.labels(stage).observe(duration_s)
+                self.decisions.labels(policy_set_id, outcome)
 
     def count_backend_request(self, code: str) -> None:
         """Count a call to the inference server.
@@ -227,19 +175,19 @@ class Metrics:
         if not rejected_count:
             self._last_reload_success.set(unix_time_s)
 
-    def count_engine_reload(self, result: str) -> None:
-        """Count a load of the engines file.
+    def count_endpoint_reload(self, result: str) -> None:
+        """Count a load of the endpoints file.
 
         Args:
             result: One of `RELOAD_RESULTS`.
         """
-        self._engine_reloads.labels(result).inc()
+        self._endpoint_reloads.labels(result).inc()
 
-    def set_engine_states(self, counts: Mapping[str, int]) -> None:
-        """Set how many engines are in each state.
+    def set_endpoint_states(self, counts: Mapping[str, int]) -> None:
+        """Set how many endpoints are in each state.
 
         Args:
-            counts: By state, keys out of `ENGINE_STATES`; a state that is left out has none.
+            counts: By state, keys out of `ENDPOINT_STATES`; a state that is left out has none.
         """
-        for state in ENGINE_STATES:
-            self._engines.labels(state).set(counts.get(state, 0))
+        for state in ENDPOINT_STATES:
+            self._endpoints.labels(state).set(counts.get(state, 0))

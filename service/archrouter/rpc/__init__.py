@@ -1,1 +1,1 @@
-"""The gRPC edge: servicers, interceptors, and the server that holds them."""
+"""The gRPC edge: the pipeline of calls, servicers, and the server that holds them."""

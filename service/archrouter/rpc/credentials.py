@@ -3,9 +3,11 @@
 import hashlib
 import hmac
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+from archrouter.rpc.errors import AuthenticationError
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _FIELD_COUNT = 3
@@ -21,6 +23,32 @@ class Scope(StrEnum):
 
 OPEN_SCOPES = frozenset(Scope) - {Scope.ADMIN}
 """What anybody may do on a server without tokens. Changing the server always takes a token."""
+
+
+@dataclass(frozen=True, slots=True)
+class RpcMethod:
+    """A method of the API.
+
+    Attributes:
+        rpc_service: Full service name, e.g. ``archrouter.v1.RoutingService``.
+        rpc_method: Method name, e.g. ``SelectRoute``.
+    """
+
+    rpc_service: str
+    rpc_method: str
+
+
+_ROUTING, _POLICY = "archrouter.v1.RoutingService", "archrouter.v1.PolicyService"
+
+REQUIRED_SCOPES = {
+    RpcMethod(_ROUTING, "SelectRoute"): Scope.ROUTE,
+    RpcMethod(_ROUTING, "BatchSelectRoutes"): Scope.ROUTE,
+    RpcMethod(_ROUTING, "GetServerInfo"): Scope.ROUTE,
+    RpcMethod(_POLICY, "GetPolicySet"): Scope.POLICY_READ,
+    RpcMethod(_POLICY, "ListPolicySets"): Scope.POLICY_READ,
+    RpcMethod(_POLICY, "ValidatePolicySet"): Scope.POLICY_READ,
+    RpcMethod(_POLICY, "ReloadPolicySets"): Scope.ADMIN,
+}
 
 
 class CredentialsFileError(ValueError):
@@ -83,6 +111,24 @@ class Credentials:
             raise CredentialsFileError(1, "there is no token in the file")
         return cls(tuple(credentials))
 
+    def authenticate(self, metadata: Iterable[tuple[str, str | bytes]]) -> Credential:
+        """Tell who calls.
+
+        Args:
+            metadata: Names and values that came with the call.
+
+        Returns:
+            What the caller's token grants.
+
+        Raises:
+            AuthenticationError: When the call carries no accepted token.
+        """
+        credential = self.find(_bearer_token(metadata))
+        if credential is None:
+            msg = "the bearer token is not accepted by this server"
+            raise AuthenticationError(msg)
+        return credential
+
     def find(self, token: str) -> Credential | None:
         """Look a token up.
 
@@ -100,6 +146,18 @@ class Credentials:
             if hmac.compare_digest(credential.digest, digest):
                 found = credential
         return found
+
+
+def _bearer_token(metadata: Iterable[tuple[str, str | bytes]]) -> str:
+    values = [value for key, value in metadata if key == "authorization"]
+    if len(values) != 1 or not isinstance(values[0], str):
+        msg = f"the call has {len(values)} 'authorization' metadata entries; send one, 'Bearer <token>'"
+        raise AuthenticationError(msg)
+    scheme, _, token = values[0].partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        msg = "the 'authorization' metadata is no bearer token; send 'Bearer <token>'"
+        raise AuthenticationError(msg)
+    return token.strip()
 
 
 def _content_lines(text: str) -> Iterator[tuple[int, str]]:

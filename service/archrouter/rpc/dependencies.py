@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from archrouter.application.limits import RequestLimits
 from archrouter.application.policy_store import PolicySnapshot, PolicyStore
-from archrouter.application.ports import Clock
 from archrouter.application.router import Router
 from archrouter.config import PoliciesSettings, RoutingSettings, ServerSettings
 from archrouter.domain.findings import Finding
@@ -13,7 +12,6 @@ from archrouter.domain.policy import PolicySet
 from archrouter.domain.scoring import BackendProfile
 from archrouter.observability.metrics import Metrics
 from archrouter.rpc.credentials import Credentials
-from archrouter.rpc.decision_ids import new_decision_id
 from archrouter.rpc.health import Health
 
 PolicyTextParser = Callable[[str], tuple[PolicySet | None, tuple[Finding, ...]]]
@@ -22,7 +20,7 @@ PolicyTextParser = Callable[[str], tuple[PolicySet | None, tuple[Finding, ...]]]
 
 @dataclass(frozen=True, slots=True)
 class RpcDependencies:
-    """Everything the servicers and interceptors need.
+    """Everything the servicers and the pipeline need.
 
     Attributes:
         server: How to listen.
@@ -31,7 +29,6 @@ class RpcDependencies:
         limits: Bounds of a request.
         router: Makes decisions.
         store: Loaded policy sets.
-        clock: The service's time.
         metrics: Where calls and decisions are counted.
         health: State of the components.
         profile: Gives the model behind the router; None while it has not answered yet.
@@ -39,7 +36,6 @@ class RpcDependencies:
         reload_policies: Loads the policy files anew and returns what serves then.
         version: Release of the service.
         credentials: Accepted tokens; None for an open server.
-        new_decision_id: Makes decision ids.
     """
 
     server: ServerSettings
@@ -48,7 +44,6 @@ class RpcDependencies:
     limits: RequestLimits
     router: Router
     store: PolicyStore
-    clock: Clock
     metrics: Metrics
     health: Health
     profile: Callable[[], BackendProfile | None]
@@ -56,4 +51,3 @@ class RpcDependencies:
     reload_policies: Callable[[], Awaitable[PolicySnapshot]]
     version: str
     credentials: Credentials | None = None
-    new_decision_id: Callable[[], str] = new_decision_id

@@ -22,15 +22,15 @@ class Component(Enum):
     POLICIES = "policies"
     """There is a policy set."""
 
-    ENGINES = "engines"
-    """The engines that are configured are the ones that serve, every one of them."""
+    ENDPOINTS = "endpoints"
+    """The endpoints that are configured are the ones that serve, every one of them."""
 
 
 WHOLE_SERVER = ""
 """The service name that stands for the server as a whole."""
 
-ENGINES_SERVICE = "archrouter.engines"
-"""No service to call, but a name to check: whether an upgrade of the engines is through. Nothing else depends on it."""
+ENDPOINTS_SERVICE = "archrouter.endpoints"
+"""No service to call, but a name to check: whether an exchange of endpoints is through. Nothing else depends on it."""
 
 _DECIDING = frozenset({Component.MODEL, Component.POLICIES})
 
@@ -39,7 +39,7 @@ COMPONENTS_OF_SERVICE: Mapping[str, frozenset[Component]] = MappingProxyType(
         WHOLE_SERVER: _DECIDING,
         "archrouter.v1.RoutingService": _DECIDING,
         "archrouter.v1.PolicyService": frozenset({Component.POLICIES}),
-        ENGINES_SERVICE: frozenset({Component.ENGINES}),
+        ENDPOINTS_SERVICE: frozenset({Component.ENDPOINTS}),
     }
 )
 
@@ -48,22 +48,20 @@ class Health:
     """The state of the components, and the health service that tells it.
 
     Nothing serves before its components are reported ready, nor after `drain`. For one event loop; not thread-safe.
+
+    Attributes:
+        closed: Whether the process takes no further call.
     """
 
     def __init__(self) -> None:
         """Start with nothing ready."""
         self._ready: set[Component] = set()
         self._draining = False
-        self._closed = False
+        self.closed = False
         self._changed = asyncio.Event()
 
     def set_ready(self, component: Component, *, ready: bool) -> None:
-        """Report a component.
-
-        Args:
-            component: Which one.
-            ready: Whether it would do its part now.
-        """
+        """Report whether a component would do its part now."""
         (self._ready.add if ready else self._ready.discard)(component)
         self._notify()
 
@@ -78,13 +76,8 @@ class Health:
         Watch streams end, because they would otherwise outlast the calls that a shutdown waits for.
         """
         self._draining = True
-        self._closed = True
+        self.closed = True
         self._notify()
-
-    @property
-    def closed(self) -> bool:
-        """Whether the process takes no further call."""
-        return self._closed
 
     def is_serving(self, service: str) -> bool | None:
         """Say whether a service would answer.
@@ -119,7 +112,7 @@ class Health:
             if response != last:
                 yield response
                 last = response
-            if self._closed:
+            if self.closed:
                 return
             await changed.wait()
 

@@ -1,28 +1,37 @@
 """PolicyService: shows, checks and reloads policy sets."""
 
 import asyncio
+import base64
+import binascii
+import hashlib
+import re
 
 from grpc import aio
 
 from archrouter import v1
-from archrouter.domain.errors import FeatureDisabledError
-from archrouter.rpc.convert import (
+from archrouter.application.policy_store import PolicySnapshot
+from archrouter.domain.errors import InvalidRequestError
+from archrouter.domain.findings import Finding, Severity
+from archrouter.rpc.convert.policies import (
     checked_policy_set_from_proto,
     loaded_policy_set_to_proto,
     reload_to_proto,
     validation_to_proto,
 )
+from archrouter.rpc.convert.routing import name_findings, policy_set_id
 from archrouter.rpc.dependencies import RpcDependencies
-from archrouter.rpc.page_tokens import decode_page_token, encode_page_token
-from archrouter.rpc.resource_names import policy_set_id
-from archrouter.rpc.validation import check_get_policy_set, check_list_policy_sets, check_validate_policy_set
+from archrouter.rpc.errors import FeatureDisabledError
 
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 500
 
+_PAGE_TOKEN = re.compile(r"([0-9a-f]{16}):([0-9]{1,9})")
+"""A digest of the revisions that the first page was made of, and an offset. A token names no state of a process, so any
+replica that serves the same revisions can answer it."""
+
 
 class PolicyServicer(v1.PolicyServiceServicer):
-    """Handlers of PolicyService. What they raise is mapped by the error interceptor."""
+    """Handlers of PolicyService. What they raise is mapped by the pipeline."""
 
     def __init__(self, dependencies: RpcDependencies) -> None:
         """Serve from `dependencies`."""
@@ -35,7 +44,7 @@ class PolicyServicer(v1.PolicyServiceServicer):
     ) -> v1.GetPolicySetResponse:
         """Show one loaded policy set."""
         del context
-        check_get_policy_set(request)
+        _refuse(*name_findings("name", request.name))
         loaded = self._dependencies.store.resolve(policy_set_id(request.name))
         return v1.GetPolicySetResponse(policy_set=loaded_policy_set_to_proto(loaded))
 
@@ -46,7 +55,8 @@ class PolicyServicer(v1.PolicyServiceServicer):
     ) -> v1.ListPolicySetsResponse:
         """Show one page of the loaded policy sets."""
         del context
-        check_list_policy_sets(request)
+        if request.page_size < 0:
+            _refuse(_error("page_size", f"{request.page_size} is negative; send 0 for the default"))
         snapshot = self._dependencies.store.snapshot
         start = decode_page_token(snapshot, request.page_token)
         end = start + min(request.page_size or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
@@ -63,7 +73,8 @@ class PolicyServicer(v1.PolicyServiceServicer):
     ) -> v1.ValidatePolicySetResponse:
         """Check a policy set; a bad one is an answer, not an error."""
         del context
-        check_validate_policy_set(request)
+        if request.WhichOneof("source") is None:
+            _refuse(_error("source", "is unset; send inline_policy_set or yaml"))
         # Reading a large policy set takes longer than the event loop should stand still.
         return await asyncio.to_thread(self._validate, request)
 
@@ -87,3 +98,44 @@ class PolicyServicer(v1.PolicyServiceServicer):
         else:
             policy_set, findings = self._dependencies.parse_policy_text(request.yaml)
         return validation_to_proto(policy_set, findings)
+
+
+def encode_page_token(snapshot: PolicySnapshot, offset: int) -> str:
+    """Make the token of the page that starts at an index >= 1: safe in URLs, without padding."""
+    return base64.urlsafe_b64encode(f"{_digest(snapshot)}:{offset}".encode()).decode().rstrip("=")
+
+
+def decode_page_token(snapshot: PolicySnapshot, token: str) -> int:
+    """Read the index of a page's first policy set out of a token; an empty token asks for the first page.
+
+    Raises:
+        InvalidRequestError: When the token is malformed, or the policy sets have changed since it was made.
+    """
+    if not token:
+        return 0
+    try:
+        text = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)).decode("ascii")
+    except (binascii.Error, ValueError):
+        text = ""
+    match = _PAGE_TOKEN.fullmatch(text)
+    if match is None:
+        text = "is no page token of this API; send next_page_token of the page before, unchanged"
+        raise InvalidRequestError((_error("page_token", text),))
+    if match[1] != _digest(snapshot):
+        text = "is stale: the policy sets have changed since; start again without a page token"
+        raise InvalidRequestError((_error("page_token", text),))
+    return int(match[2])
+
+
+def _digest(snapshot: PolicySnapshot) -> str:
+    revisions = "\n".join(f"{key} {loaded.policy_set.revision}" for key, loaded in snapshot.loaded.items())
+    return hashlib.sha256(revisions.encode()).hexdigest()[:16]
+
+
+def _error(field_path: str, message: str) -> Finding:
+    return Finding(Severity.ERROR, field_path, message)
+
+
+def _refuse(*findings: Finding) -> None:
+    if findings:
+        raise InvalidRequestError(findings)

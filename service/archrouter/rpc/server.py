@@ -1,25 +1,26 @@
 """Builds the gRPC server from its parts."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import grpc
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
 from archrouter import v1
 from archrouter.config import ServerSettings
+from archrouter.rpc.credentials import REQUIRED_SCOPES
 from archrouter.rpc.dependencies import RpcDependencies
-from archrouter.rpc.interceptors.admission import AdmissionInterceptor
-from archrouter.rpc.interceptors.auth import REQUIRED_SCOPES, AuthInterceptor
-from archrouter.rpc.interceptors.deadline import DeadlineInterceptor
-from archrouter.rpc.interceptors.errors import ErrorInterceptor
-from archrouter.rpc.interceptors.logging import LoggingInterceptor
-from archrouter.rpc.interceptors.metrics import MetricsInterceptor
+from archrouter.rpc.pipeline import CallPipeline
 from archrouter.rpc.policy_servicer import PolicyServicer
-from archrouter.rpc.reflection import add_reflection
 from archrouter.rpc.routing_servicer import RoutingServicer
 
 _HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+_REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
+"""The stable name of what grpcio-reflection serves as v1alpha: the messages have the same fields (grpc/grpc-proto,
+grpc/reflection/v1/reflection.proto), so the same servicer answers both. Newer tools ask for this name only."""
+
 _API_SERVICES = sorted({method.rpc_service for method in REQUIRED_SCOPES})
 
 
@@ -40,35 +41,28 @@ def build_server(dependencies: RpcDependencies) -> tuple[aio.Server, int]:
         ValueError: When only one of the two TLS files is configured.
     """
     settings = dependencies.server
-    interceptors = (
-        MetricsInterceptor(dependencies.metrics, dependencies.clock),
-        LoggingInterceptor(dependencies.clock, dependencies.new_decision_id),
-        ErrorInterceptor(),
-        AuthInterceptor(dependencies.credentials),
-        AdmissionInterceptor(settings.max_concurrent_calls, dependencies.health),
-        DeadlineInterceptor(dependencies.clock, dependencies.routing.default_deadline_s),
+    pipeline = CallPipeline(
+        dependencies.metrics,
+        dependencies.health,
+        dependencies.credentials,
+        max_concurrent_calls=settings.max_concurrent_calls,
+        max_budget_s=dependencies.routing.default_deadline_s,
     )
-    server = aio.server(interceptors=interceptors, options=server_options(settings))
+    server = aio.server(interceptors=(pipeline,), options=server_options(settings))
     v1.add_RoutingServiceServicer_to_server(RoutingServicer(dependencies), server)
     v1.add_PolicyServiceServicer_to_server(PolicyServicer(dependencies), server)
     health_pb2_grpc.add_HealthServicer_to_server(dependencies.health, server)
     if settings.reflection_enabled:
-        add_reflection(server, (*_API_SERVICES, _HEALTH_SERVICE))
+        _add_reflection(server, (*_API_SERVICES, _HEALTH_SERVICE))
     dependencies.metrics.start_rpc_series((method.rpc_service, method.rpc_method) for method in REQUIRED_SCOPES)
     return server, _bind(server, settings)
 
 
 def server_options(settings: ServerSettings) -> tuple[tuple[str, int], ...]:
-    """List the options of the C core.
-
-    Args:
-        settings: How to listen.
-
-    Returns:
-        Channel arguments by name; times in milliseconds.
-    """
+    """List the options of gRPC's C core; times are in milliseconds."""
     return (
         ("grpc.max_receive_message_length", settings.max_receive_bytes),
+        ("grpc.max_concurrent_streams", settings.max_streams_per_connection),
         ("grpc.max_connection_age_ms", round(settings.max_connection_age_s * 1000)),
         # A connection that ages out closes once its calls are done, or when this has passed.
         ("grpc.max_connection_age_grace_ms", round(settings.shutdown_grace_s * 1000)),
@@ -95,3 +89,17 @@ def _tls_credentials(settings: ServerSettings) -> grpc.ServerCredentials | None:
         msg = "TLS needs both server.tls_certificate_file and server.tls_private_key_file; set both or none"
         raise ValueError(msg)
     return grpc.ssl_server_credentials([(Path(private_key).read_bytes(), Path(certificate).read_bytes())])
+
+
+def _add_reflection(server: aio.Server, service_names: Sequence[str]) -> None:
+    """Let tools such as grpcurl learn the API from the server itself."""
+    servicer = reflection.aio.ReflectionServicer((*service_names, reflection.SERVICE_NAME))
+    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, server)
+    stable = grpc.stream_stream_rpc_method_handler(
+        servicer.ServerReflectionInfo,
+        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
+        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler(_REFLECTION_V1, {"ServerReflectionInfo": stable}),)
+    )

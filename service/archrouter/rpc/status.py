@@ -1,23 +1,35 @@
-"""Domain errors to gRPC: the one table of code, reason and details.
+"""Errors to gRPC: the one table of code, reason and details.
 
 What the table does not list is a failure the service has no reason for: its text never leaves the process. The texts
 of listed errors are written for callers, except where the table gives a fixed one because the error's own describes
 the inference server.
+
+A status travels in trailing metadata, of which a gRPC client accepts 8 KiB by default, so everything here is clipped.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc import StatusCode
 
 from archrouter.domain import errors
-from archrouter.rpc import error_details
-from archrouter.v1 import ErrorReason
+from archrouter.domain.findings import Finding, Severity
+from archrouter.rpc import errors as edge
+from archrouter.rpc.convert.policies import proto_field_path
+from archrouter.rpc.convert.routing import policy_set_name
 
 ERROR_DOMAIN = "archrouter"
+
+MAX_TEXT_CHARACTERS = 160
+
+MAX_VIOLATION_BYTES = 2_500
+"""Together with a message of `MAX_TEXT_CHARACTERS` characters of 4 bytes it stays below 8 KiB on the wire, where the
+details grow by base64 (4/3) and the message, which is sent twice, by percent-encoding (3)."""
 
 _UNAVAILABLE = "the inference server does not answer; retry after the delay in RetryInfo"
 _NOT_READY = "the model is not ready yet; retry after the delay in RetryInfo"
@@ -42,88 +54,130 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Details:
+    """What one error adds to the reason of its status.
+
+    Attributes:
+        metadata: Of ErrorInfo: every dynamic part of the message that no further detail holds.
+        further: Detail beside ErrorInfo; None when the kind of error has none.
+    """
+
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    further: Message | None = None
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= MAX_TEXT_CHARACTERS else text[: MAX_TEXT_CHARACTERS - 1] + "…"
+
+
+def _field_errors(error: errors.InvalidRequestError | errors.PolicySetInvalidError) -> tuple[Finding, ...]:
+    """List the malformed fields of a request, with proto field paths, at least one."""
+    found = tuple(finding for finding in error.findings if finding.severity is Severity.ERROR)
+    if isinstance(error, errors.InvalidRequestError):
+        return found
+    return tuple(
+        replace(one, field_path=f"inline_policy_set.{proto_field_path(one.field_path)}".rstrip(".")) for one in found
+    )
+
+
+def _bad_request(error: errors.InvalidRequestError | errors.PolicySetInvalidError) -> Details:
+    """Name every offending field, as far as the metadata's size allows; the count tells whether some are left out."""
+    findings = _field_errors(error)
+    detail = error_details_pb2.BadRequest()
+    for finding in findings:
+        message = error_details_pb2.BadRequest.FieldViolation(
+            field=_clipped(finding.field_path), description=_clipped(finding.message)
+        )
+        if detail.ByteSize() + message.ByteSize() > MAX_VIOLATION_BYTES:
+            break
+        detail.field_violations.append(message)
+    return Details({"field": _clipped(findings[0].field_path), "violationCount": str(len(findings))}, detail)
+
+
+def _prompt_too_long(error: errors.PromptTooLongError) -> Details:
+    counts = {"promptTokenCount": error.prompt_token_count, "maxPromptTokenCount": error.max_prompt_token_count}
+    return Details({name: str(count) for name, count in counts.items()})
+
+
+def _policy_set_not_found(error: errors.PolicySetNotFoundError) -> Details:
+    name = policy_set_name(error.policy_set_id)
+    detail = error_details_pb2.ResourceInfo(
+        resource_type="archrouter/PolicySet", resource_name=name, description=_clipped(str(error))
+    )
+    return Details({"policySet": name}, detail)
+
+
+def _retry_later(error: edge.AdmissionError | errors.OverloadedError | errors.UnavailableError) -> Details:
+    delay = Duration()
+    delay.FromNanoseconds(round(error.retry_after_s * 1e9))
+    return Details(further=error_details_pb2.RetryInfo(retry_delay=delay))
+
+
+def _missing(setting: str, error: Exception) -> Details:
+    violation = error_details_pb2.PreconditionFailure.Violation(
+        type="SETTING", subject=setting, description=_clipped(str(error))
+    )
+    return Details({"setting": setting}, error_details_pb2.PreconditionFailure(violations=[violation]))
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One kind of error on the wire.
 
     Attributes:
         code: Status code.
-        reason: Reason of ErrorInfo.
+        reason: Reason of ErrorInfo, without its prefix.
         details: What else the status holds.
         text: Message of the status; empty where the error's own text is sent.
     """
 
     code: StatusCode
-    reason: ErrorReason.ValueType
-    details: Callable[[Any], error_details.ErrorDetails] = error_details.no_details  # Any: the error of its own row
+    reason: str
+    details: Callable[[Any], Details] = lambda _error: Details()  # Any: the error of its own row
     text: str = ""
 
 
 TABLE: Mapping[type[errors.ArchRouterError], Row] = MappingProxyType(
     {
-        errors.InvalidRequestError: Row(
-            StatusCode.INVALID_ARGUMENT, ErrorReason.ERROR_REASON_REQUEST_INVALID, error_details.bad_request
-        ),
-        errors.PromptTooLongError: Row(
-            StatusCode.INVALID_ARGUMENT, ErrorReason.ERROR_REASON_PROMPT_TOO_LONG, error_details.prompt_too_long
-        ),
-        errors.PolicySetInvalidError: Row(
-            StatusCode.INVALID_ARGUMENT, ErrorReason.ERROR_REASON_POLICY_SET_INVALID, error_details.bad_request
-        ),
-        errors.InlinePolicyDisabledError: Row(
-            StatusCode.FAILED_PRECONDITION,
-            ErrorReason.ERROR_REASON_INLINE_POLICY_DISABLED,
-            error_details.inline_policy_disabled,
-        ),
-        errors.PolicySetNotFoundError: Row(
-            StatusCode.NOT_FOUND, ErrorReason.ERROR_REASON_POLICY_SET_NOT_FOUND, error_details.policy_set_not_found
-        ),
+        errors.InvalidRequestError: Row(StatusCode.INVALID_ARGUMENT, "REQUEST_INVALID", _bad_request),
+        errors.PromptTooLongError: Row(StatusCode.INVALID_ARGUMENT, "PROMPT_TOO_LONG", _prompt_too_long),
+        errors.PolicySetInvalidError: Row(StatusCode.INVALID_ARGUMENT, "POLICY_SET_INVALID", _bad_request),
+        errors.PolicySetNotFoundError: Row(StatusCode.NOT_FOUND, "POLICY_SET_NOT_FOUND", _policy_set_not_found),
         errors.NoDefaultPolicySetError: Row(
             StatusCode.FAILED_PRECONDITION,
-            ErrorReason.ERROR_REASON_DEFAULT_POLICY_SET_MISSING,
-            error_details.default_policy_set_missing,
+            "DEFAULT_POLICY_SET_MISSING",
+            lambda error: _missing("policies.default", error),
         ),
-        errors.FeatureDisabledError: Row(
-            StatusCode.FAILED_PRECONDITION, ErrorReason.ERROR_REASON_FEATURE_DISABLED, error_details.feature_disabled
+        edge.InlinePolicyDisabledError: Row(
+            StatusCode.FAILED_PRECONDITION,
+            "INLINE_POLICY_DISABLED",
+            lambda error: _missing("policies.inline_enabled", error),
         ),
-        errors.OverloadedError: Row(
-            StatusCode.RESOURCE_EXHAUSTED, ErrorReason.ERROR_REASON_OVERLOADED, error_details.retry_later, _OVERLOADED
+        edge.FeatureDisabledError: Row(
+            StatusCode.FAILED_PRECONDITION, "FEATURE_DISABLED", lambda error: _missing(error.setting, error)
         ),
-        errors.UnavailableError: Row(
-            StatusCode.UNAVAILABLE,
-            ErrorReason.ERROR_REASON_BACKEND_UNAVAILABLE,
-            error_details.retry_later,
-            _UNAVAILABLE,
-        ),
-        errors.BackendUnavailableError: Row(
-            StatusCode.UNAVAILABLE,
-            ErrorReason.ERROR_REASON_BACKEND_UNAVAILABLE,
-            error_details.retry_later,
-            _UNAVAILABLE,
-        ),
-        errors.ModelNotReadyError: Row(
-            StatusCode.UNAVAILABLE, ErrorReason.ERROR_REASON_MODEL_NOT_READY, error_details.retry_later, _NOT_READY
-        ),
-        errors.ShuttingDownError: Row(
-            StatusCode.UNAVAILABLE, ErrorReason.ERROR_REASON_SHUTTING_DOWN, error_details.retry_later, _SHUTTING_DOWN
-        ),
+        edge.AdmissionError: Row(StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED", _retry_later, _OVERLOADED),
+        errors.OverloadedError: Row(StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED", _retry_later, _OVERLOADED),
+        errors.UnavailableError: Row(StatusCode.UNAVAILABLE, "BACKEND_UNAVAILABLE", _retry_later, _UNAVAILABLE),
+        errors.BackendUnavailableError: Row(StatusCode.UNAVAILABLE, "BACKEND_UNAVAILABLE", _retry_later, _UNAVAILABLE),
+        errors.ModelNotReadyError: Row(StatusCode.UNAVAILABLE, "MODEL_NOT_READY", _retry_later, _NOT_READY),
+        edge.ShuttingDownError: Row(StatusCode.UNAVAILABLE, "SHUTTING_DOWN", _retry_later, _SHUTTING_DOWN),
         errors.BudgetExceededError: Row(
             StatusCode.DEADLINE_EXCEEDED,
-            ErrorReason.ERROR_REASON_DEADLINE_TOO_SHORT,
-            error_details.deadline_too_short,
+            "DEADLINE_TOO_SHORT",
+            lambda error: Details({"remainingSeconds": f"{error.remaining_s:.3f}"}),
         ),
-        errors.BackendProtocolError: Row(
-            StatusCode.INTERNAL, ErrorReason.ERROR_REASON_BACKEND_PROTOCOL, text=_INTERNAL
-        ),
-        errors.AuthenticationError: Row(StatusCode.UNAUTHENTICATED, ErrorReason.ERROR_REASON_CREDENTIALS_INVALID),
-        errors.AuthorizationError: Row(
-            StatusCode.PERMISSION_DENIED, ErrorReason.ERROR_REASON_PERMISSION_DENIED, error_details.permission_denied
+        errors.BackendProtocolError: Row(StatusCode.INTERNAL, "BACKEND_PROTOCOL", text=_INTERNAL),
+        edge.AuthenticationError: Row(StatusCode.UNAUTHENTICATED, "CREDENTIALS_INVALID"),
+        edge.AuthorizationError: Row(
+            StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED", lambda error: Details({"scope": error.scope})
         ),
         # Raised while a bundle is loaded, never by a request; should it reach one, the caller cannot help it.
-        errors.PromptTemplateError: Row(StatusCode.INTERNAL, ErrorReason.ERROR_REASON_INTERNAL, text=_INTERNAL),
+        errors.PromptTemplateError: Row(StatusCode.INTERNAL, "INTERNAL", text=_INTERNAL),
     }
 )
 
-_UNKNOWN = Row(StatusCode.INTERNAL, ErrorReason.ERROR_REASON_INTERNAL, text=_INTERNAL)
+_UNKNOWN = Row(StatusCode.INTERNAL, "INTERNAL", text=_INTERNAL)
 
 
 def describe_failure(error: Exception, decision_id: str) -> Failure:
@@ -142,8 +196,8 @@ def describe_failure(error: Exception, decision_id: str) -> Failure:
     metadata = dict(details.metadata)
     if row.code is StatusCode.INTERNAL:
         metadata["decisionId"] = decision_id
-    reason = ErrorReason.Name(row.reason)
-    status = status_pb2.Status(code=row.code.value[0], message=row.text or error_details.clipped(_public_text(error)))
+    reason = f"ERROR_REASON_{row.reason}"
+    status = status_pb2.Status(code=row.code.value[0], message=row.text or _clipped(_public_text(error)))
     status.details.add().Pack(error_details_pb2.ErrorInfo(reason=reason, domain=ERROR_DOMAIN, metadata=metadata))
     if details.further is not None:
         status.details.add().Pack(details.further)
@@ -155,6 +209,6 @@ def describe_failure(error: Exception, decision_id: str) -> Failure:
 def _public_text(error: Exception) -> str:
     if not isinstance(error, errors.InvalidRequestError | errors.PolicySetInvalidError):
         return str(error)
-    first, *more = error_details.violations_of(error)
-    text = f"{first.field_path}: {first.description}" if first.field_path else first.description
+    first, *more = _field_errors(error)
+    text = f"{first.field_path}: {first.message}" if first.field_path else first.message
     return f"{text} (first of {len(more) + 1} violations)" if more else text

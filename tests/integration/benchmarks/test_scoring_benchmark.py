@@ -6,7 +6,7 @@ from benchmarks.scoring.report import outcomes_differ, summarise
 from benchmarks.scoring.speed import CellBench, Method, Plan, Reuse, Way
 from benchmarks.scoring.workload import read_topics
 
-from archrouter.adapters.bundle.loader import PromptBundle
+from archrouter.bundles.loader import PromptBundle
 from archrouter.domain.expansion import DEFAULT_EPSILON
 
 TOPICS = read_topics()

@@ -17,7 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from known_metrics import TRITON
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from archrouter.adapters.triton.embedded import TritonInstallation, _assemble_backend, _environment
+from archrouter.inference.installation import TritonInstallation, assemble_backend, environment
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -68,7 +68,7 @@ async def triton(root: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncI
     """Start it on the compact router and on ports of its own; everything else is as deployed."""
     tmp_path = tmp_path_factory.mktemp("triton")
     installation = TritonInstallation.find()
-    _assemble_backend(installation, tmp_path / "backends")
+    assemble_backend(installation, tmp_path / "backends")
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "compact_router").symlink_to(root / "model_repository" / "compact_router")
     grpc_port, metrics_port = _free_ports(2)
@@ -89,7 +89,7 @@ async def triton(root: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncI
             *(f"{name}={value}" for name, value in own.items()),
             stdout=log,
             stderr=log,
-            env=_environment(installation, os.environ),
+            env=environment(installation, os.environ),
         )
     channel = aio.insecure_channel(f"127.0.0.1:{grpc_port}")
     try:

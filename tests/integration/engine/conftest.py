@@ -9,10 +9,10 @@ import pytest
 import pytest_asyncio
 from golden import Golden, golden_of
 
-from archrouter.adapters.bundle.loader import PromptBundle
-from archrouter.adapters.triton.connection import TritonConnection
-from archrouter.adapters.triton.language_model_backend import LanguageModelBackend
-from archrouter.app.bundle_build import REFERENCE_MODEL
+from archrouter.bundles.builder import REFERENCE_MODEL
+from archrouter.bundles.loader import PromptBundle
+from archrouter.inference.language_model import LanguageModelBackend
+from archrouter.inference.triton_client import TritonClient
 
 BUILD = str(Path(__file__).parents[3] / "build")
 if BUILD not in sys.path:
@@ -26,15 +26,15 @@ def golden(checkpoint: Path) -> tuple[Golden, ...]:
 
 
 @pytest_asyncio.fixture
-async def connection(engine_endpoint: str) -> AsyncIterator[TritonConnection]:
+async def connection(engine_endpoint: str) -> AsyncIterator[TritonClient]:
     """Give a connection of the test's own loop."""
-    opened = TritonConnection(engine_endpoint, max_concurrent_requests=8)
+    opened = TritonClient(engine_endpoint, max_concurrent_requests=8)
     yield opened
     await opened.close()
 
 
 @pytest_asyncio.fixture
-async def backend(connection: TritonConnection, bundle: PromptBundle) -> LanguageModelBackend:
+async def backend(connection: TritonClient, bundle: PromptBundle) -> LanguageModelBackend:
     """Give a warm backend."""
     made = LanguageModelBackend(connection, REFERENCE_MODEL, bundle)
     await made.warm_up(timeout_s=60)

@@ -17,12 +17,12 @@ from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from archrouter import v1
-from archrouter.adapters.bundle.loader import PromptBundle, load_bundle
-from archrouter.adapters.bundle.manifest import MANIFEST_FILE, digest_of_file
-from archrouter.adapters.triton.embedded import EmbeddedModel, EmbeddedTriton
-from archrouter.app.bundle_build import REFERENCE_MODEL
+from archrouter.bundles.builder import REFERENCE_MODEL
+from archrouter.bundles.loader import PromptBundle, load_bundle
+from archrouter.bundles.manifest import MANIFEST_FILE, digest_of_file
 from archrouter.client import ClientOptions, RetryOptions, RoutingClient
-from archrouter.rpc.health import ENGINES_SERVICE, WHOLE_SERVER
+from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
+from archrouter.rpc.health import ENDPOINTS_SERVICE, WHOLE_SERVER
 
 START_TIMEOUT_S = 60.0
 CALLERS = 4
@@ -68,21 +68,21 @@ async def green_endpoint(root: Path, green: PromptBundle) -> AsyncIterator[str]:
     triton.close()
 
 
-def write_engines(file: Path, *engines: tuple[str, PromptBundle]) -> None:
-    """Write an engines file as an operator would: whole, and moved into place."""
-    lines = [f"  - {{endpoint: '{endpoint}', bundle: '{bundle.directory}'}}" for endpoint, bundle in engines]
+def write_endpoints(file: Path, *endpoints: tuple[str, PromptBundle]) -> None:
+    """Write an endpoints file as an operator would: whole, and moved into place."""
+    lines = [f"  - {{endpoint: '{endpoint}', bundle: '{bundle.directory}'}}" for endpoint, bundle in endpoints]
     scratch = file.with_suffix(".new")
-    scratch.write_text("\n".join(["engines:", *lines, ""]))
+    scratch.write_text("\n".join(["endpoints:", *lines, ""]))
     scratch.rename(file)
 
 
 @dataclass
 class Running:
-    """A service process and its engines file."""
+    """A service process and its endpoints file."""
 
     process: asyncio.subprocess.Process
     target: str
-    engines_file: Path
+    endpoints_file: Path
     log_file: Path
 
     async def is_serving(self, service: str) -> bool:
@@ -105,7 +105,7 @@ class Running:
     async def switch(self) -> tuple[int, str, str]:
         """Run the command that switches the service; give exit code, output and messages."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "archrouter", "engines", "switch", str(self.engines_file), "--json"),
+            *(sys.executable, "-m", "archrouter", "endpoints", "switch", str(self.endpoints_file), "--json"),
             *("--pid", str(self.process.pid), "--target", self.target, "--model", REFERENCE_MODEL),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -117,13 +117,13 @@ class Running:
 
 @pytest_asyncio.fixture
 async def service(root: Path, tmp_path: Path, engine_endpoint: str, bundle: PromptBundle) -> AsyncIterator[Running]:
-    """Give a ready service whose engines file lists the first engine, blue."""
-    ready_file, log_file, engines_file = tmp_path / "ready.json", tmp_path / "log", tmp_path / "engines.yaml"
-    write_engines(engines_file, (engine_endpoint, bundle))
+    """Give a ready service whose endpoints file lists the first endpoint, blue."""
+    ready_file, log_file, endpoints_file = tmp_path / "ready.json", tmp_path / "log", tmp_path / "endpoints.yaml"
+    write_endpoints(endpoints_file, (engine_endpoint, bundle))
     with log_file.open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "archrouter", "serve", "--policies", str(root / "examples" / "toy" / "policies")),
-            *("--routing-mode", "engine", "--triton-engines-file", str(engines_file)),
+            *("--routing-mode", "engine", "--triton-endpoints-file", str(endpoints_file)),
             *("--triton-engine-model", REFERENCE_MODEL, "--server-listen", "127.0.0.1:0"),
             *("--ready-file", str(ready_file), "--logging-format", "json"),
             stderr=log,
@@ -132,7 +132,7 @@ async def service(root: Path, tmp_path: Path, engine_endpoint: str, bundle: Prom
         while not ready_file.exists() and process.returncode is None:
             await asyncio.sleep(0.02)
     assert process.returncode is None, log_file.read_text()
-    yield Running(process, json.loads(ready_file.read_text())["listen"], engines_file, log_file)
+    yield Running(process, json.loads(ready_file.read_text())["listen"], endpoints_file, log_file)
     process.terminate()
     assert 0 == await process.wait()
 
@@ -196,11 +196,11 @@ async def test_a_switch_under_load_fails_no_call_and_names_who_decided(
     blue_version, green_version = bundle.profile.model_version, green.profile.model_version
     async with load_on(service.target) as load:
         begin_s = await load.more(20)
-        write_engines(service.engines_file, (green_endpoint, green))
+        write_endpoints(service.endpoints_file, (green_endpoint, green))
         code, output, messages = await service.switch()
         end_s = asyncio.get_running_loop().time()
         await load.more(20)
-        drained = await service.logged("engine_closed")
+        drained = await service.logged("endpoint_closed")
 
     assert 0 == code, messages
     assert green_version == json.loads(output)["model_version"]
@@ -210,7 +210,7 @@ async def test_a_switch_under_load_fails_no_call_and_names_who_decided(
     confidences = {(answer.model_version, answer.confidence) for answer in load.answers}
     assert 2 == len(confidences), confidences
     assert 2 == len({confidence for _, confidence in confidences})
-    assert await service.is_serving(ENGINES_SERVICE)
+    assert await service.is_serving(ENDPOINTS_SERVICE)
 
 
 async def test_a_wrong_engine_in_the_new_list_leaves_the_old_one_serving(
@@ -219,20 +219,20 @@ async def test_a_wrong_engine_in_the_new_list_leaves_the_old_one_serving(
     """Green's server with blue's bundle: the command does not switch, and a service that is told refuses."""
     async with load_on(service.target) as load:
         await load.more(10)
-        write_engines(service.engines_file, (green_endpoint, bundle))
+        write_endpoints(service.endpoints_file, (green_endpoint, bundle))
         code, _, messages = await service.switch()
         service.process.send_signal(signal.SIGHUP)
-        refused = await service.logged("engine_refused")
-        rejected = await service.logged("engines_rejected")
+        refused = await service.logged("endpoint_refused")
+        rejected = await service.logged("endpoints_rejected")
         await load.more(10)
-        health = await service.is_serving(WHOLE_SERVER), await service.is_serving(ENGINES_SERVICE)
+        health = await service.is_serving(WHOLE_SERVER), await service.is_serving(ENDPOINTS_SERVICE)
 
     mismatch = f"it serves {green.profile.model_version}, the bundle is {bundle.profile.model_version}"
     assert 1 == code
-    assert "nothing was switched: 1 of 1 engines do not pass" in messages
+    assert "nothing was switched: 1 of 1 endpoints do not pass" in messages
     assert mismatch in messages
     assert mismatch in str(refused["reason"])
-    assert "no new engine of the list passed its checks" == rejected["reason"]
+    assert "no new endpoint of the list passed its checks" == rejected["reason"]
     assert {bundle.profile.model_version} == versions(load.answers)
     assert (True, False) == health
 
@@ -242,13 +242,13 @@ async def test_a_broken_file_leaves_the_old_engine_serving_and_a_good_one_mends_
 ) -> None:
     """The log names the place; the next switch works as if nothing had been, also to a list with both."""
     async with load_on(service.target) as load:
-        service.engines_file.write_text("engines:\n  - {endpont: a:1, bundle: b}\n")
+        service.endpoints_file.write_text("endpoints:\n  - {endpont: a:1, bundle: b}\n")
         service.process.send_signal(signal.SIGHUP)
-        finding = await service.logged("engines_file_rejected")
-        broken = await service.is_serving(ENGINES_SERVICE)
+        finding = await service.logged("endpoints_file_rejected")
+        broken = await service.is_serving(ENDPOINTS_SERVICE)
         await load.more(10)
         decided_while_broken = versions(load.answers)
-        write_engines(service.engines_file, (engine_endpoint, bundle), (green_endpoint, green))
+        write_endpoints(service.endpoints_file, (engine_endpoint, bundle), (green_endpoint, green))
         code, _, messages = await service.switch()
         await load.more(20)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tiny_checkpoint.labelled import write_records
 
-from archrouter.adapters.bundle.loader import PromptBundle
+from archrouter.bundles.loader import PromptBundle
 
 MIN_ACCURACY = 0.5
 """Chance is about a quarter on these examples; the toy model is right in three quarters of many more of them."""

@@ -9,16 +9,16 @@ import pytest
 from engine.verify.constraint import constrained_probabilities
 from golden import Golden
 
-from archrouter.adapters.bundle.loader import PromptBundle
-from archrouter.adapters.triton import tensors
-from archrouter.adapters.triton.connection import NamedArray, TritonConnection, scalar
-from archrouter.adapters.triton.language_model_backend import LanguageModelBackend
-from archrouter.app.bundle_build import REFERENCE_MODEL
+from archrouter.bundles.builder import REFERENCE_MODEL
+from archrouter.bundles.loader import PromptBundle
 from archrouter.domain.answer import candidate_sequences
 from archrouter.domain.conversation import Conversation, Message, Role
 from archrouter.domain.errors import BackendProtocolError, BudgetExceededError, PromptTooLongError
 from archrouter.domain.policy import ModelTarget, PolicySet, RoutePolicy
 from archrouter.domain.scoring import Overflow, ScoringRequest
+from archrouter.inference import tensors
+from archrouter.inference.language_model import LanguageModelBackend
+from archrouter.inference.triton_client import NamedArray, TritonClient, scalar
 
 TIMEOUT_S = 60.0
 MODELS = (ModelTarget("m"),)
@@ -43,7 +43,7 @@ async def test_prompt_tokens_equal_those_of_the_training(bundle: PromptBundle, g
 
 
 async def test_posterior_equals_brute_force_over_every_candidate(
-    connection: TritonConnection, bundle: PromptBundle, golden: tuple[Golden, ...]
+    connection: TritonClient, bundle: PromptBundle, golden: tuple[Golden, ...]
 ) -> None:
     """Torch's probabilities of every full answer, renormalised, are what the service computes through Triton."""
     backend = LanguageModelBackend(connection, REFERENCE_MODEL, bundle, epsilon=0.0)
@@ -61,7 +61,7 @@ async def test_posterior_equals_brute_force_over_every_candidate(
 
 
 async def test_the_epsilon_bound_holds_and_saves_calls(
-    backend: LanguageModelBackend, connection: TritonConnection, bundle: PromptBundle, golden: tuple[Golden, ...]
+    backend: LanguageModelBackend, connection: TritonClient, bundle: PromptBundle, golden: tuple[Golden, ...]
 ) -> None:
     """No probability is off by more than epsilon, and no more calls are made than branches above it."""
     exact_backend = LanguageModelBackend(connection, REFERENCE_MODEL, bundle, epsilon=0.0)
@@ -195,7 +195,7 @@ async def test_a_deadline_that_runs_out_is_the_callers(backend: LanguageModelBac
         await backend.score(ScoringRequest(make_set("bug"), HELLO), timeout_s=1e-4)
 
 
-async def test_weights_of_another_bundle_are_refused(connection: TritonConnection, bundle: PromptBundle) -> None:
+async def test_weights_of_another_bundle_are_refused(connection: TritonClient, bundle: PromptBundle) -> None:
     """A tokenizer never meets the wrong engine, and the message names both versions."""
     other_profile = dataclasses.replace(bundle.profile, model_version="sha256:" + "f" * 64)
     backend = LanguageModelBackend(connection, REFERENCE_MODEL, dataclasses.replace(bundle, profile=other_profile))
@@ -204,7 +204,7 @@ async def test_weights_of_another_bundle_are_refused(connection: TritonConnectio
         await backend.warm_up(timeout_s=TIMEOUT_S)
 
 
-async def test_a_call_asks_for_one_row_of_logits(connection: TritonConnection, bundle: PromptBundle) -> None:
+async def test_a_call_asks_for_one_row_of_logits(connection: TritonClient, bundle: PromptBundle) -> None:
     """The wire recipe returns ``[1, 1, 1, V]`` float32 and nothing longer."""
     ids = np.array([bundle.compiler.compile(make_set("bug")).assemble(HELLO).ids], dtype=np.int32)
     inputs = [

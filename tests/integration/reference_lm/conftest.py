@@ -11,7 +11,7 @@ from reference_lm_variants import write_variant
 from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput
 from tritonclient.utils import np_to_triton_dtype
 
-from archrouter.adapters.triton.embedded import EmbeddedModel, EmbeddedTriton
+from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
 
 ROOT = Path(__file__).parents[3]
 EXPORT = ROOT / "tests" / "data" / "tiny_checkpoint" / "onnx"

@@ -12,7 +12,8 @@ import pytest
 from tritonclient.grpc import InferenceServerClient, InferInput, InferResult
 from tritonclient.utils import InferenceServerException
 
-from archrouter.adapters.triton.embedded import EmbeddedModel, EmbeddedTriton, EmbeddedTritonError
+from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
+from archrouter.inference.installation import EmbeddedTritonError
 
 Infer = Callable[..., dict[str, npt.NDArray[Any]]]  # Any: tensors of several types
 MakeInputs = Callable[..., list[InferInput]]

@@ -2,11 +2,16 @@
 
 import asyncio
 
+import pytest
+from google.rpc import error_details_pb2
 from grpc import StatusCode
 from rpc_service import RpcService, ServiceOptions, eventually, read_status, refusal_of, running_service, user_says
+from structlog.testing import capture_logs
 
 from archrouter import v1
-from archrouter.config import RoutingSettings
+from archrouter.application.limits import RequestLimits
+from archrouter.config import RoutingSettings, ServerSettings
+from archrouter.rpc.routing_servicer import MAX_LOGGED_ITEMS
 
 
 async def test_batch_keeps_order_and_reports_each_item(service: RpcService) -> None:
@@ -42,6 +47,25 @@ async def test_batch_items_have_decision_ids_of_their_own(service: RpcService) -
 
     assert 3 == len(ids)
     assert (await call.trailing_metadata())["archrouter-decision-id"] not in ids
+
+
+async def test_failed_batch_item_tells_its_decision_id(service: RpcService) -> None:
+    """The status of a failed item names the decision that failed, as the trailing metadata of a single call does."""
+    items = [user_says("a refund"), v1.SelectRouteRequest(), v1.SelectRouteRequest()]
+
+    with capture_logs() as entries:
+        call = service.routing.BatchSelectRoutes(v1.BatchSelectRoutesRequest(requests=items))
+        results = (await call).results
+
+    ids = [results[0].response.decision.decision_id]
+    for result in results[1:]:
+        _, request_info = read_status(result.error).further
+        assert isinstance(request_info, error_details_pb2.RequestInfo)
+        ids.append(request_info.request_id)
+    assert 3 == len(set(ids))
+    (line,) = [entry for entry in entries if entry["event"] == "rpc_completed"]
+    outcomes = ["matched", "ERROR_REASON_REQUEST_INVALID", "ERROR_REASON_REQUEST_INVALID"]
+    assert [f"{one} {outcome}" for one, outcome in zip(ids, outcomes, strict=True)] == line["items"]
 
 
 async def test_batch_item_with_unknown_exception_hides_its_text(service: RpcService) -> None:
@@ -107,3 +131,57 @@ async def test_too_large_batch_is_refused_as_a_whole(service: RpcService) -> Non
 
     assert (StatusCode.INVALID_ARGUMENT, "requests") == (refusal.code, refusal.info.metadata["field"])
     assert [] == service.backend.timeouts_s
+
+
+async def test_log_line_of_a_batch_is_bounded() -> None:
+    """However large a batch is, its log line names a bounded number of items, and still counts all of them."""
+    limits = RequestLimits(max_messages=1, max_message_characters=100, max_batch_size=200, max_inline_routes=1)
+    batch = v1.BatchSelectRoutesRequest(requests=[v1.SelectRouteRequest()] * 200)
+
+    async with running_service(ServiceOptions(limits=limits)) as service:
+        with capture_logs() as entries:
+            await service.routing.BatchSelectRoutes(batch)
+
+    (line,) = [entry for entry in entries if entry["event"] == "rpc_completed"]
+    assert isinstance(line["items"], list)
+    assert (MAX_LOGGED_ITEMS, 200) == (len(line["items"]), line["item_count"])
+
+
+@pytest.mark.parametrize(("count", "admitted"), [(1, True), (2, False), (8, False)])
+async def test_admission_counts_the_decisions_of_a_batch(count: int, *, admitted: bool) -> None:
+    """A batch takes a place for each of its decisions, and is refused at once when it would take more than are free."""
+    server = ServerSettings(listen="127.0.0.1:0", max_concurrent_calls=4)
+    batch = v1.BatchSelectRoutesRequest(requests=[user_says("a refund")] * count)
+
+    async with running_service(ServiceOptions(server=server)) as service:
+        service.backend.gate.clear()
+        first = service.routing.BatchSelectRoutes(v1.BatchSelectRoutesRequest(requests=[user_says("a refund")] * 3))
+        await eventually(lambda: len(service.backend.timeouts_s) == 3)
+        second = service.routing.BatchSelectRoutes(batch)
+        if not admitted:
+            refusal = await refusal_of(second)
+            assert (StatusCode.RESOURCE_EXHAUSTED, "ERROR_REASON_OVERLOADED", {}) == refusal.summary
+            assert ["google.rpc.RetryInfo"] == [detail.DESCRIPTOR.full_name for detail in refusal.further]
+        service.backend.gate.set()
+        await first
+        if admitted:
+            assert count == len((await second).results)
+
+
+async def test_batch_above_all_places_is_admitted_while_nothing_else_runs() -> None:
+    """A batch larger than the whole limit takes every place, and leaves them free for the next call."""
+    server = ServerSettings(listen="127.0.0.1:0", max_concurrent_calls=2)
+    batch = v1.BatchSelectRoutesRequest(requests=[user_says("a refund")] * 8)
+
+    async with running_service(ServiceOptions(server=server)) as service:
+        service.backend.gate.clear()
+        call = service.routing.BatchSelectRoutes(batch)
+        await eventually(lambda: len(service.backend.timeouts_s) == 8)
+        refusal = await refusal_of(service.routing.SelectRoute(user_says("a refund")))
+        service.backend.gate.set()
+        results = (await call).results
+        response = await service.routing.SelectRoute(user_says("a refund"))
+
+    assert StatusCode.RESOURCE_EXHAUSTED == refusal.code
+    assert 8 == len(results)
+    assert "billing" == response.decision.route_id

@@ -7,13 +7,19 @@ from pathlib import Path
 import grpc
 import pytest
 from grpc import StatusCode, aio
-from rpc_service import RpcService, ServiceOptions, eventually, running_service, user_says
+from rpc_service import RpcService, ServiceOptions, eventually, refusal_of, running_service, user_says
 
 from archrouter import v1
 from archrouter.config import RoutingSettings, ServerSettings
 
 LISTEN = "127.0.0.1:0"
 TLS = Path(__file__).parent / "tls"
+
+
+def open_call(channel: aio.Channel) -> "aio.StreamUnaryCall[bytes, bytes]":
+    """Call SelectRoute without sending the request."""
+    call: aio.StreamUnaryMultiCallable[bytes, bytes] = channel.stream_unary("/archrouter.v1.RoutingService/SelectRoute")
+    return call()
 
 
 def has_counted(service: RpcService, grpc_code: str) -> bool:
@@ -77,6 +83,43 @@ async def test_too_large_request_is_refused_by_the_transport() -> None:
             await service.routing.SelectRoute(user_says("x" * 4096))
 
     assert StatusCode.RESOURCE_EXHAUSTED == caught.value.code()
+
+
+async def test_request_that_never_comes_ends_with_the_deadline() -> None:
+    """A client that opens a call and sends nothing is not waited for longer than the server's own deadline."""
+    async with running_service(ServiceOptions(routing=RoutingSettings(default_deadline_s=0.2))) as service:
+        call = open_call(service.channel)
+
+        refusal = await asyncio.wait_for(refusal_of(call), timeout=5)
+
+    expected = {"remainingSeconds": "0.000"}
+    assert (StatusCode.DEADLINE_EXCEEDED, "ERROR_REASON_DEADLINE_TOO_SHORT", expected) == refusal.summary
+
+
+async def test_open_calls_of_one_connection_are_bounded() -> None:
+    """A client that opens calls without end keeps no more of them open at the server than the setting allows."""
+    server = ServerSettings(listen=LISTEN, max_streams_per_connection=20)
+
+    async with running_service(ServiceOptions(server=server)) as service:
+        await service.channel.channel_ready()
+        calls = [open_call(service.channel) for _ in range(300)]
+        await eventually(lambda: service.metric("archrouter_rpc_in_flight_requests") == 20)
+        await asyncio.sleep(0.2)  # for those that would come on top
+        in_flight = service.metric("archrouter_rpc_in_flight_requests")
+        for call in calls:
+            call.cancel()
+
+    assert 20 == in_flight
+
+
+async def test_call_without_a_message_is_malformed(service: RpcService) -> None:
+    """A client that ends its half of a call before it has sent a request is told so."""
+    call = open_call(service.channel)
+    await call.done_writing()
+
+    refusal = await refusal_of(call)
+
+    assert (StatusCode.INVALID_ARGUMENT, "ERROR_REASON_REQUEST_INVALID") == refusal.summary[:2]
 
 
 async def test_stop_finishes_calls_in_flight(service: RpcService) -> None:

@@ -4,12 +4,12 @@ import hashlib
 from collections.abc import MutableMapping
 
 import pytest
+from fake_backend import FAKE_PROFILE
 from grpc import aio
 from rpc_service import SUPPORT, RpcService, ServiceOptions, eventually, refusal_of, running_service, user_says
 from structlog.testing import capture_logs
 
 from archrouter import v1
-from archrouter.adapters.fake_backend import FAKE_PROFILE
 from archrouter.domain.errors import BackendUnavailableError
 from archrouter.rpc.credentials import Credentials
 
@@ -193,7 +193,7 @@ async def test_call_in_flight_is_visible(service: RpcService) -> None:
 
 
 async def test_probes_are_neither_logged_nor_counted(service: RpcService) -> None:
-    """Health checks pass the interceptors untouched: they leave no line and no series."""
+    """Health checks pass the pipeline untouched: they leave no line and no series."""
     check: aio.UnaryUnaryMultiCallable[bytes, bytes] = service.channel.unary_unary("/grpc.health.v1.Health/Check")
 
     with capture_logs() as entries:
@@ -203,7 +203,7 @@ async def test_probes_are_neither_logged_nor_counted(service: RpcService) -> Non
     assert 0 == service.metric("archrouter_rpc_requests_total", **SELECT_ROUTE, grpc_code="OK")
 
 
-async def test_metrics_see_the_outcome_of_every_interceptor() -> None:
+async def test_metrics_see_the_outcome_of_every_step() -> None:
     """A call that is refused by authentication is counted and logged like any other."""
     credentials = Credentials.from_text(f"{hashlib.sha256(b'router-token').hexdigest()} gateway route")
 

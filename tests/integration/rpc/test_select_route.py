@@ -1,11 +1,11 @@
 """SelectRoute and GetServerInfo over the wire."""
 
 import pytest
+from fake_backend import FAKE_PROFILE
 from google.protobuf.struct_pb2 import Struct
 from rpc_service import SUPPORT, VERSION, RpcService, ServiceOptions, running_service, user_says
 
 from archrouter import v1
-from archrouter.adapters.fake_backend import FAKE_PROFILE
 from archrouter.config import PoliciesSettings
 
 UUID_VERSION_DIGIT = 14

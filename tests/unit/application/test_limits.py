@@ -14,7 +14,7 @@ def violations(*messages: Message) -> list[str]:
     """Return the field paths that are refused."""
     with pytest.raises(InvalidRequestError) as caught:
         LIMITS.check_messages(messages)
-    return [violation.field_path for violation in caught.value.violations]
+    return [finding.field_path for finding in caught.value.findings]
 
 
 def test_a_conversation_within_the_limits_passes() -> None:
@@ -38,3 +38,16 @@ def test_every_long_message_is_named() -> None:
 def test_a_conversation_without_a_user_text_is_refused() -> None:
     """The route follows the user, so there must be something to follow."""
     assert ["messages"] == violations(Message(Role.ASSISTANT, "hi"), Message(Role.USER, "  "))
+
+
+def test_lists_are_bounded_by_their_length_alone() -> None:
+    """Whoever reads a request can refuse it before walking over its lists."""
+    assert [] == LIMITS.count_findings(3, 4)
+    assert ["messages", "routes"] == [finding.field_path for finding in LIMITS.count_findings(4, 5)]
+
+
+def test_an_inline_set_with_too_many_routes_names_the_setting() -> None:
+    """The number of inline routes is bounded by configuration."""
+    (finding,) = LIMITS.count_findings(1, 5)
+
+    assert "limits.max_inline_routes" in finding.message

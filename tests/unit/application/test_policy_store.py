@@ -1,11 +1,19 @@
 """Loading, reloading and resolving policy sets."""
 
 import pytest
+from fake_backend import FakeBackend
 from fakes import FakeClock, FakeSource, make_set
 
-from archrouter.adapters.fake_backend import FakeBackend
 from archrouter.application.policy_store import PolicyStore
-from archrouter.domain.errors import NoDefaultPolicySetError, PolicySetNotFoundError, PromptTooLongError
+from archrouter.domain.errors import (
+    BackendProtocolError,
+    NoDefaultPolicySetError,
+    OverloadedError,
+    PolicySetNotFoundError,
+    PromptTemplateError,
+    PromptTooLongError,
+)
+from archrouter.domain.policy import PolicySet
 
 
 def make_store(source: FakeSource, default_id: str = "", backend: FakeBackend | None = None) -> PolicyStore:
@@ -150,3 +158,46 @@ async def test_a_set_over_the_token_budget_is_rejected_with_the_counts() -> None
 
     assert not snapshot.loaded
     assert "9000 tokens" in snapshot.rejected[0].findings[0].message
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        OverloadedError("the queue is full", retry_after_s=1.0),
+        BackendProtocolError("model 'm' refused the call (INVALID_ARGUMENT)"),
+        PromptTemplateError("a seam would merge"),
+        ValueError("two answers are one"),
+    ],
+)
+async def test_a_set_that_cannot_be_prepared_keeps_no_other_from_being_loaded(failure: Exception) -> None:
+    """Whatever the model or the compiler has against a set is that set's finding."""
+
+    class Picky(FakeBackend):
+        """Takes every set but one."""
+
+        async def prepare(self, policy_set: PolicySet) -> None:
+            """Refuse the set ``b``."""
+            if policy_set.id == "b":
+                raise failure
+            await super().prepare(policy_set)
+
+    store = make_store(FakeSource(make_set("a"), make_set("b"), make_set("c")), backend=Picky())
+
+    snapshot = await store.reload()
+
+    assert ["a", "c"] == list(snapshot.loaded)
+    assert [("b.yaml", str(failure))] == [(one.source, one.findings[0].message) for one in snapshot.rejected]
+
+
+async def test_what_is_no_longer_served_is_released() -> None:
+    """Changed and removed sets are; an unchanged one and the last good revision of a broken file are not."""
+    backend = FakeBackend()
+    source = FakeSource(make_set("same"), make_set("changed"), make_set("removed"), make_set("broken"))
+    store = make_store(source, backend=backend)
+    await store.reload()
+
+    source.sets = (make_set("same"), make_set("changed", description="another meaning"), make_set("broken"))
+    source.broken = ("broken.yaml",)
+    await store.reload()
+
+    assert ["changed", "removed"] == backend.released

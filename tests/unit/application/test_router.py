@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from fake_backend import FAKE_PROFILE, FakeBackend
 from fakes import FakeClock, FakeSource, make_set
 
-from archrouter.adapters.fake_backend import FAKE_PROFILE, FakeBackend
 from archrouter.application.limits import RequestLimits
 from archrouter.application.policy_store import PolicyStore
 from archrouter.application.router import Router
@@ -18,11 +18,8 @@ from archrouter.domain.errors import (
     BackendProtocolError,
     BackendUnavailableError,
     BudgetExceededError,
-    InlinePolicyDisabledError,
     InvalidRequestError,
-    PolicySetInvalidError,
 )
-from archrouter.domain.policy import PolicySet
 from archrouter.domain.posterior import posterior_from_scores
 from archrouter.domain.scoring import Scoring, ScoringRequest, StageTimes, Usage
 from archrouter.domain.warnings import WarningCode
@@ -52,14 +49,12 @@ def scoring(*scores: float, usage: Usage | None = None, on_trie_mass: float = 1.
     return Scoring(posterior, profile, usage or Usage(), StageTimes(), on_trie_mass)
 
 
-async def make_router(
-    backend: FakeBackend | None = None, *, source: FakeSource | None = None, inline: bool = True
-) -> Router:
+async def make_router(backend: FakeBackend | None = None, *, source: FakeSource | None = None) -> Router:
     """Wire a router over one loaded set."""
     used = backend or FakeBackend()
     store = PolicyStore(source or FakeSource(make_set("code")), used, FakeClock(), default_id="")
     await store.reload()
-    return Router(store, used, FakeClock(), LIMITS, inline_enabled=inline, min_budget_s=0.01, deadline_margin_s=0.001)
+    return Router(store, used, FakeClock(), LIMITS, min_budget_s=0.01, deadline_margin_s=0.001)
 
 
 async def test_a_matching_conversation_gets_the_route_and_its_models() -> None:
@@ -102,32 +97,6 @@ async def test_a_valid_inline_set_decides() -> None:
 
     assert "inline" == decision.policy_set.id
     assert decision.inline
-
-
-async def test_an_inline_set_is_refused_when_they_are_disabled() -> None:
-    """The switch is off by default on a server."""
-    router = await make_router(inline=False)
-
-    with pytest.raises(InlinePolicyDisabledError):
-        await router.select_route(SelectRoute("id", CODE_QUESTION, inline_policy_set=make_set("x")), budget_s=1)
-
-
-async def test_an_invalid_inline_set_is_refused_with_its_findings() -> None:
-    """An inline set obeys the rules of a loaded one."""
-    broken = PolicySet("inline", "", make_set("x").routes, fallback_models=())
-
-    with pytest.raises(PolicySetInvalidError) as caught:
-        await (await make_router()).select_route(SelectRoute("id", CODE_QUESTION, inline_policy_set=broken), budget_s=1)
-
-    assert ["fallback"] == [finding.field_path for finding in caught.value.findings]
-
-
-async def test_an_inline_set_with_too_many_routes_is_refused() -> None:
-    """The number of inline routes is bounded by configuration."""
-    large = PolicySet("inline", "", make_set("x").routes * 3, make_set("x").fallback_models)
-
-    with pytest.raises(InvalidRequestError, match=r"limits\.max_inline_routes"):
-        await (await make_router()).select_route(SelectRoute("id", CODE_QUESTION, inline_policy_set=large), budget_s=1)
 
 
 async def test_a_deadline_too_short_is_refused_before_any_work() -> None:
@@ -218,7 +187,7 @@ async def test_a_stale_policy_set_is_said_with_every_decision() -> None:
     await store.reload()
     source.broken = ("code.yaml",)
     await store.reload()
-    router = Router(store, backend, FakeClock(), LIMITS, inline_enabled=False, min_budget_s=0, deadline_margin_s=0)
+    router = Router(store, backend, FakeClock(), LIMITS, min_budget_s=0, deadline_margin_s=0)
 
     decision = await router.select_route(SelectRoute("id", CODE_QUESTION), budget_s=1)
 

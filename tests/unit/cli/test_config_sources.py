@@ -131,15 +131,18 @@ def test_names_that_are_not_ours_are_ignored(name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("servr:\n  listen: a\n", ":1: servr is no section; did you mean server?"),
-        ("server:\n  lisen: a\n", ":2: server.lisen is no setting; did you mean server.listen?"),
-        ("server:\n  zzz: a\n", ":2: server.zzz is no setting; archrouter serve --help lists all settings"),
-        ("server:\n  listen: a\n  listen: b\n", ":3: listen is there twice in server; remove one"),
-        ("server: [a]\n", ":1: server is not a mapping; write 'key: value' lines"),
-        ("- server\n", ":1: the file is not a mapping; write 'key: value' lines"),
-        ("server:\n  listen: [a]\n", ":2: server.listen is a list or a mapping; it must be text"),
-        ("server: {\n", " cannot be read as a YAML file: "),
-        ("server:\n  listen: a\n---\nlimits: {}\n", " cannot be read as a YAML file: "),
+        ("servr:\n  listen: a\n", ":1: servr: unknown key 'servr'; did you mean 'server'?"),
+        ("server:\n  lisen: a\n", ":2: server.lisen: unknown key 'lisen'; did you mean 'listen'?"),
+        ("server:\n  zzz: a\n", ":2: server.zzz: unknown key 'zzz'; the keys here are"),
+        (
+            "server:\n  listen: a:1\n  listen: b:1\n",
+            ":3: server.listen: the key 'listen' is already in line 2; remove one of them",
+        ),
+        ("server: [a]\n", ":1: server: is a list; write a mapping with keys such as 'listen'"),
+        ("- server\n", ":1: the document is not a mapping; begin with a section, as in 'server:'"),
+        ("server:\n  listen: [a]\n", ":2: server.listen: is a list; it must be text"),
+        ("server: {\n", ":2: not valid YAML: "),
+        ("server:\n  listen: a\n---\nlimits: {}\n", ":3: a second document begins; write one per file"),
     ],
 )
 def test_bad_file_is_an_error_with_its_line(tmp_path: Path, text: str, problem: str) -> None:
@@ -155,7 +158,7 @@ def test_missing_file_is_an_error(tmp_path: Path) -> None:
     """A configuration file that is not there is an error rather than a start with defaults."""
     (line,) = _problems(NO_FLAGS, tmp_path / "none.yaml", {})
 
-    assert "none.yaml cannot be read as a YAML file" in line
+    assert "none.yaml: cannot be read: No such file or directory" in line
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "server:\n"])
@@ -168,3 +171,25 @@ def test_sources_of_a_broken_configuration_are_an_error() -> None:
     """Sources are only told of names that exist."""
     with pytest.raises(SettingsError):
         setting_sources(NO_FLAGS, None, {"ARCHROUTER_FOO": "1"})
+
+
+@pytest.mark.parametrize("key", ["server.listen", "metrics.listen"])
+@pytest.mark.parametrize(
+    "address", ["9090", "host", "host:", "host:port", "host:65536", "::1:9090", "[::1]", "http://a:1"]
+)
+def test_an_address_to_listen_on_is_checked_before_anything_starts(key: str, address: str) -> None:
+    """A bare port, a port out of range and IPv6 without brackets are told with examples of what is right."""
+    section, _, name = key.partition(".")
+
+    (problem,) = _problems({section: {name: address}}, None, {})
+
+    assert f"{key} is {address!r}, set by --{section}-listen; it must be HOST:PORT" in problem
+    assert "e.g. 127.0.0.1:9090 or [::1]:9090" in problem
+
+
+@pytest.mark.parametrize("address", ["[::1]:9090", "127.0.0.1:0", "host.example:65535", ":9090"])
+def test_an_address_to_listen_on_may_be_a_name_or_of_either_family(address: str) -> None:
+    """IPv6 stands in brackets; no host means every interface."""
+    settings = load_settings({"metrics": {"listen": address}, "server": {"listen": address}}, None, {})
+
+    assert (address, address) == (settings.metrics.listen, settings.server.listen)

@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from archrouter.cli import cli
+from archrouter.cli.exits import EXIT_USAGE
 from archrouter.config_sources import setting_keys
 
 
@@ -17,6 +18,17 @@ def test_help_of_every_command_has_examples(name: str) -> None:
     assert 0 == result.exit_code
     assert "Examples:" in result.stdout
     assert f"archrouter {name}" in result.stdout.partition("Examples:")[2]
+
+
+@pytest.mark.parametrize("name", ["eval", "compare"])
+def test_command_of_a_missing_extra_names_the_extra(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Who installed the service alone is told how to get the command, with the exit code of a usage error."""
+    monkeypatch.delitem(cli.commands, name)
+
+    result = CliRunner().invoke(cli, [name, "anything"])
+
+    assert EXIT_USAGE == result.exit_code
+    assert "pip install 'archrouter[evaluation]'" in result.stderr
 
 
 def test_configuration_reference_has_every_key(root: Path) -> None:

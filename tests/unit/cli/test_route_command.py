@@ -7,8 +7,9 @@ import pytest
 from click.testing import CliRunner, Result
 from routing_services import ScriptedService, matched, refused, serving
 
-from archrouter import __version__, v1
+from archrouter import v1
 from archrouter.cli import cli
+from archrouter.version import VERSION
 
 
 def _decision(_request: v1.SelectRouteRequest) -> v1.Decision:
@@ -144,9 +145,9 @@ def test_version_shows_client_and_server() -> None:
     alone = CliRunner().invoke(cli, ["version"])
     both = _invoke(ScriptedService(_decision), "version", "--json")
 
-    assert f"archrouter {__version__}\n" == alone.stdout
+    assert f"archrouter {VERSION}\n" == alone.stdout
     document = json.loads(both.stdout)
-    assert __version__ == document["client"]
+    assert VERSION == document["client"]
     assert ("9.8.7", "COMPACT") == (document["server"]["version"], document["server"]["tier"])
 
 

@@ -36,7 +36,7 @@ def test_bad_settings_are_usage_errors_one_line_each(monkeypatch: pytest.MonkeyP
 
     assert 2 == result.exit_code
     _, first, second, third = result.stderr.splitlines()
-    assert f"{file}:2: server.lisen is no setting; did you mean server.listen?" in first
+    assert f"{file}:2: server.lisen: unknown key 'lisen'; did you mean 'listen'?" in first
     assert "limits.max_messages is '0', set by --limits-max-messages; it must be a whole number >= 1." in second
     assert "logging.level is 'loud', set by ARCHROUTER_LOGGING_LEVEL" in third
 

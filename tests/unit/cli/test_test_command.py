@@ -10,13 +10,13 @@ from click.testing import CliRunner, Result
 from routing_services import ScriptedService, matched, no_match, refused, serving
 
 from archrouter import v1
-from archrouter.adapters.policy_yaml import load_policy_set
 from archrouter.cli import cli
 from archrouter.cli.junit import junit_xml
 from archrouter.domain.conversation import Message, Role
 from archrouter.domain.suite import SuiteCase
-from archrouter.evaluation.calls import Answered, Failure
-from archrouter.evaluation.suites import CaseResult
+from archrouter.policy_files.policies import load_policy_set
+from archrouter.suites.calls import Answered, Failure
+from archrouter.suites.run import CaseResult
 
 POLICY_SET = """\
 policy_set: support

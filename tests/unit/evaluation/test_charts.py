@@ -5,8 +5,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from scored_turns import scored
 
-from archrouter.evaluation.calibration import Calibration, calibration
 from archrouter.evaluation.charts import Figure, latency_plot, reliability_plot, risk_coverage_plot, row_chart
+from archrouter.evaluation.reliability import Reliability, reliability
 from archrouter.evaluation.shapes import (
     PLOT_BOTTOM,
     PLOT_LEFT,
@@ -18,8 +18,8 @@ from archrouter.evaluation.shapes import (
 )
 
 
-def _calibration(*decisions: tuple[float, bool]) -> Calibration:
-    figures = calibration(
+def _calibration(*decisions: tuple[float, bool]) -> Reliability:
+    figures = reliability(
         [
             turn
             for number, (confidence, right) in enumerate(decisions)

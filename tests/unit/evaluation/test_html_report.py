@@ -11,12 +11,12 @@ from benchmark_folder import CONVERSATION, POLICY_SET, write_benchmark
 from eval_reports import report_of, small_report
 from scored_turns import scored
 
-from archrouter.evaluation.calls import Failure
+from archrouter.evaluation.comparison import robustness
 from archrouter.evaluation.dataset import read_dataset
 from archrouter.evaluation.html_report import render_html
 from archrouter.evaluation.prediction import Prediction
 from archrouter.evaluation.report import Report
-from archrouter.evaluation.robustness import robustness
+from archrouter.suites.calls import Failure
 
 HOSTILE = """<script>alert("x")</script><img src=x onerror='y'>&amp;{{ 7 * 7 }}</title></style>"""
 _VOID = {"meta", "br", "line", "circle", "polyline", "rect"}

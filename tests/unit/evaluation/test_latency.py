@@ -2,7 +2,7 @@
 
 import pytest
 
-from archrouter.evaluation.latency import latency
+from archrouter.evaluation.metrics import latency
 
 
 def test_latency_of_a_hundred_calls_counted_by_hand() -> None:

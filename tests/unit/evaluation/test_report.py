@@ -8,8 +8,7 @@ import grpc
 from eval_reports import RUN, small_report
 from scored_turns import scored
 
-from archrouter.evaluation.calls import Failure
-from archrouter.evaluation.comparison import compare
+from archrouter.evaluation.comparison import compare, robustness
 from archrouter.evaluation.prediction import Prediction
 from archrouter.evaluation.report import (
     failure_counts,
@@ -19,8 +18,8 @@ from archrouter.evaluation.report import (
     setting_rows,
     worst_predictions,
 )
-from archrouter.evaluation.robustness import robustness
 from archrouter.evaluation.summary import comparison_summary, summary
+from archrouter.suites.calls import Failure
 
 REFUSED = Failure(grpc.StatusCode.INTERNAL, "ERROR_REASON_INTERNAL", "no luck")
 

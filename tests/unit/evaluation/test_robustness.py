@@ -2,7 +2,7 @@
 
 from scored_turns import scored
 
-from archrouter.evaluation.robustness import robustness
+from archrouter.evaluation.comparison import robustness
 
 
 def test_robustness_counted_by_hand() -> None:

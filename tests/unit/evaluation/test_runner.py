@@ -9,11 +9,11 @@ from routing_services import AsyncScriptedService, matched, no_match, refused, s
 
 from archrouter import v1
 from archrouter.client import ClientOptions, RetryOptions, RoutingClient
-from archrouter.evaluation.calls import Failure
 from archrouter.evaluation.dataset import Dataset, read_dataset
 from archrouter.evaluation.journal import Journal
 from archrouter.evaluation.prediction import Prediction
 from archrouter.evaluation.runner import TurnResult, run_evaluation, scored_turns
+from archrouter.suites.calls import Failure
 
 
 def _dataset(directory: Path, conversation_count: int = 1) -> Dataset:

@@ -7,25 +7,24 @@ from xml.etree import ElementTree as ET
 import pytest
 from scored_turns import scored
 
-from archrouter.evaluation.calibration import Calibration, calibration
-from archrouter.evaluation.charts import reliability_plot, risk_coverage_plot
+from archrouter.evaluation.charts import reliability_plot, render_svg, risk_coverage_plot
+from archrouter.evaluation.reliability import Reliability, reliability
 from archrouter.evaluation.shapes import Plot
-from archrouter.evaluation.svg import render_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
 @pytest.fixture
-def figures() -> Calibration:
+def figures() -> Reliability:
     """Give figures of four decisions."""
-    found = calibration([*scored("ab", "aa", confidence=0.9), *scored("ab", "ab", confidence=0.4)])
+    found = reliability([*scored("ab", "aa", confidence=0.9), *scored("ab", "ab", confidence=0.4)])
     assert found is not None
     return found
 
 
 @pytest.mark.parametrize("plot", [risk_coverage_plot, reliability_plot])
 def test_a_picture_is_a_whole_document_with_every_mark(
-    figures: Calibration, plot: Callable[[Calibration], Plot]
+    figures: Reliability, plot: Callable[[Reliability], Plot]
 ) -> None:
     """Any viewer opens it: one namespace, a size, the style inside, nothing loaded."""
     chart = plot(figures)
@@ -39,7 +38,7 @@ def test_a_picture_is_a_whole_document_with_every_mark(
     assert "http" not in text.replace(SVG[1:-1], "")
 
 
-def test_texts_are_escaped(figures: Calibration) -> None:
+def test_texts_are_escaped(figures: Reliability) -> None:
     """A title with marks of its own changes nothing but the title."""
     chart = replace(risk_coverage_plot(figures), title='<script> & "quotes"')
     root = ET.fromstring(render_svg(chart))  # noqa: S314  # same

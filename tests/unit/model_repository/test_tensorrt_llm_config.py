@@ -1,10 +1,10 @@
 """model_repository/tensorrt_llm/config.pbtxt against a table of facts, and against what the client sends and reads.
 
-The table is written by hand from TensorRT-LLM's own template and C++ backend (triton_backend/all_models and
-triton_backend/inflight_batcher_llm of NVIDIA/TensorRT-LLM, 1.2 line); nothing in it is read from the file under test.
+The table of tensors and parameters is `tests/data/upstream/trtllm.json`, extracted from TensorRT-LLM's own template;
+nothing in it is read from the file under test.
 """
 
-from collections.abc import Iterator
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,11 +15,11 @@ from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig, ModelInstanceGroup
 from tritonclient.utils import np_to_triton_dtype
 
-from archrouter.adapters.bundle.loader import PromptBundle
-from archrouter.adapters.triton import tensors
-from archrouter.adapters.triton.connection import NamedArray
-from archrouter.adapters.triton.language_model_backend import scoring_inputs
+from archrouter.bundles.loader import PromptBundle
 from archrouter.domain.prompt import Prompt
+from archrouter.inference import tensors
+from archrouter.inference.language_model import scoring_inputs
+from archrouter.inference.triton_client import NamedArray
 
 
 @dataclass(frozen=True)
@@ -33,71 +33,29 @@ class Fact:
     optional: bool = True
 
 
-def facts(names: str, fact: Fact) -> Iterator[tuple[str, Fact]]:
-    """Give the same fact to several names."""
-    return ((name, fact) for name in names.split())
+UPSTREAM = json.loads(Path(__file__).parents[2].joinpath("data", "upstream", "trtllm.json").read_text("utf-8"))
+FILLED_IN = {
+    "${logits_datatype}": "FP32",  # that of the TensorRT engine
+    "${encoder_input_features_data_type}": "FP16",
+    "${prompt_embedding_table_data_type}": "FP16",
+}
 
 
-def scalar(dtype: str) -> Fact:
-    """Describe an optional scalar."""
-    return Fact(dtype, (1,), scalar=True)
+def facts(tensors_of: str) -> dict[str, Fact]:
+    """Read what upstream's template says of its inputs or outputs; an output's optionality says nothing."""
+    return {
+        name: Fact(
+            FILLED_IN.get(fact["type"], fact["type"]),
+            tuple(fact["dims"]),
+            fact.get("scalar", False),
+            fact.get("ragged", False),
+            fact.get("optional", tensors_of == "outputs"),
+        )
+        for name, fact in UPSTREAM["model_config"][tensors_of].items()
+    }
 
 
-def ragged(dtype: str, *dims: int) -> Fact:
-    """Describe an optional tensor whose requests may differ in length within a batch."""
-    return Fact(dtype, dims, ragged=True)
-
-
-INPUTS = dict(
-    (
-        *facts("input_lengths request_output_len", Fact("INT32", (1,), scalar=True, optional=False)),
-        *facts("input_ids draft_input_ids decoder_input_ids", ragged("INT32", -1)),
-        *facts("end_id pad_id beam_width runtime_top_k min_tokens num_return_sequences", scalar("INT32")),
-        *facts("encoder_output_lengths decoder_input_lengths runtime_top_p_reset_ids", scalar("INT32")),
-        *facts("prompt_vocab_size", scalar("INT32")),
-        *facts("temperature runtime_top_p runtime_top_p_min runtime_top_p_decay len_penalty", scalar("FP32")),
-        *facts("repetition_penalty presence_penalty frequency_penalty", scalar("FP32")),
-        *facts("beam_search_diversity_rate draft_acceptance_threshold", scalar("FP32")),
-        *facts("seed lora_task_id", scalar("UINT64")),
-        *facts("return_log_probs return_perf_metrics exclude_input_in_output", scalar("BOOL")),
-        *facts("return_generation_logits return_context_logits", scalar("BOOL")),
-        *facts("return_num_input_tokens return_num_output_tokens", scalar("BOOL")),
-        *facts("early_stopping streaming stop", scalar("BOOL")),
-        *facts("stop_words_list bad_words_list", ragged("INT32", 2, -1)),
-        *facts("embedding_bias", ragged("FP32", -1)),
-        *facts("guided_decoding_guide_type guided_decoding_guide", ragged("STRING", 1)),
-        *facts("retention_token_range_starts retention_token_range_ends", ragged("INT32", -1)),
-        *facts("retention_token_range_priorities retention_token_range_durations_ms", ragged("INT32", -1)),
-        *facts("retention_decode_priority retention_decode_duration_ms", ragged("INT32", 1)),
-        *facts("lookahead_window_size lookahead_ngram_size lookahead_verification_set_size", ragged("INT32", 1)),
-        *facts("draft_logits", ragged("FP32", -1, -1)),
-        *facts("encoder_input_features prompt_embedding_table lora_weights", ragged("FP16", -1, -1)),
-        *facts("prompt_table_extra_ids", ragged("UINT64", -1)),
-        *facts("cross_attention_mask", ragged("BOOL", -1, -1)),
-        *facts("skip_cross_attn_blocks", ragged("BOOL", 1)),
-        *facts("mrope_rotary_cos_sin", Fact("FP32", (-1,))),
-        *facts("mrope_position_deltas", Fact("INT64", (1,))),
-        *facts("lora_config", ragged("INT32", -1, 3)),
-        *facts("context_phase_params", ragged("UINT8", -1)),
-    )
-)
-
-OUTPUTS = dict(
-    (
-        *facts("output_ids", Fact("INT32", (-1, -1))),
-        *facts("sequence_length", Fact("INT32", (-1,))),
-        *facts("cum_log_probs", Fact("FP32", (-1,))),
-        *facts("output_log_probs context_logits", Fact("FP32", (-1, -1))),
-        *facts("generation_logits", Fact("FP32", (-1, -1, -1))),
-        *facts("batch_index sequence_index", Fact("INT32", (1,))),
-        *facts("context_phase_params", Fact("UINT8", (-1,))),
-        *facts("kv_cache_alloc_new_blocks kv_cache_reused_blocks kv_cache_alloc_total_blocks", Fact("INT32", (1,))),
-        *facts("arrival_time_ns first_scheduled_time_ns first_token_time_ns last_token_time_ns", Fact("INT64", (1,))),
-        *facts("acceptance_rate", Fact("FP32", (1,))),
-        *facts("total_accepted_draft_tokens total_draft_tokens", Fact("INT32", (1,))),
-        *facts("num_input_tokens num_output_tokens", Fact("INT32", (1,))),
-    )
-)
+INPUTS, OUTPUTS = facts("inputs"), facts("outputs")
 
 MUST_EXIST_EVEN_EMPTY = ("tokenizer_dir", "guided_decoding_backend", "xgrammar_tokenizer_info_path")
 """The C++ backend fetches them without a fallback: without the key the model does not load."""
@@ -190,6 +148,7 @@ def test_every_parameter_is_a_known_one_with_our_value(config: ModelConfig) -> N
     """No key is missing, none is unknown to the backend, and each has the value that is meant."""
     expected = {**SET_PARAMETERS, **dict.fromkeys(UNSET_PARAMETERS, "")}
 
+    assert {*UPSTREAM["model_config"]["parameters"], "model_version"} == set(expected)
     assert expected == {key: value.string_value for key, value in config.parameters.items()}
 
 

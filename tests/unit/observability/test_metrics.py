@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from archrouter.domain.decision import Outcome
 from archrouter.observability import metrics
-from archrouter.observability.metrics import DecisionMeasurements, Metrics
+from archrouter.observability.metrics import Metrics
 
 GOLDEN = Path(__file__).parent / "metrics.golden.txt"
 
@@ -30,25 +30,19 @@ def test_exposition_is_the_documented_one(registry: CollectorRegistry) -> None:
     recorded = Metrics(registry, version="1.2.3")
     recorded.start_rpc_series([("archrouter.v1.RoutingService", "SelectRoute")])
     recorded.start_policy_set_series(["support"])
-    recorded.count_rpc_start()
-    recorded.count_rpc_start()
-    recorded.count_rpc_end(
-        rpc_service="archrouter.v1.RoutingService", rpc_method="SelectRoute", grpc_code="OK", duration_s=0.003
-    )
-    recorded.count_decision(
-        DecisionMeasurements(
-            policy_set="support",
-            outcome="matched",
-            confidence=0.93,
-            prompt_token_count=300,
-            truncated=True,
-            stage_durations_s={"tokenize": 0.0004, "inference": 0.002},
-        )
-    )
+    recorded.rpc_in_flight.inc()
+    recorded.rpc_requests.labels("archrouter.v1.RoutingService", "SelectRoute", "OK").inc()
+    recorded.rpc_duration.labels("archrouter.v1.RoutingService", "SelectRoute").observe(0.003)
+    recorded.decisions.labels("support", "matched").inc()
+    recorded.confidence.labels("support").observe(0.93)
+    recorded.prompt_tokens.observe(300)
+    recorded.truncations.inc()
+    recorded.stage_duration.labels("tokenize").observe(0.0004)
+    recorded.stage_duration.labels("inference").observe(0.002)
     recorded.count_backend_request("OK")
     recorded.count_policy_reload(rejected_count=0, unix_time_s=1_700_000_000.0)
-    recorded.count_engine_reload("failure")
-    recorded.set_engine_states({"ready": 2, "draining": 1})
+    recorded.count_endpoint_reload("failure")
+    recorded.set_endpoint_states({"ready": 2, "draining": 1})
 
     assert GOLDEN.read_text() == exposition(registry)
 
@@ -73,18 +67,9 @@ def test_unknown_backend_code_counts_as_unknown(registry: CollectorRegistry) -> 
     assert 1 == registry.get_sample_value("archrouter_backend_requests_total", {"code": "UNKNOWN"})
 
 
-def test_decision_that_was_read_whole_is_no_truncation(registry: CollectorRegistry) -> None:
-    """Only decisions on a part of a conversation count as truncated."""
-    recorded = Metrics(registry, version="1.2.3")
-
-    recorded.count_decision(DecisionMeasurements("inline", "no_match", 0.5, 10, truncated=False, stage_durations_s={}))
-
-    assert 0 == registry.get_sample_value("archrouter_truncations_total")
-
-
 def test_each_registry_has_metrics_of_its_own(registry: CollectorRegistry) -> None:
     """Two services in one process do not count into each other."""
-    Metrics(registry, version="1.2.3").count_rpc_start()
+    Metrics(registry, version="1.2.3").rpc_in_flight.inc()
     other = CollectorRegistry()
 
     Metrics(other, version="1.2.3")

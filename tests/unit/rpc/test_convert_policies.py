@@ -5,14 +5,18 @@ from google.protobuf.struct_pb2 import Struct
 
 from archrouter import v1
 from archrouter.domain.findings import Finding, Severity
-from archrouter.domain.policy import ModelTarget, PolicySet, RoutePolicy
-from archrouter.rpc.convert import (
+from archrouter.domain.policy import MAX_ROUTES, ModelTarget, PolicySet, RoutePolicy
+from archrouter.rpc.convert.policies import (
+    MAX_MODELS,
+    MAX_PARAMETER_BYTES,
     checked_policy_set_from_proto,
     policy_set_from_proto,
     policy_set_to_proto,
+    proto_field_path,
+    struct_to_json,
     validation_to_proto,
 )
-from archrouter.rpc.convert.struct_json import json_to_struct, struct_to_json
+from archrouter.rpc.convert.routing import json_to_struct
 
 POLICY_SET = PolicySet(
     id="support",
@@ -123,3 +127,61 @@ def test_parameters_are_written_canonically() -> None:
     struct.update({"b": 1, "a": 2.0})
 
     assert '{"a":2,"b":1}' == struct_to_json(struct)
+
+
+@pytest.mark.parametrize(
+    ("domain_path", "expected"),
+    [
+        ("policy_set", "name"),
+        ("fallback", "fallback_models"),
+        ("fallback[1].model", "fallback_models[1].model"),
+        ("routes[0].models[2].parameters", "routes[0].models[2].parameters"),
+        ("min_confidence", "min_confidence"),
+        ("", ""),
+    ],
+)
+def test_field_path_uses_the_words_of_the_proto(domain_path: str, expected: str) -> None:
+    """A finding about a message names the fields of the message."""
+    assert expected == proto_field_path(domain_path)
+
+
+def test_policy_set_that_breaks_a_rule_is_not_given() -> None:
+    """A broken rule is found while the set is read, under the path the field has in the proto."""
+    message = policy_set_to_proto(POLICY_SET)
+    message.ClearField("fallback_models")
+
+    policy_set, findings = checked_policy_set_from_proto(message)
+
+    assert policy_set is None
+    assert ["fallback_models"] == [finding.field_path for finding in findings]
+
+
+def test_policy_set_with_long_lists_of_models_is_refused() -> None:
+    """Each list of models is bounded, so that no request makes the server read millions of them."""
+    message = policy_set_to_proto(POLICY_SET)
+    message.fallback_models.extend([v1.ModelTarget(model="m")] * MAX_MODELS)
+    message.routes[1].models.extend([v1.ModelTarget(model="m")] * MAX_MODELS)
+
+    policy_set, findings = checked_policy_set_from_proto(message)
+
+    assert policy_set is None
+    assert ["routes[1].models", "fallback_models"] == [finding.field_path for finding in findings]
+
+
+def test_policy_set_with_large_parameters_is_refused() -> None:
+    """The parameters of one model are bounded, because they travel back with each decision."""
+    message = policy_set_to_proto(POLICY_SET)
+    message.routes[0].models[0].parameters["prompt"] = "x" * MAX_PARAMETER_BYTES
+
+    policy_set, findings = checked_policy_set_from_proto(message)
+
+    assert policy_set is None
+    assert ["routes[0].models[0].parameters"] == [finding.field_path for finding in findings]
+
+
+def test_policy_set_with_too_many_routes_is_not_read() -> None:
+    """The number of routes is looked at before the routes are."""
+    policy_set, findings = checked_policy_set_from_proto(v1.PolicySet(routes=[v1.RoutePolicy()] * (MAX_ROUTES + 1)))
+
+    assert policy_set is None
+    assert ["routes"] == [finding.field_path for finding in findings]

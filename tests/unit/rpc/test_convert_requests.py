@@ -1,14 +1,20 @@
 """Requests of the wire become questions of the domain."""
 
 import pytest
+from fakes import make_set
 
 from archrouter import v1
 from archrouter.domain.conversation import Message, Role
 from archrouter.domain.decision import DecisionRule, Stickiness, TurnKind
-from archrouter.domain.errors import PolicySetInvalidError
 from archrouter.domain.scoring import Overflow
-from archrouter.rpc.convert import select_route_from_proto
-from archrouter.rpc.convert.enums import OVERFLOWS, ROLES, TURN_KINDS
+from archrouter.rpc.convert.routing import (
+    OVERFLOWS,
+    ROLES,
+    TURN_KINDS,
+    policy_set_id,
+    policy_set_name,
+    select_route_from_proto,
+)
 
 
 def test_request_without_options_takes_every_default() -> None:
@@ -43,25 +49,25 @@ def test_request_options_are_taken_over() -> None:
 
 
 def test_inline_policy_set_is_taken_over() -> None:
-    """A policy set that travels with the request is part of the question, under its name."""
-    inline = v1.PolicySet(name="policySets/mine", routes=[v1.RoutePolicy(id="a", description="b")])
+    """A policy set that travels with the request is part of the question, whatever else is loaded."""
+    inline = make_set("mine")
 
     question = select_route_from_proto(
-        v1.SelectRouteRequest(inline_policy_set=inline), "id-1", default_min_confidence=0.0
+        v1.SelectRouteRequest(), "id-1", inline_policy_set=inline, default_min_confidence=0.0
     )
 
-    assert question.inline_policy_set is not None
-    assert ("mine", ["a"]) == (question.inline_policy_set.id, [route.id for route in question.inline_policy_set.routes])
+    assert (None, inline) == (question.policy_set_id, question.inline_policy_set)
 
 
-def test_inline_policy_set_that_the_domain_cannot_hold_is_refused() -> None:
-    """A name that is no resource name makes the inline policy set invalid."""
-    request = v1.SelectRouteRequest(inline_policy_set=v1.PolicySet(name="mine"))
+def test_name_and_id_lead_to_each_other() -> None:
+    """An id has one name, and the name leads back to it."""
+    assert "a-0" == policy_set_id(policy_set_name("a-0"))
 
-    with pytest.raises(PolicySetInvalidError) as caught:
-        select_route_from_proto(request, "id-1", default_min_confidence=0.0)
 
-    assert ["policy_set"] == [finding.field_path for finding in caught.value.findings]
+@pytest.mark.parametrize("name", ["", "a", "policySets/", "policySets/a/b", "policySets/a\n", " policySets/a"])
+def test_other_text_is_no_name(name: str) -> None:
+    """Only the whole form of a name is one."""
+    assert policy_set_id(name) is None
 
 
 @pytest.mark.parametrize(

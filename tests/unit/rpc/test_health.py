@@ -2,8 +2,8 @@
 
 import pytest
 
-from archrouter.rpc.health import ENGINES_SERVICE, WHOLE_SERVER, Component, Health
-from archrouter.rpc.interceptors.auth import REQUIRED_SCOPES
+from archrouter.rpc.credentials import REQUIRED_SCOPES
+from archrouter.rpc.health import ENDPOINTS_SERVICE, WHOLE_SERVER, Component, Health
 
 ROUTING, POLICY = "archrouter.v1.RoutingService", "archrouter.v1.PolicyService"
 
@@ -38,14 +38,14 @@ def test_service_needs_its_own_components(ready: tuple[Component, ...], *, routi
     )
 
 
-def test_engines_have_a_name_of_their_own_that_nothing_depends_on() -> None:
+def test_endpoints_have_a_name_of_their_own_that_nothing_depends_on() -> None:
     """Whether an upgrade is through says nothing about whether calls are answered, nor the other way round."""
     health = Health()
-    health.set_ready(Component.ENGINES, ready=True)
-    alone = [health.is_serving(name) for name in (ENGINES_SERVICE, WHOLE_SERVER, ROUTING, POLICY)]
+    health.set_ready(Component.ENDPOINTS, ready=True)
+    alone = [health.is_serving(name) for name in (ENDPOINTS_SERVICE, WHOLE_SERVER, ROUTING, POLICY)]
     for component in Component:
-        health.set_ready(component, ready=component is not Component.ENGINES)
-    without = [health.is_serving(name) for name in (ENGINES_SERVICE, WHOLE_SERVER, ROUTING, POLICY)]
+        health.set_ready(component, ready=component is not Component.ENDPOINTS)
+    without = [health.is_serving(name) for name in (ENDPOINTS_SERVICE, WHOLE_SERVER, ROUTING, POLICY)]
 
     assert [[True, False, False, False], [False, True, True, True]] == [alone, without]
 

@@ -8,7 +8,7 @@ from fakes import make_set
 
 from archrouter.application.policy_store import LoadedPolicySet, PolicySnapshot
 from archrouter.domain.errors import InvalidRequestError
-from archrouter.rpc.page_tokens import decode_page_token, encode_page_token
+from archrouter.rpc.policy_servicer import decode_page_token, encode_page_token
 
 
 def snapshot_of(*ids: str, day: int = 1) -> PolicySnapshot:

@@ -7,7 +7,7 @@ import pytest
 from archrouter import v1
 from archrouter.application.limits import RequestLimits
 from archrouter.domain.errors import InvalidRequestError
-from archrouter.rpc.validation import check_batch, check_select_route
+from archrouter.rpc.convert.routing import check_batch, check_select_route
 
 LIMITS = RequestLimits(max_messages=3, max_message_characters=100, max_batch_size=2, max_inline_routes=2)
 
@@ -33,7 +33,7 @@ def paths_of_violations(request: v1.SelectRouteRequest) -> list[str]:
     """List the field paths a check reports."""
     with pytest.raises(InvalidRequestError) as caught:
         check_select_route(request, LIMITS)
-    return [violation.field_path for violation in caught.value.violations]
+    return [finding.field_path for finding in caught.value.findings]
 
 
 def test_valid_request_passes() -> None:
@@ -92,7 +92,7 @@ def test_long_value_is_shortened_in_the_description() -> None:
     with pytest.raises(InvalidRequestError) as caught:
         check_select_route(request, LIMITS)
 
-    assert all(len(violation.description) < 200 for violation in caught.value.violations)
+    assert all(len(finding.message) < 200 for finding in caught.value.findings)
 
 
 def test_correlation_id_is_measured_in_characters() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-COMMITTED = ROOT / "service" / "archrouter" / "v1"
+COMMITTED = ROOT / "clients" / "python" / "archrouter" / "v1"
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from compact_model.cache import Vector, VectorCache
 from compact_model.inputs import CANDIDATES, Candidate, InvalidInputError, parse_candidate
 
+_WORD = re.compile(r"[^\W\d_]+")
 _SEPARATORS = re.compile(r"[\W_]+|(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -19,10 +20,12 @@ class EncodedCandidates:
     """The candidates of a call.
 
     Attributes:
-        vectors: float32 [N, 384], unit vectors in the order given.
+        candidates: N of them, in the order given.
+        vectors: float32 [N, 384], unit vectors.
         covers_domain: int64 [N], 1 for a route that stands for its whole domain.
     """
 
+    candidates: tuple[Candidate, ...]
     vectors: NDArray[np.float32]
     covers_domain: NDArray[np.int64]
 
@@ -35,7 +38,7 @@ class CandidateEncoder:
 
         Args:
             encode: Candidate to unit vector.
-            cache_capacity: Candidates to keep, >= 1: those of all policy sets in use, or each call encodes anew.
+            cache_capacity: Candidates to keep, >= 1: those of all policy sets in use, or each call encodes them again.
         """
         self._encode = encode
         self.cache = VectorCache(cache_capacity)
@@ -55,8 +58,9 @@ class CandidateEncoder:
         if not values:
             problem = "it is empty; at least one candidate is needed"
             raise InvalidInputError(CANDIDATES, problem)
-        candidates = [parse_candidate(value, index) for index, value in enumerate(values)]
+        candidates = tuple(parse_candidate(value, index) for index, value in enumerate(values))
         return EncodedCandidates(
+            candidates,
             np.stack([self._vector(*pair) for pair in zip(values, candidates, strict=True)]),
             np.array([not candidate.action for candidate in candidates], dtype=np.int64),
         )
@@ -92,3 +96,15 @@ def candidate_text(candidate: Candidate) -> str:
     """
     name = candidate_name(candidate)
     return f"{name}: {candidate.description}" if candidate.description.strip() else name
+
+
+def words_of(candidates: Iterable[Candidate]) -> frozenset[str]:
+    """List the words that policies use, which are not taken for mistyped ones.
+
+    Args:
+        candidates: The routes.
+
+    Returns:
+        Each word of their texts, in small letters.
+    """
+    return frozenset(word for each in candidates for word in _WORD.findall(candidate_text(each).lower()))

@@ -4,6 +4,7 @@ One sequence holds all of it: the latest user message first, then the messages b
 word that says whose it is. An elliptical answer ("the second one") only means something beside its question.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,16 @@ Tokens = tuple[int, ...]
 LATEST_TYPE = 0
 EARLIER_TYPE = 1
 """Token types by which the encoder tells the latest message from those before it."""
+
+CHARACTERS_PER_TOKEN = 16
+"""Characters of a message that are split for each token that may be read of it. Prose has four or five to a token, so
+splitting all of a longer message would give the same tokens, only later."""
+
+LONGEST_WORD = 100
+"""Characters; a longer word is one unknown token to the tokenizer, however it is cut."""
+
+_CUT_AT_END = re.compile(r"\s\S*\Z")
+_CUT_AT_START = re.compile(rf"\S{{0,{LONGEST_WORD}}}\s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +51,9 @@ class Window:
         latest: Tokens of the latest user message.
         earlier: Role and tokens of the messages before it that are read, newest first.
         token_count: Tokens read, special tokens and roles not counted.
-        dropped_message_count: Messages of which no token is read.
-        dropped_token_count: Tokens not read, of dropped and of shortened messages.
+        dropped_message_count: Messages before the latest user message for which no room was left.
+        dropped_token_count: Tokens not read of these and of shortened messages. Text that was not even split is counted
+            by ``estimated_token_count``.
     """
 
     latest: Tokens
@@ -82,41 +94,80 @@ def shorten(tokens: Tokens, limit: int) -> Tokens:
     return tokens[: limit - tail_count] + tokens[len(tokens) - tail_count :]
 
 
+def excerpt(text: str, token_limit: int) -> tuple[str, int]:
+    """Leave out the middle of a message that is far longer than what can be read of it.
+
+    Args:
+        text: A message.
+        token_limit: Tokens that ``shorten`` keeps of it, >= 1.
+
+    Returns:
+        All of it if it has at most ``CHARACTERS_PER_TOKEN`` characters for each token, white space around it not
+        counted; otherwise whole words of about half as many characters from either end. And an estimate of the tokens
+        left out.
+    """
+    half = CHARACTERS_PER_TOKEN * token_limit // 2
+    if len(text) > 2 * half:
+        text = text.strip()
+    if len(text) <= 2 * half:
+        return text, 0
+    head, tail = text[:half], text[-half:]
+    if cut_word := _CUT_AT_END.search(head, half - LONGEST_WORD):
+        head = head[: cut_word.start()]
+    if cut_word := _CUT_AT_START.match(tail):
+        tail = tail[cut_word.end() :]
+    return f"{head} {tail}", estimated_token_count(text[len(head) : len(text) - len(tail)])
+
+
+def estimated_token_count(text: str) -> int:
+    """Estimate tokens without splitting the text, as English has them: one in four characters.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        0 for white space only, otherwise at least 1.
+    """
+    return -(-len(text.strip()) // 4)
+
+
 def read_window(messages: Sequence[Message], tokenize: Callable[[str], Tokens], limits: WindowLimits) -> Window:
-    """Choose what is read.
+    """Choose what is read, and split no more text than that takes.
 
     Args:
         messages: Oldest first, at least one of them the user's. Messages after the latest user message are not read.
-        tokenize: Text to token ids without special tokens.
+        tokenize: Text to token ids without special tokens; called for the excerpts of messages, the latest first,
+            until the window is full.
         limits: How much is read.
 
     Returns:
-        The window; ``token_count + dropped_token_count`` is the whole conversation.
+        The window.
     """
-    tokenized = [tokenize(message.content) for message in messages]
     position = max(index for index, message in enumerate(messages) if message.role == USER)
-    latest = shorten(tokenized[position], limits.latest_token_limit)
-    earlier = _earlier(messages[:position], tokenized[:position], limits)
-    token_count = len(latest) + sum(len(tokens) for _, tokens in earlier)
+    latest, dropped = _read(messages[position], limits.latest_token_limit, tokenize)
+    earlier: list[tuple[str, Tokens]] = []
+    room = limits.earlier_token_limit
+    unread = list(messages[:position])
+    while unread and len(earlier) < limits.earlier_message_limit:
+        limit = limits.older_message_token_limit if earlier else limits.previous_message_token_limit
+        tokens, left_out = _read(unread[-1], limit, tokenize)
+        if len(tokens) > room:
+            break
+        earlier.append((unread.pop().role, tokens))
+        room -= len(tokens)
+        dropped += left_out
     return Window(
         latest=latest,
-        earlier=earlier,
-        token_count=token_count,
-        dropped_message_count=len(messages) - 1 - len(earlier),
-        dropped_token_count=sum(map(len, tokenized)) - token_count,
+        earlier=tuple(earlier),
+        token_count=len(latest) + limits.earlier_token_limit - room,
+        dropped_message_count=len(unread),
+        dropped_token_count=dropped + sum(estimated_token_count(message.content) for message in unread),
     )
 
 
-def _earlier(
-    messages: Sequence[Message], tokenized: Sequence[Tokens], limits: WindowLimits
-) -> tuple[tuple[str, Tokens], ...]:
-    """Read earlier messages newest first, each shortened, until the next one does not fit any more."""
-    earlier: list[tuple[str, Tokens]] = []
-    room = limits.earlier_token_limit
-    for message, tokens in zip(reversed(messages), reversed(tokenized), strict=True):
-        kept = shorten(tokens, limits.older_message_token_limit if earlier else limits.previous_message_token_limit)
-        if len(kept) > room or len(earlier) == limits.earlier_message_limit:
-            break
-        earlier.append((message.role, kept))
-        room -= len(kept)
-    return tuple(earlier)
+def _read(message: Message, token_limit: int, tokenize: Callable[[str], Tokens]) -> tuple[Tokens, int]:
+    """Give the tokens read of a message, and how many are not."""
+    text, left_out = excerpt(message.content, token_limit)
+    tokens = tokenize(text)
+    kept = shorten(tokens, token_limit)
+    return kept, len(tokens) - len(kept) + left_out

@@ -12,23 +12,24 @@ from compact_model.conversation import SpecialTokens, Tokens
 from compact_model.inputs import ASSISTANT, USER
 
 
-class Encoder:
-    """Encodes one sequence at a time.
+class WordPieces:
+    """Splits texts into the encoder's tokens. A literal "[SEP]" in a text is text, not the end of the sequence."""
 
-    Dynamic quantisation scales activations over the whole batch, so a text encoded beside others would get another
-    vector than alone. One at a time, a vector depends on nothing but its tokens; on a CPU a batch is no faster.
-    """
-
-    def __init__(self, directory: Path, *, intra_op_thread_count: int) -> None:
-        """Load ``encoder.onnx`` and ``tokenizer.json``.
+    def __init__(self, directory: Path) -> None:
+        """Load ``tokenizer.json``.
 
         Args:
-            directory: Where both lie.
-            intra_op_thread_count: Threads of ONNX Runtime, >= 1.
+            directory: Where it lies.
+
+        Raises:
+            ValueError: When it lacks a token that marks a sequence's parts.
         """
-        self._session = load_session(directory / "encoder.onnx", intra_op_thread_count=intra_op_thread_count)
-        self._tokenizer = load_tokenizer(directory)
-        self.special_tokens = special_tokens(self._tokenizer)
+        self._tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        self._tokenizer.encode_special_tokens = True
+        roles = {role: self._id_of(role) for role in (USER, ASSISTANT)}
+        self.special = SpecialTokens(self._id_of("[CLS]"), self._id_of("[SEP]"), roles)
 
     def tokenize(self, text: str) -> Tokens:
         """Split a text.
@@ -51,6 +52,31 @@ class Encoder:
             Whether the vocabulary has it whole: the encoder then knows what it means.
         """
         return self._tokenizer.token_to_id(word) is not None
+
+    def _id_of(self, token: str) -> int:
+        found = self._tokenizer.token_to_id(token)
+        if found is None:
+            msg = f"tokenizer.json has no token {token}; it does not belong to this encoder"
+            raise ValueError(msg)
+        return int(found)
+
+
+class Encoder:
+    """Encodes one sequence at a time.
+
+    Dynamic quantisation scales activations over the whole batch, so a text encoded beside others would get another
+    vector than alone. One at a time, a vector depends on nothing but its tokens; on a CPU a batch is no faster.
+    """
+
+    def __init__(self, directory: Path, *, intra_op_thread_count: int) -> None:
+        """Load ``encoder.onnx`` and ``tokenizer.json``.
+
+        Args:
+            directory: Where both lie.
+            intra_op_thread_count: Threads of ONNX Runtime, >= 1.
+        """
+        self._session = load_session(directory / "encoder.onnx", intra_op_thread_count=intra_op_thread_count)
+        self.tokenizer = WordPieces(directory)
 
     def encode(self, ids: Tokens, types: Tokens) -> tuple[Vector, NDArray[np.float32]]:
         """Encode a sequence.
@@ -82,43 +108,3 @@ def load_session(path: Path, *, intra_op_thread_count: int) -> onnxruntime.Infer
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-
-def load_tokenizer(directory: Path) -> Tokenizer:
-    """Load ``tokenizer.json``.
-
-    Args:
-        directory: Where it lies.
-
-    Returns:
-        A tokenizer to which a literal "[SEP]" in a message is text, not the end of the sequence.
-    """
-    tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    tokenizer.encode_special_tokens = True
-    return tokenizer
-
-
-def special_tokens(tokenizer: Tokenizer) -> SpecialTokens:
-    """Look up the tokens that mark a sequence's parts.
-
-    Args:
-        tokenizer: Of this encoder.
-
-    Returns:
-        Their ids.
-
-    Raises:
-        ValueError: When one is missing.
-    """
-
-    def identifier(token: str) -> int:
-        found = tokenizer.token_to_id(token)
-        if found is None:
-            msg = f"tokenizer.json has no token {token}; it does not belong to this encoder"
-            raise ValueError(msg)
-        return int(found)
-
-    roles = {role: identifier(role) for role in (USER, ASSISTANT)}
-    return SpecialTokens(identifier("[CLS]"), identifier("[SEP]"), roles)

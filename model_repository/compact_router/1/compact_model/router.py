@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compact_model.candidates import CandidateEncoder, candidate_text
+from compact_model.candidates import CandidateEncoder, candidate_text, words_of
 from compact_model.conversation import LATEST_TYPE, Tokens, read_window, shorten
 from compact_model.encoder import Encoder
 from compact_model.inputs import Candidate, parse_conversation
@@ -23,8 +24,8 @@ class Scores:
     Attributes:
         logits: float32 [N + 1], natural logarithms up to a constant; the last is no match.
         prompt_token_count: Conversation tokens read, special tokens not counted.
-        dropped_message_count: Messages not read at all.
-        dropped_token_count: Conversation tokens not read.
+        dropped_message_count: Messages before the latest user message for which no room was left.
+        dropped_token_count: Conversation tokens that did not fit, in part an estimate, see ``Window``.
     """
 
     logits: NDArray[np.float32]
@@ -94,16 +95,20 @@ class CompactRouter:
             InvalidInputError: When either cannot be read.
         """
         encoded = self._candidates.encode(candidates)
-        named = b"\n".join(candidates).lower()
+        tokenizer = self._encoder.tokenizer
+
+        @cache
+        def named() -> frozenset[str]:
+            return words_of(encoded.candidates)
 
         def is_known(word: str) -> bool:
-            return self._encoder.is_word(word) or word.encode() in named
+            return tokenizer.is_word(word) or word in named()
 
         def tokenize(text: str) -> Tokens:
-            return self._encoder.tokenize(self._spelling.correct(text, is_known))
+            return tokenizer.tokenize(self._spelling.correct(text, is_known))
 
         window = read_window(parse_conversation(conversation), tokenize, self._limits)
-        vector, states = self._encoder.encode(*window.sequence(self._encoder.special_tokens))
+        vector, states = self._encoder.encode(*window.sequence(tokenizer.special))
         return Scores(
             logits=self._reader.score(vector, states, encoded),
             prompt_token_count=window.token_count,
@@ -112,8 +117,8 @@ class CompactRouter:
         )
 
     def _encode_candidate(self, candidate: Candidate) -> NDArray[np.float32]:
-        special = self._encoder.special_tokens
-        tokens = shorten(self._encoder.tokenize(candidate_text(candidate)), self._limits.candidate_token_limit)
-        ids = (special.start, *tokens, special.end)
+        tokenizer = self._encoder.tokenizer
+        tokens = shorten(tokenizer.tokenize(candidate_text(candidate)), self._limits.candidate_token_limit)
+        ids = (tokenizer.special.start, *tokens, tokenizer.special.end)
         vector, _ = self._encoder.encode(ids, (LATEST_TYPE,) * len(ids))
         return vector

@@ -69,7 +69,7 @@ class GreedyExecutor(Generic[State]):
         """
         scheduled_ns = time.monotonic_ns()
         self._check(request)
-        lease = self._cache.lease(request.input_ids, request.pinned_tokens)
+        lease = self._cache.lease(request.input_ids, request.pinned_tokens, request.pin_duration_ms)
         try:
             self._prefill(lease.sequence, request.input_ids[lease.reused_tokens :], is_cancelled)
             return self._decode(lease.sequence, request, is_cancelled, lease.reused_tokens, scheduled_ns)
@@ -129,7 +129,9 @@ class GreedyExecutor(Generic[State]):
             tokens=np.array(tokens, np.int32),
             log_probs=np.array(log_probs[: len(tokens)], np.float32),
             cum_log_prob=float(sum(log_probs)),
-            logits=_stack(rows, max_new_tokens) if request.return_generation_logits else np.zeros((0, 0), np.float32),
+            logits=stack_rows(rows, max_new_tokens)
+            if request.return_generation_logits
+            else np.zeros((0, 0), np.float32),
             reused_tokens=reused_tokens,
             scheduled_ns=scheduled_ns,
             first_token_ns=times_ns[0],
@@ -156,8 +158,16 @@ def choose(logits: FloatArray, bias: FloatArray, temperature: float) -> tuple[in
     return token, float(-np.log(np.exp(scores - scores[token]).sum()))
 
 
-def _stack(rows: list[FloatArray], row_count: int) -> FloatArray:
-    """Put the steps' logits into a buffer of the full length, as the executor does; what was not reached stays 0."""
+def stack_rows(rows: list[FloatArray], row_count: int) -> FloatArray:
+    """Put the steps' logits into a buffer of the full length, as the executor does; what was not reached stays 0.
+
+    Args:
+        rows: One row a step, float32 ``[vocabulary]``, at least one.
+        row_count: ``request_output_len``.
+
+    Returns:
+        Float32 ``[row_count, vocabulary]``.
+    """
     stacked = np.zeros((row_count, len(rows[0])), np.float32)
     stacked[: len(rows)] = rows
     return stacked

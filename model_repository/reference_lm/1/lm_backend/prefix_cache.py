@@ -5,6 +5,8 @@ The cache therefore continues a state only where most of it is shared, or all of
 one otherwise.
 """
 
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
@@ -48,16 +50,18 @@ class Sequence(Generic[State]):
         state: The model's memory.
         tokens: What it remembers, int32 ``[count]``.
         pinned_tokens: Length of the prefix that other prompts must not push out while there is another state to take.
+        pinned_until_s: Moment on the monotonic clock at which the pin lapses, in seconds.
         last_use: The cache's running number of the call that used it last.
     """
 
-    __slots__ = ("last_use", "pinned_tokens", "state", "tokens")
+    __slots__ = ("last_use", "pinned_tokens", "pinned_until_s", "state", "tokens")
 
     def __init__(self, state: State) -> None:
         """Start with nothing read."""
         self.state = state
         self.tokens: IntArray = np.zeros(0, np.int32)
         self.pinned_tokens = 0
+        self.pinned_until_s = math.inf
         self.last_use = 0
 
     def append(self, tokens: IntArray) -> None:
@@ -88,9 +92,12 @@ class Lease(Generic[State]):
 class PrefixCache(Generic[State]):
     """At most ``capacity`` sequences, least recently used first out, pinned ones last."""
 
-    def __init__(self, make_state: Callable[[], State], capacity: int) -> None:
+    def __init__(
+        self, make_state: Callable[[], State], capacity: int, clock_s: Callable[[], float] = time.monotonic
+    ) -> None:
         """Keep up to ``capacity`` states (0: each call starts afresh), made by ``make_state`` when needed."""
         self._make_state = make_state
+        self._clock_s = clock_s
         self._capacity = capacity
         self._sequences: list[Sequence[State]] = []
         self._use_count = 0
@@ -99,22 +106,28 @@ class PrefixCache(Generic[State]):
         """Return the number of sequences kept."""
         return len(self._sequences)
 
-    def lease(self, prompt: IntArray, pinned_tokens: int) -> Lease[State]:
+    def lease(self, prompt: IntArray, pinned_tokens: int, pin_duration_ms: int | None = None) -> Lease[State]:
         """Find the sequence to continue with a prompt, and rewind it to what both share.
 
         Args:
             prompt: Int32 ``[count]``, count at least 1.
             pinned_tokens: Length of the prompt's prefix to pin, 0 for none.
+            pin_duration_ms: How long the pin holds from now on, above 0; None for ever. The next call renews it.
 
         Returns:
             The sequence, and how much of the prompt it already holds: at most all but ``RECOMPUTED_TOKENS``.
         """
+        now_s = self._clock_s()
+        for lapsed in self._sequences:
+            if lapsed.pinned_until_s <= now_s:
+                lapsed.pinned_tokens, lapsed.pinned_until_s = 0, math.inf
         shared = {id(sequence): common_prefix_length(sequence.tokens, prompt) for sequence in self._sequences}
         sequence = self._choose(prompt, shared)
         shared_tokens = shared.get(id(sequence), 0)
         reused_tokens = max(0, min(shared_tokens, len(prompt) - RECOMPUTED_TOKENS))
         if pinned_tokens or shared_tokens < sequence.pinned_tokens:
             sequence.pinned_tokens = pinned_tokens
+            sequence.pinned_until_s = math.inf if pin_duration_ms is None else now_s + pin_duration_ms / 1000
         sequence.rewind(reused_tokens)
         self._use_count += 1
         sequence.last_use = self._use_count

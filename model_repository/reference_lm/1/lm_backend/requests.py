@@ -83,6 +83,7 @@ class GenerationRequest:
         temperature: Divides the logits before log-probabilities are taken; above 0.
         embedding_bias: Added to the logits before the choice, float32 ``[vocabulary]``, or ``[0]`` for none.
         pinned_tokens: Length of the prompt's prefix to keep before others, 0 for none.
+        pin_duration_ms: How long it is kept so after its last use, above 0; None for as long as there is room.
         return_log_probs: Whether log-probabilities are returned.
         return_generation_logits: Whether the raw logits are returned.
         return_perf_metrics: Whether cache counters and times are returned.
@@ -98,6 +99,7 @@ class GenerationRequest:
     temperature: float
     embedding_bias: npt.NDArray[np.float32]
     pinned_tokens: int
+    pin_duration_ms: int | None
     return_log_probs: bool
     return_generation_logits: bool
     return_perf_metrics: bool
@@ -131,13 +133,15 @@ def read_request(
     _refuse_unsupported(tensors)
     input_ids = _read_input_ids(tensors, vocabulary_size)
     flags = {name: _scalar(tensors, name, default=False) for name in _FLAGS}
+    pinned_tokens, pin_duration_ms = _read_pin(tensors, len(input_ids))
     return GenerationRequest(
         input_ids=input_ids,
         max_new_tokens=_read_max_new_tokens(tensors),
         end_id=_read_end_id(tensors, vocabulary_size),
         temperature=_read_temperature(tensors),
         embedding_bias=_read_embedding_bias(tensors, vocabulary_size),
-        pinned_tokens=_read_pinned_tokens(tensors, len(input_ids)),
+        pinned_tokens=pinned_tokens,
+        pin_duration_ms=pin_duration_ms,
         exclude_input_in_output=_scalar(tensors, "exclude_input_in_output", default=exclude_input_in_output),
         requested_outputs=requested_outputs,
         **flags,
@@ -225,17 +229,20 @@ def _read_embedding_bias(
     return bias
 
 
-def _read_pinned_tokens(tensors: Mapping[str, npt.NDArray[np.generic]], prompt_tokens: int) -> int:
-    """Return the length of the prefix that ranges of the highest priority cover without a gap.
+def _read_pin(tensors: Mapping[str, npt.NDArray[np.generic]], prompt_tokens: int) -> tuple[int, int | None]:
+    """Return the length of the prefix that ranges of the highest priority cover without a gap, and how long it is kept.
 
-    The two texts about missing or uneven tensors are the C++ backend's.
+    The prefix is kept as long as the range that expires first. The texts about missing or uneven tensors are the C++
+    backend's.
     """
     if "retention_token_range_starts" not in tensors:
-        return 0
+        return 0, None
     starts = tensors["retention_token_range_starts"].reshape(-1)
     columns = {"starts": starts}
-    for column in ("ends", "priorities"):
-        values = tensors.get(f"retention_token_range_{column}", np.zeros(0, np.int32)).reshape(-1)
+    missing = {"durations_ms": np.full(len(starts), NO_EXPIRY, np.int32)}
+    for column in ("ends", "priorities", "durations_ms"):
+        default = missing.get(column, np.zeros(0, np.int32))
+        values = tensors.get(f"retention_token_range_{column}", default).reshape(-1)
         if len(values) != len(starts):
             message = (
                 f"retention_token_range_{column} must be provided, and have the same length as "
@@ -243,14 +250,14 @@ def _read_pinned_tokens(tensors: Mapping[str, npt.NDArray[np.generic]], prompt_t
             )
             raise RequestError(message)
         columns[column] = values
-    durations_ms = tensors.get("retention_token_range_durations_ms", np.full(len(starts), NO_EXPIRY, np.int32))
-    if (durations_ms != NO_EXPIRY).any():
-        _refuse(f"retention durations {durations_ms.tolist()}", "send -1: a pin does not expire")
-    pinned_tokens = 0
-    for start, end, priority in sorted(zip(*(values.tolist() for values in columns.values()), strict=True)):
+    pinned_tokens, durations_ms = 0, []
+    for start, end, priority, duration_ms in sorted(
+        zip(*(values.tolist() for values in columns.values()), strict=True)
+    ):
         if priority == PIN_PRIORITY and start <= pinned_tokens:
             pinned_tokens = max(pinned_tokens, prompt_tokens if end == NO_RANGE_END else min(end, prompt_tokens))
-    return pinned_tokens
+            durations_ms.append(duration_ms)
+    return pinned_tokens, min((value for value in durations_ms if value != NO_EXPIRY), default=None)
 
 
 def _scalar(tensors: Mapping[str, npt.NDArray[np.generic]], name: str, default: Scalar) -> Scalar:

@@ -8,24 +8,28 @@ from lm_backend.errors import SettingsError
 
 _BOOLEANS = {"true": True, "false": False}
 
+RUNTIMES = ("onnxruntime-genai", "tensorrt_llm", "vllm")
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What the model is told in config.pbtxt.
 
     Attributes:
-        model_directory: An export of the ONNX Runtime GenAI model builder.
+        runtime: The library that runs the model, one of ``RUNTIMES``.
+        model_directory: An export of the ONNX Runtime GenAI model builder; for the other two a Hugging Face checkpoint.
         model_version: Digest of the bundle the weights belong to, or empty; clients read it.
         max_seq_len: Prompt and answer together, in tokens, at least 2; the model's context length caps it.
         gather_generation_logits: Whether ``return_generation_logits`` is served.
         enable_kv_cache_reuse: Whether KV states outlive their call.
-        prefix_cache_entries: KV states kept, at least 1.
+        prefix_cache_entries: KV states kept, at least 1; ONNX Runtime GenAI only, like the two below.
         prefill_chunk_tokens: Prompt tokens between two looks at the call's cancellation, at least 1.
         normalize_log_probs: Whether ``output_log_probs`` are normalised inside the top 1, that is, all 0.
         exclude_input_in_output: Whether ``output_ids`` leaves the prompt out where the call does not say.
         intra_op_threads: Threads of ONNX Runtime; 0 leaves the choice to it.
     """
 
+    runtime: str
     model_directory: Path
     model_version: str
     max_seq_len: int
@@ -57,9 +61,13 @@ def read_settings(parameters: Mapping[str, str], version_directory: Path) -> Set
         message = f"config.pbtxt of reference_lm: missing parameters {missing}, unknown parameters {unknown}"
         raise SettingsError(message)
     if not parameters["model_directory"]:
-        message = "parameter model_directory is empty: name the folder that holds genai_config.json"
+        message = "parameter model_directory is empty: name the folder that holds the model"
+        raise SettingsError(message)
+    if parameters["runtime"] not in RUNTIMES:
+        message = f"parameter runtime is {parameters['runtime']!r}: write {', '.join(RUNTIMES)}"
         raise SettingsError(message)
     return Settings(
+        runtime=parameters["runtime"],
         model_directory=version_directory / parameters["model_directory"],
         model_version=parameters["model_version"],
         max_seq_len=_integer(parameters, "max_seq_len", minimum=2),

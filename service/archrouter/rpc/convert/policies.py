@@ -1,14 +1,59 @@
-"""Policy sets and what there is to say about them."""
+"""Policy sets and what there is to say about them, between the wire's messages and the domain's values."""
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping
+
+from google.protobuf.struct_pb2 import Struct, Value
 
 from archrouter import v1
 from archrouter.application.policy_store import LoadedPolicySet, PolicySnapshot
-from archrouter.domain.findings import Finding, Severity, has_errors, quoted
-from archrouter.domain.policy import ModelTarget, PolicySet, RoutePolicy, check_policy_set, derive_route_id
-from archrouter.rpc.convert.enums import SEVERITIES
-from archrouter.rpc.convert.struct_json import json_to_struct, struct_to_json
-from archrouter.rpc.resource_names import INLINE_POLICY_SET_ID, policy_set_id, policy_set_name, proto_field_path
+from archrouter.domain.findings import Finding, Severity, has_errors
+from archrouter.domain.policy import MAX_ROUTES, ModelTarget, PolicySet, RoutePolicy, check_policy_set, derive_route_id
+from archrouter.rpc.convert.routing import name_findings, policy_set_id, policy_set_name, targets_to_proto
+
+INLINE_POLICY_SET_ID = "inline"
+"""Id of an inline policy set that came without a name."""
+
+MAX_MODELS = 16
+MAX_PARAMETER_BYTES = 4096
+"""Bounds of a message that policy files do not have: models in one list, and parameters of one model. An empty entry
+takes two bytes of the wire, so that one request could hold two million of them."""
+
+MAX_EXACT_INTEGER = 2**53
+"""Above it a double no longer tells neighbouring integers apart."""
+
+SEVERITIES = {Severity.ERROR: v1.Severity.SEVERITY_ERROR, Severity.WARNING: v1.Severity.SEVERITY_WARNING}
+
+JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
+
+_PROTO_FIELD_OF_DOMAIN_FIELD = {"policy_set": "name", "fallback": "fallback_models"}
+"""Fields that the policy file, whose words the domain's findings use, calls otherwise than the proto."""
+
+
+def proto_field_path(field_path: str) -> str:
+    """Translate the field path of a domain finding: ``fallback[0].model`` becomes ``fallback_models[0].model``."""
+    first, bracket, rest = field_path.partition("[")
+    return _PROTO_FIELD_OF_DOMAIN_FIELD.get(first, first) + bracket + rest
+
+
+def struct_to_json(struct: Struct) -> str:
+    """Write a struct as canonical JSON.
+
+    A Struct knows doubles only. Whole numbers up to `MAX_EXACT_INTEGER` are written without a fraction, so that
+    ``temperature: 0`` of a policy file and the same number sent inline are the same text, hence the same revision.
+
+    Args:
+        struct: Any struct.
+
+    Returns:
+        A JSON object with sorted keys and no spaces.
+
+    Raises:
+        ValueError: When a number is not finite, which JSON cannot say.
+    """
+    return json.dumps(
+        _from_fields(struct.fields), ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False
+    )
 
 
 def policy_set_from_proto(message: v1.PolicySet) -> tuple[PolicySet, tuple[Finding, ...]]:
@@ -24,8 +69,7 @@ def policy_set_from_proto(message: v1.PolicySet) -> tuple[PolicySet, tuple[Findi
     findings: list[Finding] = []
     identifier = policy_set_id(message.name) if message.name else INLINE_POLICY_SET_ID
     if identifier is None:
-        text = f"{quoted(message.name)} does not name a policy set; use policySets/{{id}}, the id of a-z, 0-9 and '-'"
-        findings.append(Finding(Severity.ERROR, "policy_set", text))
+        findings.extend(name_findings("policy_set", message.name))
     routes = tuple(
         RoutePolicy(
             id=route.id or derive_route_id(route.domain, route.action),
@@ -48,31 +92,30 @@ def policy_set_from_proto(message: v1.PolicySet) -> tuple[PolicySet, tuple[Findi
 
 
 def checked_policy_set_from_proto(message: v1.PolicySet) -> tuple[PolicySet | None, tuple[Finding, ...]]:
-    """Read a policy set and check its rules.
+    """Read a policy set and check its rules. Takes milliseconds for hundreds of routes, none for too large a set.
 
     Args:
         message: Any message.
 
     Returns:
-        The set, None when it breaks a rule, and the findings with proto field paths.
+        The set, its revision known, or None when it breaks a rule, and the findings with proto field paths.
     """
+    too_large = tuple(_size_findings(message))
+    if too_large:
+        return None, too_large
     policy_set, findings = policy_set_from_proto(message)
     findings = tuple(
         Finding(finding.severity, proto_field_path(finding.field_path), finding.message)
         for finding in (*findings, *check_policy_set(policy_set))
     )
-    return None if has_errors(findings) else policy_set, findings
+    if has_errors(findings):
+        return None, findings
+    _ = policy_set.revision  # kept by the set, so that whoever asks for it next does not wait
+    return policy_set, findings
 
 
 def policy_set_to_proto(policy_set: PolicySet) -> v1.PolicySet:
-    """Write a policy set with its revision.
-
-    Args:
-        policy_set: A valid set.
-
-    Returns:
-        The message, without a time of activation.
-    """
+    """Write a valid policy set with its revision and without a time of activation."""
     return v1.PolicySet(
         name=policy_set_name(policy_set.id),
         description=policy_set.description,
@@ -84,29 +127,14 @@ def policy_set_to_proto(policy_set: PolicySet) -> v1.PolicySet:
 
 
 def loaded_policy_set_to_proto(loaded: LoadedPolicySet) -> v1.PolicySet:
-    """Write a policy set that is being served.
-
-    Args:
-        loaded: The set and since when it serves.
-
-    Returns:
-        The complete message.
-    """
+    """Write a policy set that is being served, with the time since when it is."""
     message = policy_set_to_proto(loaded.policy_set)
     message.activate_time.FromDatetime(loaded.activate_time)
     return message
 
 
 def validation_to_proto(policy_set: PolicySet | None, findings: tuple[Finding, ...]) -> v1.ValidatePolicySetResponse:
-    """Write what became of a check.
-
-    Args:
-        policy_set: The set; None when it is not valid.
-        findings: Everything there is to say about it.
-
-    Returns:
-        The answer; a bad set is one, too.
-    """
+    """Write what became of a check; the set is None when it is not valid."""
     usable = policy_set is not None and not has_errors(findings)
     return v1.ValidatePolicySetResponse(
         valid=usable,
@@ -117,15 +145,7 @@ def validation_to_proto(policy_set: PolicySet | None, findings: tuple[Finding, .
 
 
 def reload_to_proto(before: PolicySnapshot, after: PolicySnapshot) -> v1.ReloadPolicySetsResponse:
-    """Write what a reload has changed.
-
-    Args:
-        before: What served before it.
-        after: What serves now.
-
-    Returns:
-        Every set that serves now, and every source that could not be loaded.
-    """
+    """Write every set that serves after a reload, and every source that could not be loaded."""
     revisions_before = {loaded.policy_set.revision for loaded in before.loaded.values()}
     return v1.ReloadPolicySetsResponse(
         policy_sets=[
@@ -145,18 +165,20 @@ def reload_to_proto(before: PolicySnapshot, after: PolicySnapshot) -> v1.ReloadP
     )
 
 
-def targets_to_proto(targets: Iterable[ModelTarget]) -> Iterator[v1.ModelTarget]:
-    """Write models.
-
-    Args:
-        targets: Best first.
-
-    Yields:
-        The same, parameters unset where there are none.
-    """
-    for target in targets:
-        parameters = json_to_struct(target.parameters_json)
-        yield v1.ModelTarget(model=target.model, parameters=parameters if parameters.fields else None)
+def _size_findings(message: v1.PolicySet) -> Iterator[Finding]:
+    if len(message.routes) > MAX_ROUTES:
+        yield Finding(Severity.ERROR, "routes", f"{len(message.routes)} routes exceed {MAX_ROUTES}; split the set")
+        return
+    lists = {f"routes[{index}].models": route.models for index, route in enumerate(message.routes)}
+    for path, targets in {**lists, "fallback_models": message.fallback_models}.items():
+        if len(targets) > MAX_MODELS:
+            yield Finding(Severity.ERROR, path, f"{len(targets)} models exceed {MAX_MODELS}; send the best of them")
+            continue
+        for index, target in enumerate(targets):
+            size = target.parameters.ByteSize()
+            if size > MAX_PARAMETER_BYTES:
+                text = f"{size} bytes exceed {MAX_PARAMETER_BYTES}; shorten them"
+                yield Finding(Severity.ERROR, f"{path}[{index}].parameters", text)
 
 
 def _finding_to_proto(finding: Finding) -> v1.PolicyFinding:
@@ -193,3 +215,27 @@ def _route_to_proto(route: RoutePolicy) -> v1.RoutePolicy:
         models=targets_to_proto(route.models),
         min_confidence=route.min_confidence,
     )
+
+
+def _from_fields(fields: Mapping[str, Value]) -> dict[str, JsonValue]:
+    return {key: _from_value(value) for key, value in fields.items()}
+
+
+def _from_value(value: Value) -> JsonValue:
+    match value.WhichOneof("kind"):
+        case "bool_value":
+            return value.bool_value
+        case "string_value":
+            return value.string_value
+        case "number_value":
+            return _from_number(value.number_value)
+        case "list_value":
+            return [_from_value(item) for item in value.list_value.values]
+        case "struct_value":
+            return _from_fields(value.struct_value.fields)
+        case _:  # null_value, or nothing set, which JSON calls null as well
+            return None
+
+
+def _from_number(number: float) -> int | float:
+    return int(number) if number.is_integer() and abs(number) <= MAX_EXACT_INTEGER else number

@@ -150,8 +150,7 @@ export type Decision = Message<"archrouter.v1.Decision"> & {
   kept: boolean;
 
   /**
-   * True when the decision was taken from the decision cache, without a call to a model:
-   * `usage.engine_call_count` is then 0.
+   * Not used: the server keeps no decisions, so this is always false.
    *
    * @generated from field: bool cached = 17;
    */
@@ -269,7 +268,7 @@ export type Usage = Message<"archrouter.v1.Usage"> & {
   promptTokenCount: number;
 
   /**
-   * Calls to the inference server. 0: the decision came from the decision cache.
+   * Calls to the inference server.
    *
    * @generated from field: int32 engine_call_count = 2;
    */
@@ -419,8 +418,7 @@ export enum Tier {
   ENGINE = 1,
 
   /**
-   * The compact router, a small encoder: what decides on a server without an accelerator, and the stand-in
-   * for a language model that fails.
+   * The compact router, a small encoder that needs no accelerator.
    *
    * @generated from enum value: TIER_COMPACT = 2;
    */
@@ -514,7 +512,7 @@ export enum WarningCode {
   LAST_MESSAGE_NOT_USER = 4,
 
   /**
-   * The policy set's source has changed but cannot be loaded; the last good revision decided.
+   * The policy set's source was read anew and could not be loaded; the last good revision decided.
    * Metadata: none.
    *
    * @generated from enum value: WARNING_CODE_POLICY_SET_STALE = 5;
@@ -531,8 +529,7 @@ export enum WarningCode {
   CONFIDENCE_UNCALIBRATED = 6,
 
   /**
-   * The language model could not decide; the compact router did in its place.
-   * Metadata: none.
+   * Not used: no tier stands in for the other, so the server never sends it.
    *
    * @generated from enum value: WARNING_CODE_ENGINE_UNAVAILABLE_COMPACT_USED = 7;
    */

@@ -112,7 +112,8 @@ export enum ErrorReason {
   DEFAULT_POLICY_SET_MISSING = 6,
 
   /**
-   * RESOURCE_EXHAUSTED. The server has as many calls in flight as it takes; nothing was queued. The caller
+   * RESOURCE_EXHAUSTED. The server, or the inference server behind it, has as many calls in flight as it
+   * takes: `server.max_concurrent_calls`, of which a batch takes one for each of its requests. The caller
    * waits as long as google.rpc.RetryInfo says, or goes on without a decision.
    *
    *     {
@@ -168,8 +169,9 @@ export enum ErrorReason {
   SHUTTING_DOWN = 10,
 
   /**
-   * DEADLINE_EXCEEDED. What was left of the caller's deadline is too little for a decision. The caller sets
-   * a longer one. A deadline that passes on the way has no details: the client's own library reports it.
+   * DEADLINE_EXCEEDED. What was left of the caller's deadline is too little for a decision, or the request
+   * did not arrive before it. The caller sets a longer one. A deadline that passes on the way has no details:
+   * the client's own library reports it.
    *
    *     {
    *       "reason": "ERROR_REASON_DEADLINE_TOO_SHORT",
@@ -196,7 +198,7 @@ export enum ErrorReason {
   BACKEND_PROTOCOL = 12,
 
   /**
-   * UNAUTHENTICATED. The call carries no valid credentials. Checked before anything else about the request.
+   * UNAUTHENTICATED. The call carries no valid credentials. Checked before the request is read.
    *
    *     {
    *       "reason": "ERROR_REASON_CREDENTIALS_INVALID",
@@ -224,7 +226,7 @@ export enum ErrorReason {
 
   /**
    * INTERNAL. The server failed in a way it has no reason for. The caller reports the decision id; the
-   * cause is in the server's log under it. An RPC that makes no decision sends no metadata.
+   * cause is in the server's log under it.
    *
    *     {
    *       "reason": "ERROR_REASON_INTERNAL",

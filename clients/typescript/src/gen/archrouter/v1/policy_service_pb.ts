@@ -129,7 +129,8 @@ export type ValidatePolicySetRequest = Message<"archrouter.v1.ValidatePolicySetR
    */
   source: {
     /**
-     * The policy set as a message.
+     * The policy set as a message, with the bounds of SelectRouteRequest.inline_policy_set on models and
+     * parameters.
      *
      * @generated from field: archrouter.v1.PolicySet inline_policy_set = 1;
      */
@@ -342,8 +343,9 @@ export const PolicyService: GenService<{
     output: typeof ValidatePolicySetResponseSchema;
   },
   /**
-   * Reads the policy files now instead of when their change is noticed, and returns what is active
-   * afterwards. A bad file never replaces a good revision: it is reported, and the good one stays.
+   * Reads the policy files anew and returns what is active afterwards. The files are read at the start, by
+   * this RPC and when the process receives SIGHUP; nothing watches them. A bad file never replaces a good
+   * revision: it is reported, and the good one stays.
    * FAILED_PRECONDITION: `policies.reload_enabled` is off. PERMISSION_DENIED: the caller lacks the scope
    * `admin`.
    *

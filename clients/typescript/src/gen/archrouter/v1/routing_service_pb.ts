@@ -30,8 +30,8 @@ export const file_archrouter_v1_routing_service: GenFile = /*@__PURE__*/
 export type SelectRouteRequest = Message$1<"archrouter.v1.SelectRouteRequest"> & {
   /**
    * The conversation, oldest message first: 1 to `limits.max_messages` messages, at least one of them with
-   * ROLE_USER and text that is not only spaces. The latest user message decides; those before it are
-   * context.
+   * ROLE_USER and text that is not only spaces. The latest message of that kind decides; those before it
+   * are context.
    *
    * @generated from field: repeated archrouter.v1.Message messages = 1;
    */
@@ -55,8 +55,9 @@ export type SelectRouteRequest = Message$1<"archrouter.v1.SelectRouteRequest"> &
   } | {
     /**
      * A policy set for this call only, checked on each call, with at most `limits.max_inline_routes`
-     * routes. A server with `policies.inline_enabled` off fails with FAILED_PRECONDITION, a policy set
-     * that breaks a rule with INVALID_ARGUMENT.
+     * routes, 16 models in each list of models and 4096 bytes of parameters for each model. A server with
+     * `policies.inline_enabled` off fails with FAILED_PRECONDITION, a policy set that breaks a rule with
+     * INVALID_ARGUMENT.
      *
      * @generated from field: archrouter.v1.PolicySet inline_policy_set = 3;
      */
@@ -187,7 +188,8 @@ export type SelectRouteResult = Message$1<"archrouter.v1.SelectRouteResult"> & {
     case: "response";
   } | {
     /**
-     * The status SelectRoute would have failed with, details included.
+     * The status SelectRoute would have failed with, details included, and google.rpc.RequestInfo, whose
+     * `request_id` is the decision id that the server's log knows the failure by.
      *
      * @generated from field: google.rpc.Status error = 2;
      */
@@ -577,7 +579,9 @@ export const RoutingService: GenService<{
   /**
    * Returns the decisions for several independent conversations, which share the deadline of the call.
    * A conversation that fails does not fail the others: its result is an error. The call as a whole fails
-   * with INVALID_ARGUMENT when it holds no request or more than `limits.max_batch_size`.
+   * with INVALID_ARGUMENT when it holds no request or more than `limits.max_batch_size`, and with
+   * RESOURCE_EXHAUSTED when the server has no room for all of them; a batch larger than
+   * `server.max_concurrent_calls` is admitted while nothing else runs.
    *
    * @generated from rpc archrouter.v1.RoutingService.BatchSelectRoutes
    */

@@ -1,0 +1,1 @@
+"""The commands this distribution adds to ``archrouter``: ``eval`` and ``compare``."""

@@ -1,6 +1,0 @@
-"""Clean labelled conversations for a router, written and checked by language models.
-
-Phase 1 of the data pipeline of the Arch-Router paper (section 4.1): topics become policies, policies become
-conversational intents, intents become dialogues, and a dialogue is kept when a second reader agrees with its labels.
-Run it as ``python -m data.phase1`` with the folder ``build`` on the path.
-"""

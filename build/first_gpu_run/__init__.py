@@ -1,1 +1,0 @@
-"""Closes, on a real GPU host, what was only read about TensorRT-LLM and its Triton backend."""

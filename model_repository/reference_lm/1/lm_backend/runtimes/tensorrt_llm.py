@@ -1,0 +1,96 @@
+"""TensorRT-LLM's PyTorch ``LLM`` class: for its images after those with the TensorRT engine workflow.
+
+Never run on a GPU by this project. Written against signatures read in NVIDIA/TensorRT-LLM: ``LLM.generate_async`` in
+tensorrt_llm/llmapi/llm.py at 4c05a74, ``CompletionOutput`` in tensorrt_llm/executor/result.py at a678b91,
+``SamplingParams`` in tensorrt_llm/sampling_params.py at 000a01d, and the uses of ``KvCacheRetentionConfig`` in
+upstream's examples and tests of its bindings.
+"""
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+import numpy as np
+from tensorrt_llm import LLM, SamplingParams
+from tensorrt_llm.llmapi import KvCacheConfig, KvCacheRetentionConfig
+
+from lm_backend.errors import ExecutorError
+from lm_backend.generation import Generation
+from lm_backend.requests import PIN_PRIORITY, GenerationRequest
+from lm_backend.responses import TOKENS_PER_BLOCK
+from lm_backend.runtimes.checkpoint import CheckpointLimits, check, generation
+from lm_backend.settings import Settings
+
+DEFAULT_PRIORITY = 35
+"""Upstream's priority of a block that nobody pins."""
+
+
+class TensorRtLlmRuntime:
+    """`Runtime` over the class ``LLM``, which batches and reuses KV blocks by itself."""
+
+    def __init__(self, llm: LLM, limits: CheckpointLimits, settings: Settings) -> None:
+        """Take a loaded model."""
+        self.vocabulary_size = limits.vocabulary_size
+        self.max_seq_len = limits.max_seq_len
+        self._llm = llm
+        self._limits = limits
+        self._settings = settings
+
+    def run(self, request: GenerationRequest, is_cancelled: Callable[[], bool]) -> Generation:
+        """Answer a call; see `Runtime.run`. Once it runs it is not cancelled: one step is over in milliseconds."""
+        check(request, self._limits, self._settings, is_cancelled)
+        scheduled_ns = time.monotonic_ns()
+        result = self._llm.generate_async(
+            request.input_ids.tolist(),
+            sampling_params=SamplingParams(
+                end_id=request.end_id,
+                pad_id=max(request.end_id, 0),
+                max_tokens=min(request.max_new_tokens, self.max_seq_len - len(request.input_ids)),
+                top_k=1,
+                return_generation_logits=True,
+                return_perf_metrics=True,
+                detokenize=False,
+                add_special_tokens=False,
+            ),
+            kv_cache_retention_config=_retention(request),
+            streaming=False,
+        ).result()
+        output = result.outputs[0]
+        if output.generation_logits is None:
+            message = "TensorRT-LLM returned no generation logits"
+            raise ExecutorError(message)
+        metrics = output.request_perf_metrics
+        reused_blocks = metrics.kv_cache_metrics.num_reused_blocks if metrics is not None else 0
+        return generation(
+            request,
+            output.token_ids,
+            np.asarray(output.generation_logits.float().cpu().numpy(), np.float32),
+            reused_tokens=min(reused_blocks * TOKENS_PER_BLOCK, len(request.input_ids) - 1),
+            scheduled_ns=scheduled_ns,
+        )
+
+
+def load(settings: Settings) -> TensorRtLlmRuntime:
+    """Load a checkpoint; see `load_runtime`."""
+    limits = CheckpointLimits.read(settings)
+    llm = LLM(
+        model=str(settings.model_directory),
+        skip_tokenizer_init=True,
+        dtype="bfloat16",
+        max_seq_len=limits.max_seq_len,
+        max_batch_size=1,
+        gather_generation_logits=settings.gather_generation_logits,
+        kv_cache_config=KvCacheConfig(
+            enable_block_reuse=settings.enable_kv_cache_reuse, tokens_per_block=TOKENS_PER_BLOCK
+        ),
+    )
+    return TensorRtLlmRuntime(llm, limits, settings)
+
+
+def _retention(request: GenerationRequest) -> KvCacheRetentionConfig | None:
+    """Pin what the call pins, for as long as it says."""
+    if not request.pinned_tokens:
+        return None
+    duration = None if request.pin_duration_ms is None else timedelta(milliseconds=request.pin_duration_ms)
+    pin = KvCacheRetentionConfig.TokenRangeRetentionConfig(0, request.pinned_tokens, PIN_PRIORITY, duration)
+    return KvCacheRetentionConfig(token_range_retention_configs=[pin], decode_retention_priority=DEFAULT_PRIORITY)

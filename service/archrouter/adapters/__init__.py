@@ -1,1 +1,0 @@
-"""Implementations of the application's ports: files, tokenizers, Triton."""

@@ -1,0 +1,65 @@
+"""The addresses to listen on: refused in clear words before anything has started."""
+
+import socket
+from contextlib import AsyncExitStack
+
+from prometheus_client import CollectorRegistry, start_http_server
+
+from archrouter.config import split_address
+
+
+def check_can_listen(address: str, key: str) -> None:
+    """Find out whether an address can be bound, as long as that costs nothing yet.
+
+    Args:
+        address: HOST:PORT; several processes of one host may share it.
+        key: The setting that it comes from.
+
+    Raises:
+        OSError: When it cannot, with the setting.
+    """
+    host, port = split_address(address)
+    try:
+        places = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        if not any(_can_bind(family, place) for family, _, _, _, place in places):
+            raise _cannot_listen(address, key)
+    except socket.gaierror as error:
+        raise _cannot_listen(address, key) from error
+
+
+def _can_bind(family: int, place: tuple[object, ...]) -> bool:
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(place)
+        except OSError:
+            return False
+    return True
+
+
+def serve_metrics(address: str, registry: CollectorRegistry, stack: AsyncExitStack) -> None:
+    """Serve ``/metrics`` until the stack is closed.
+
+    Args:
+        address: HOST:PORT of `metrics.listen`; empty serves none.
+        registry: What is served.
+        stack: Ends it.
+
+    Raises:
+        OSError: When the address cannot be bound, with the setting.
+    """
+    if not address:
+        return
+    host, port = split_address(address)
+    try:
+        server, thread = start_http_server(port, addr=host or "0.0.0.0", registry=registry)  # noqa: S104
+    except OSError as error:
+        raise _cannot_listen(address, "metrics.listen") from error
+    stack.callback(thread.join)
+    stack.callback(server.server_close)
+    stack.callback(server.shutdown)
+
+
+def _cannot_listen(address: str, key: str) -> OSError:
+    return OSError(f"cannot listen on {address!r} ({key}); is the address this machine's, and the port free?")

@@ -1,0 +1,154 @@
+"""``calibration.json``: the one file of a bundle that is measured on it afterwards, and is no part of its identity."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from archrouter.bundles.manifest import CALIBRATION_FILE, BundleError
+from archrouter.domain.calibration import Calibration, IsotonicMap
+
+_DIGEST = r"^sha256:[0-9a-f]{64}$"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Figures(_Strict):
+    """How good confidence is, on decisions that the map was not fitted on; 0 is best of each."""
+
+    log_loss: float = Field(ge=0, description="Mean negative natural log of the right candidate's probability.")
+    brier_score: float = Field(ge=0, le=1, description="Of the leading candidate's probability.")
+    expected_calibration_error: float = Field(ge=0, le=1)
+    area_under_risk_coverage: float = Field(ge=0, le=1)
+
+
+class Evidence(_Strict):
+    """What a calibration was fitted on, and what it is worth."""
+
+    data_digest: str = Field(pattern=_DIGEST, description="Of the labelled decisions.")
+    conversation_count: int = Field(ge=1)
+    fold_count: int = Field(ge=2, description="Parts of the cross-validation; a conversation is in one of them.")
+    accuracy: float = Field(ge=0, le=1, description="Share of decisions whose leading candidate is right.")
+    uncalibrated: Figures
+    cross_validated: dict[Literal["temperature", "isotonic"], Figures]
+
+
+class Knot(_Strict):
+    """A point of the isotonic map."""
+
+    input: float = Field(ge=0, le=1)
+    output: float = Field(ge=0, le=1)
+
+
+class CalibrationFile(_Strict):
+    """Content of the file."""
+
+    model_version: str = Field(pattern=_DIGEST, description="The weights and prompt it was measured on.")
+    kind: Literal["temperature", "isotonic"] = "temperature"
+    temperature: float = Field(1.0, gt=0)
+    knots: tuple[Knot, ...] = Field((), description="Of the isotonic map; empty for a temperature.")
+    sample_count: int = Field(ge=0, description="Labelled decisions it was fitted on.")
+    evidence: Evidence | None = Field(None, description="For people; the service does not read it.")
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> Self:
+        if (self.kind == "isotonic") != bool(self.knots):
+            msg = f"kind {self.kind!r} with {len(self.knots)} knots; an isotonic map has knots, a temperature has none"
+            raise ValueError(msg)
+        if self.kind == "temperature" and "temperature" not in self.model_fields_set:
+            msg = "kind 'temperature' without a temperature"
+            raise ValueError(msg)
+        self.calibration()
+        return self
+
+    @classmethod
+    def of(cls, calibration: Calibration, model_version: str, evidence: Evidence) -> "CalibrationFile":
+        """Describe a calibration.
+
+        Args:
+            calibration: Fitted.
+            model_version: Of the bundle it was measured on.
+            evidence: What stands behind it.
+
+        Returns:
+            The content to write.
+        """
+        isotonic = calibration.isotonic
+        points = zip(isotonic.inputs, isotonic.outputs, strict=True) if isotonic else ()
+        return cls(
+            model_version=model_version,
+            kind="isotonic" if isotonic else "temperature",
+            temperature=calibration.temperature,
+            knots=tuple(Knot(input=input_, output=output) for input_, output in points),
+            sample_count=calibration.sample_count,
+            evidence=evidence,
+        )
+
+    def calibration(self) -> Calibration:
+        """Return what the service applies."""
+        isotonic = None
+        if self.knots:
+            isotonic = IsotonicMap(tuple(knot.input for knot in self.knots), tuple(knot.output for knot in self.knots))
+        return Calibration(self.temperature, self.sample_count, isotonic)
+
+
+def read_calibration(directory: Path, model_version: str) -> Calibration:
+    """Read a bundle's calibration; one that was measured on other weights or another prompt is no calibration.
+
+    Args:
+        directory: The bundle.
+        model_version: Its version.
+
+    Returns:
+        The calibration; one that is not fitted when there is no file.
+
+    Raises:
+        BundleError: When the file is malformed or belongs to another version.
+    """
+    path = directory / CALIBRATION_FILE
+    if not path.is_file():
+        return Calibration()
+    try:
+        measured = CalibrationFile.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
+        msg = f"{path} is malformed: {problems}"
+        raise BundleError(msg) from error
+    if measured.model_version != model_version:
+        msg = (
+            f"{path} was measured on {measured.model_version}, this bundle is {model_version}; "
+            "remove it or calibrate anew"
+        )
+        raise BundleError(msg)
+    return measured.calibration()
+
+
+def write_calibration(directory: Path, content: CalibrationFile) -> Path:
+    """Put the file into a bundle, in place of an earlier one: whole, or not at all.
+
+    Args:
+        directory: The bundle.
+        content: What to write.
+
+    Returns:
+        The file.
+
+    Raises:
+        OSError: When it cannot be written; what was there before is still there.
+    """
+    target = directory / CALIBRATION_FILE
+    descriptor, scratch = tempfile.mkstemp(prefix=f".{CALIBRATION_FILE}-", dir=directory)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(content.model_dump_json(indent=1, exclude_none=True) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        Path(scratch).chmod(0o644)
+        Path(scratch).replace(target)
+    finally:
+        Path(scratch).unlink(missing_ok=True)
+    return target

@@ -1,0 +1,121 @@
+"""Reads a prompt bundle: the engine tier's tokenizer, prompt, answer skeleton, limits and calibration."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from archrouter.bundles.calibration_file import read_calibration
+from archrouter.bundles.chat_template import ChatTemplateError, chat_frame_of
+from archrouter.bundles.engine_config import check_engine
+from archrouter.bundles.manifest import (
+    CHAT_TEMPLATE_FILE,
+    MODEL_FOLDER,
+    PROMPT_FILES,
+    PROMPT_TEMPLATE_FILE,
+    TOKENIZER_FILE,
+    BundleError,
+    Engine,
+    Manifest,
+    check_files,
+    read_manifest,
+)
+from archrouter.bundles.tokenizer import HfTokenizer
+from archrouter.domain.answer import AnswerSkeleton, Quoting
+from archrouter.domain.calibration import Calibration
+from archrouter.domain.dialect import Dialect
+from archrouter.domain.errors import PromptTemplateError
+from archrouter.domain.prompt import PromptCompiler
+from archrouter.domain.scoring import BackendProfile, Tier
+from archrouter.domain.template import PromptFormat, PromptTemplate
+
+
+@dataclass(frozen=True, slots=True)
+class PromptBundle:
+    """A bundle whose files are whole and fit together.
+
+    Attributes:
+        directory: Where it is.
+        manifest: What it says of itself.
+        tokenizer: The checkpoint's tokenizer.
+        prompt_format: Prompt, dialect and answer skeleton.
+        compiler: Compiles policy sets for it.
+        profile: The model's facts, as a decision reports them.
+        end_id: Token that ends the model's turn.
+        pad_id: Token that fills.
+    """
+
+    directory: Path
+    manifest: Manifest
+    tokenizer: HfTokenizer
+    prompt_format: PromptFormat
+    compiler: PromptCompiler
+    profile: BackendProfile
+    end_id: int
+    pad_id: int
+
+    @property
+    def engine(self) -> Engine | None:
+        """What the TensorRT engine was built for; None for the reference runtime."""
+        return self.manifest.engine
+
+    @property
+    def model_directory(self) -> Path:
+        """Folder of the model that the reference runtime loads."""
+        return self.directory / MODEL_FOLDER
+
+
+def load_bundle(directory: Path, *, with_calibration: bool = True) -> PromptBundle:
+    """Read a bundle and check that its parts fit together.
+
+    Args:
+        directory: The bundle; the digests of the prompt's files are checked, those of the weights are not.
+        with_calibration: False leaves it out, as for measuring it anew; also one that would be refused.
+
+    Returns:
+        The bundle, ready to compile policy sets.
+
+    Raises:
+        BundleError: When a file is missing, changed or malformed, the parts do not fit together, or the engine is
+            described otherwise than the manifest says.
+    """
+    manifest, model_version = read_manifest(directory)
+    check_files(directory, manifest, PROMPT_FILES)
+    try:
+        tokenizer = HfTokenizer.from_file(directory / TOKENIZER_FILE)
+        if manifest.runtime == "tensorrt_llm":
+            check_engine(directory, manifest, tokenizer_vocab_size=tokenizer.vocab_size)
+        prompt_format = _prompt_format(directory, manifest)
+        limit = manifest.limits.max_prompt_token_count
+        return PromptBundle(
+            directory=directory,
+            manifest=manifest,
+            tokenizer=tokenizer,
+            prompt_format=prompt_format,
+            compiler=PromptCompiler(prompt_format, tokenizer, max_prompt_token_count=limit),
+            profile=BackendProfile(
+                tier=Tier.ENGINE,
+                model_version=model_version,
+                tokenizer_digest=tokenizer.digest,
+                prompt_template_version=prompt_format.version,
+                max_prompt_token_count=limit,
+                calibration=read_calibration(directory, model_version) if with_calibration else Calibration(),
+            ),
+            end_id=tokenizer.control_id(manifest.end_token),
+            pad_id=tokenizer.control_id(manifest.pad_token),
+        )
+    except (PromptTemplateError, ChatTemplateError, ValueError) as error:
+        if isinstance(error, BundleError):
+            raise
+        msg = f"the bundle {directory} does not fit together: {error}"
+        raise BundleError(msg) from error
+
+
+def _prompt_format(directory: Path, manifest: Manifest) -> PromptFormat:
+    frame = chat_frame_of((directory / CHAT_TEMPLATE_FILE).read_text("utf-8"), manifest.special_tokens)
+    return PromptFormat(
+        template=PromptTemplate.parse((directory / PROMPT_TEMPLATE_FILE).read_text("utf-8")),
+        dialect=Dialect(manifest.dialect),
+        chat_head=frame.head,
+        chat_tail=frame.tail,
+        end_token=manifest.end_token,
+        skeleton=AnswerSkeleton(manifest.skeleton.prefix, manifest.skeleton.suffix, Quoting(manifest.skeleton.quoting)),
+    )

@@ -1,0 +1,27 @@
+"""Makes the model of an endpoint: the compact router, or the language model where there is a bundle."""
+
+from collections.abc import Callable
+
+from archrouter.inference.compact import CompactBackend
+from archrouter.inference.endpoint import EndpointSpec, Model
+from archrouter.inference.language_model import LanguageModelBackend
+from archrouter.inference.triton_client import TritonClient
+
+
+def connect(
+    spec: EndpointSpec, *, max_concurrent_requests: int, count_request: Callable[[str], None] | None = None
+) -> Model:
+    """Connect to an endpoint; nothing is sent before the first call.
+
+    Args:
+        spec: Where it is and what it must serve.
+        max_concurrent_requests: See `TritonClient`.
+        count_request: See `TritonClient`.
+
+    Returns:
+        Its model, cold.
+    """
+    client = TritonClient(spec.address, max_concurrent_requests=max_concurrent_requests, count_request=count_request)
+    if spec.bundle is None:
+        return CompactBackend(client, spec.model)
+    return LanguageModelBackend(client, spec.model, spec.bundle)

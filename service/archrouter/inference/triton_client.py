@@ -1,0 +1,154 @@
+"""One connection to Triton: deadlines, a bound on concurrency, and the error map around every call."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import numpy as np
+from numpy.typing import NDArray
+from tritonclient.grpc import InferInput, InferRequestedOutput, InferResult
+from tritonclient.grpc.aio import InferenceServerClient
+from tritonclient.utils import InferenceServerException
+
+from archrouter.domain.errors import BackendProtocolError, BudgetExceededError
+from archrouter.inference.model_checks import check_model
+from archrouter.inference.tensors import ModelTensors, Tensor
+from archrouter.inference.triton_errors import domain_error, status_of
+
+# `channel_args` replaces the client's defaults, so the message limits stand here again. The short back-off makes
+# a restarted server reachable within a second instead of up to two minutes. What is called the least back-off is the
+# time one attempt to connect may take (grpc/grpc#12830): too short on a busy machine it would fail every attempt.
+_CHANNEL_ARGS = [
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 5000),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NamedArray:
+    """An input tensor and its value, C-contiguous, of the tensor's type (BYTES: an object array of bytes)."""
+
+    tensor: Tensor
+    value: NDArray[Any]  # any dtype of the KServe v2 protocol
+
+
+class TritonClient:
+    """A `tritonclient.grpc.aio` client that raises domain errors. Used from one event loop."""
+
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        max_concurrent_requests: int,
+        count_request: Callable[[str], None] | None = None,
+    ) -> None:
+        """Open lazily: nothing is sent before the first call.
+
+        Args:
+            endpoint: HOST:PORT of Triton's gRPC.
+            max_concurrent_requests: Inferences in flight at a time, >= 1; more wait within their own deadline.
+            count_request: Called with the name of the gRPC status of each inference.
+        """
+        self.endpoint = endpoint
+        self._client = InferenceServerClient(endpoint, channel_args=_CHANNEL_ARGS)
+        self._slots = asyncio.Semaphore(max_concurrent_requests)
+        self._count_request = count_request or (lambda _code: None)
+
+    async def infer(
+        self, model: str, inputs: Sequence[NamedArray], outputs: Sequence[Tensor], *, timeout_s: float
+    ) -> InferResult:
+        """Run one inference.
+
+        Args:
+            model: Triton model name.
+            inputs: Input tensors with their batch dimension, where the model has one.
+            outputs: Tensors to return.
+            timeout_s: Time for waiting and inference together.
+
+        Returns:
+            Triton's answer.
+
+        Raises:
+            BudgetExceededError: When ``timeout_s`` ran out; the inference is cancelled.
+            ArchRouterError: Whatever the error map makes of Triton's failure.
+        """
+        if timeout_s <= 0:
+            raise BudgetExceededError(remaining_s=timeout_s)
+        deadline_s = asyncio.get_running_loop().time() + timeout_s
+        try:
+            async with asyncio.timeout_at(deadline_s), self._slots:
+                remaining_s = deadline_s - asyncio.get_running_loop().time()
+                result = await self._client.infer(
+                    model,
+                    [_infer_input(named) for named in inputs],
+                    outputs=[InferRequestedOutput(tensor.name) for tensor in outputs],
+                    client_timeout=remaining_s,
+                )
+        except TimeoutError:
+            self._count_request(grpc.StatusCode.DEADLINE_EXCEEDED.name)
+            raise BudgetExceededError(remaining_s=0.0) from None
+        except InferenceServerException as error:
+            self._count_request(status_of(error).name)
+            raise domain_error(model, error) from error
+        self._count_request(grpc.StatusCode.OK.name)
+        return result
+
+    async def is_model_ready(self, model: str, *, timeout_s: float) -> bool:
+        """Ask whether a model would take a request; False also when the server cannot be reached in time."""
+        try:
+            return bool(await self._client.is_model_ready(model, client_timeout=timeout_s))
+        except InferenceServerException:
+            return False
+
+    async def model_config(self, model: str, *, timeout_s: float) -> Any:  # noqa: ANN401  # `tritonclient` ships no types
+        """Read a model's `ModelConfig` as Triton serves it; raises what the error map makes of Triton's failure."""
+        try:
+            return (await self._client.get_model_config(model, client_timeout=timeout_s)).config
+        except InferenceServerException as error:
+            raise domain_error(model, error) from error
+
+    async def model_parameters(self, model: str, contract: ModelTensors, *, timeout_s: float) -> dict[str, str]:
+        """Check that a model keeps the contract, and read the parameters of its config.pbtxt by key.
+
+        Raises:
+            BackendProtocolError: When it does not keep the contract.
+            ArchRouterError: Whatever the error map makes of Triton's failure.
+        """
+        config = await self.model_config(model, timeout_s=timeout_s)
+        check_model(config, contract)
+        return {key: parameter.string_value for key, parameter in config.parameters.items()}
+
+    async def close(self) -> None:
+        """Close the channel."""
+        await self._client.close()
+
+
+def scalar(tensor: Tensor, value: float, dtype: type[np.generic]) -> NamedArray:
+    """Write one value as the language model takes it: ``[1, 1]``, batch dimension first."""
+    return NamedArray(tensor, np.array([[value]], dtype=dtype))
+
+
+def output_array(result: InferResult, tensor: Tensor, shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
+    """Take one output; raises BackendProtocolError when it is absent, or has another shape or type than given."""
+    array: NDArray[Any] | None = result.as_numpy(tensor.name)
+    if array is None:
+        msg = f"output {tensor.name!r} is missing"
+        raise BackendProtocolError(msg)
+    if array.shape != shape or array.dtype != dtype:
+        msg = (
+            f"output {tensor.name!r} is {array.dtype} {list(array.shape)}, "
+            f"the contract says {np.dtype(dtype)} {list(shape)}"
+        )
+        raise BackendProtocolError(msg)
+    return array
+
+
+def _infer_input(named: NamedArray) -> InferInput:
+    infer_input = InferInput(named.tensor.name, list(named.value.shape), named.tensor.datatype)
+    infer_input.set_data_from_numpy(named.value)
+    return infer_input

@@ -1,0 +1,78 @@
+"""Triton's failures as domain errors: one map, by status, with two documented exceptions by text."""
+
+import grpc
+from tritonclient.utils import InferenceServerException
+
+from archrouter.domain.errors import (
+    ArchRouterError,
+    BackendProtocolError,
+    BackendUnavailableError,
+    BudgetExceededError,
+    ModelNotReadyError,
+    OverloadedError,
+)
+
+RETRY_AFTER_S = 1.0
+"""Advised wait when the server is away: about as long as a Triton on this machine takes to come back."""
+
+QUEUE_FULL_TEXT = "Maximum queue size of"
+"""TensorRT-LLM's executor reports a full queue as INTERNAL with this text (executorImpl.cpp, 1.x): no status tells."""
+
+LOGITS_NOT_GATHERED_TEXT = "gather_generation_logits must be enabled"
+"""Part of the executor's refusal, also INTERNAL, of a TensorRT engine that was built without logits (same file)."""
+
+_UNAVAILABLE = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.CANCELLED,  # by the server: it is shutting down; our own cancellation never arrives here
+        grpc.StatusCode.ABORTED,
+        grpc.StatusCode.INTERNAL,  # the model failed on this call; the next one may succeed elsewhere
+        grpc.StatusCode.UNKNOWN,
+        grpc.StatusCode.DATA_LOSS,
+    }
+)
+_CONTRACT_BROKEN = frozenset(
+    {
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.UNIMPLEMENTED,
+        grpc.StatusCode.OUT_OF_RANGE,
+        grpc.StatusCode.FAILED_PRECONDITION,
+        grpc.StatusCode.ALREADY_EXISTS,
+        grpc.StatusCode.UNAUTHENTICATED,
+        grpc.StatusCode.PERMISSION_DENIED,
+    }
+)
+
+
+def domain_error(model: str, error: InferenceServerException) -> ArchRouterError:
+    """Translate what `tritonclient` raised when it called a Triton model, to the most specific error of the tree."""
+    status = status_of(error)
+    if status is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return BudgetExceededError(remaining_s=0.0)
+    if status is grpc.StatusCode.NOT_FOUND:
+        return ModelNotReadyError(f"the inference server has no model {model!r}", retry_after_s=RETRY_AFTER_S)
+    if status is grpc.StatusCode.RESOURCE_EXHAUSTED or QUEUE_FULL_TEXT in str(error.message()):
+        return OverloadedError(f"the queue of model {model!r} is full", retry_after_s=RETRY_AFTER_S)
+    if LOGITS_NOT_GATHERED_TEXT in str(error.message()):
+        msg = (
+            f"model {model!r} returns no generation logits; rebuild its TensorRT engine with --gather_generation_logits"
+        )
+        return BackendProtocolError(msg)
+    if status in _UNAVAILABLE:
+        return BackendUnavailableError(f"model {model!r} did not answer ({status.name})", retry_after_s=RETRY_AFTER_S)
+    return BackendProtocolError(f"model {model!r} refused the call ({status.name}): {error.message()}")
+
+
+def status_of(error: InferenceServerException) -> grpc.StatusCode:
+    """Read the gRPC status of a Triton client error.
+
+    Args:
+        error: Its ``status()`` is a string such as ``StatusCode.UNAVAILABLE``, or None for a client-side fault.
+
+    Returns:
+        The status; INVALID_ARGUMENT for a fault that the client library found before sending anything.
+    """
+    text = error.status()
+    if not text:
+        return grpc.StatusCode.INVALID_ARGUMENT
+    return grpc.StatusCode[str(text).rpartition(".")[2]]

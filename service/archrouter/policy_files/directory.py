@@ -1,0 +1,119 @@
+"""`PolicySource` over a directory of policy files: a mounted ConfigMap, a git checkout, a synchronised folder."""
+
+import os
+from pathlib import Path
+
+from archrouter.application.ports import PolicyLoad, RejectedSource, SourcedPolicySet
+from archrouter.domain.findings import Finding, Severity, quoted
+from archrouter.domain.policy import PolicySet
+from archrouter.policy_files.policies import read_policy_document
+from archrouter.strict_yaml.document import Places, YamlDocument
+from archrouter.strict_yaml.nodes import read_text
+
+_SUFFIXES = frozenset({".yaml", ".yml"})
+_SUITE_ENDING = "_test"
+
+
+class PolicyDirectory:
+    """Policy sets of one directory, a file each. Reads it anew every time and remembers nothing."""
+
+    def __init__(self, path: Path) -> None:
+        """Read nothing yet.
+
+        Args:
+            path: The directory; it may come into being later.
+        """
+        self._path = path
+
+    def load(self) -> PolicyLoad:
+        """Read every policy file, in the order of their names.
+
+        Returns:
+            The usable sets, and the files that hold none. Of two files with the same policy set the first wins. A
+            directory that cannot be listed is itself the rejected source. Takes time in proportion to the files'
+            sizes, up to seconds for one of `MAX_DOCUMENT_BYTES`.
+        """
+        try:
+            paths = policy_files(self._path)
+        except OSError as error:
+            message = f"the policy directory cannot be listed: {error.strerror}; create it, or set policies.directory"
+            finding = Finding(Severity.ERROR, "", message)
+            return PolicyLoad((), (RejectedSource(display_name(self._path), (finding,)),), complete=False)
+        accepted: dict[str, SourcedPolicySet] = {}
+        rejected: list[RejectedSource] = []
+        for path in paths:
+            source, document = display_name(path), read_policy_file(path)
+            if document.content is None:
+                rejected.append(RejectedSource(source, document.findings))
+                continue
+            sourced = SourcedPolicySet(source, document.content)
+            first = accepted.setdefault(sourced.policy_set.id, sourced)
+            if first is not sourced:
+                rejected.append(RejectedSource(source, (*document.findings, *_duplicate(document, first))))
+        return PolicyLoad(tuple(accepted.values()), tuple(rejected))
+
+
+def read_policy_file(path: Path) -> YamlDocument[PolicySet]:
+    """Read one policy file.
+
+    Args:
+        path: The file; of any size, kind and content.
+
+    Returns:
+        The document; a file that cannot be read gives one with the finding that says why.
+    """
+    text = read_text(path)
+    return YamlDocument(None, (text,), Places()) if isinstance(text, Finding) else read_policy_document(text)
+
+
+def _duplicate(document: YamlDocument[PolicySet], first: SourcedPolicySet) -> tuple[Finding, ...]:
+    name = quoted(first.policy_set.id)
+    message = f"{name} is already the policy set of {quoted(first.source)}; give this one another name"
+    return document.places.locate((Finding(Severity.ERROR, "policy_set", message),))
+
+
+def policy_files(directory: Path) -> tuple[Path, ...]:
+    """List the policy files of a directory.
+
+    Args:
+        directory: Where to look; folders in it are not entered.
+
+    Returns:
+        ``*.yaml`` and ``*.yml`` without the suites and without names that begin with a dot, which editors and
+        Kubernetes keep for themselves; sorted by name.
+
+    Raises:
+        OSError: When the directory cannot be listed.
+    """
+    return tuple(path for path in _yaml_files(directory) if not path.stem.endswith(_SUITE_ENDING))
+
+
+def suite_files(directory: Path) -> tuple[Path, ...]:
+    """List the policy suites of a directory.
+
+    Args:
+        directory: Where to look; folders in it are not entered.
+
+    Returns:
+        ``*_test.yaml`` and ``*_test.yml``, sorted by name.
+
+    Raises:
+        OSError: When the directory cannot be listed.
+    """
+    return tuple(path for path in _yaml_files(directory) if path.stem.endswith(_SUITE_ENDING))
+
+
+def display_name(path: Path) -> str:
+    """Name a file for people.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its name without the directories above it; bytes that are not UTF-8 become U+FFFD.
+    """
+    return os.fsencode(path.name or path).decode(errors="replace")
+
+
+def _yaml_files(directory: Path) -> list[Path]:
+    return sorted(path for path in directory.iterdir() if path.suffix in _SUFFIXES and not path.name.startswith("."))

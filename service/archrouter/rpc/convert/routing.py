@@ -1,0 +1,284 @@
+"""Requests for decisions, and decisions: between the wire's messages and the domain's values."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from google.protobuf.descriptor import EnumDescriptor
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.struct_pb2 import Struct
+
+from archrouter import v1
+from archrouter.application.limits import RequestLimits
+from archrouter.application.select_route import Candidate, CandidateKind, Decision, DecisionTimes, SelectRoute
+from archrouter.domain.conversation import Message, Role
+from archrouter.domain.decision import DecisionRule, Outcome, Stickiness, TurnKind
+from archrouter.domain.errors import InvalidRequestError
+from archrouter.domain.findings import Finding, Severity, quoted
+from archrouter.domain.policy import ModelTarget, PolicySet
+from archrouter.domain.scoring import Overflow, Tier
+from archrouter.domain.warnings import WarningCode
+
+MAX_CORRELATION_ID_CHARACTERS = 64
+"""Part of the API: fits a UUID, a trace id or a ULID, and bounds a log line."""
+
+_COLLECTION = "policySets/"
+_NAME = re.compile(r"policySets/([a-z0-9-]{1,64})")
+
+ROLES = {
+    v1.Role.ROLE_USER: Role.USER,
+    v1.Role.ROLE_ASSISTANT: Role.ASSISTANT,
+    v1.Role.ROLE_SYSTEM: Role.SYSTEM,
+    v1.Role.ROLE_TOOL: Role.TOOL,
+}
+OVERFLOWS = {
+    v1.OverflowBehavior.OVERFLOW_BEHAVIOR_UNSPECIFIED: Overflow.TRUNCATE,
+    v1.OverflowBehavior.OVERFLOW_BEHAVIOR_TRUNCATE: Overflow.TRUNCATE,
+    v1.OverflowBehavior.OVERFLOW_BEHAVIOR_REJECT: Overflow.REJECT,
+}
+TURN_KINDS = {
+    v1.TurnKind.TURN_KIND_UNSPECIFIED: TurnKind.USER,
+    v1.TurnKind.TURN_KIND_USER: TurnKind.USER,
+    v1.TurnKind.TURN_KIND_TOOL_RESULT: TurnKind.TOOL_RESULT,
+    v1.TurnKind.TURN_KIND_RETRY: TurnKind.RETRY,
+}
+OUTCOMES = {
+    Outcome.MATCHED: v1.Outcome.OUTCOME_MATCHED,
+    Outcome.DOMAIN_FALLBACK: v1.Outcome.OUTCOME_DOMAIN_FALLBACK,
+    Outcome.NO_MATCH: v1.Outcome.OUTCOME_NO_MATCH,
+    Outcome.LOW_CONFIDENCE: v1.Outcome.OUTCOME_LOW_CONFIDENCE,
+}
+TIERS = {Tier.ENGINE: v1.Tier.TIER_ENGINE, Tier.COMPACT: v1.Tier.TIER_COMPACT}
+CANDIDATE_KINDS = {
+    CandidateKind.ROUTE: v1.CandidateKind.CANDIDATE_KIND_ROUTE,
+    CandidateKind.NO_MATCH: v1.CandidateKind.CANDIDATE_KIND_NO_MATCH,
+}
+WARNING_CODES = {
+    WarningCode.CONVERSATION_TRUNCATED: v1.WarningCode.WARNING_CODE_CONVERSATION_TRUNCATED,
+    WarningCode.MESSAGE_TRUNCATED: v1.WarningCode.WARNING_CODE_MESSAGE_TRUNCATED,
+    WarningCode.MESSAGES_IGNORED: v1.WarningCode.WARNING_CODE_MESSAGES_IGNORED,
+    WarningCode.LAST_MESSAGE_NOT_USER: v1.WarningCode.WARNING_CODE_LAST_MESSAGE_NOT_USER,
+    WarningCode.POLICY_SET_STALE: v1.WarningCode.WARNING_CODE_POLICY_SET_STALE,
+    WarningCode.CONFIDENCE_UNCALIBRATED: v1.WarningCode.WARNING_CODE_CONFIDENCE_UNCALIBRATED,
+    WarningCode.ANSWER_OFF_POLICY: v1.WarningCode.WARNING_CODE_ANSWER_OFF_POLICY,
+}
+
+
+def policy_set_name(policy_set_id: str) -> str:
+    """Name a policy set as the API does: ``policySets/{id}``."""
+    return _COLLECTION + policy_set_id
+
+
+def policy_set_id(name: str) -> str | None:
+    """Read the id out of a resource name; None when the name does not have the form ``policySets/{id}``."""
+    match = _NAME.fullmatch(name)
+    return match[1] if match else None
+
+
+def name_findings(field_path: str, name: str) -> Iterator[Finding]:
+    """Say what is wrong with the name of a policy set, if anything."""
+    if policy_set_id(name) is None:
+        text = f"{quoted(name)} does not name a policy set; send policySets/{{id}}, the id of a-z, 0-9 and '-'"
+        yield _error(field_path, text)
+
+
+def check_select_route(request: v1.SelectRouteRequest, limits: RequestLimits) -> None:
+    """Check the fields of one routing request, as far as that needs nothing but the message.
+
+    Args:
+        request: As it came over the wire.
+        limits: Bounds of the repeated fields. Nothing walks over those fields any further, so that a message of a
+            million empty items costs nothing.
+
+    Raises:
+        InvalidRequestError: With every finding at once.
+    """
+    miscounted = limits.count_findings(len(request.messages), len(request.inline_policy_set.routes))
+    named = request.WhichOneof("policy_source") == "policy_set"
+    findings = (
+        *(_in_proto_words(finding) for finding in miscounted),
+        *_message_findings(request.messages[: limits.max_messages]),
+        *(name_findings("policy_set", request.policy_set) if named else ()),
+        *_option_findings(request.options),
+        *_enum_findings("view", request.view, v1.DecisionView.DESCRIPTOR),
+        *_correlation_id_findings(request.correlation_id),
+    )
+    if findings:
+        raise InvalidRequestError(findings)
+
+
+def check_batch(request: v1.BatchSelectRoutesRequest, limits: RequestLimits) -> None:
+    """Refuse an empty or too large batch; its items are checked one by one.
+
+    Raises:
+        InvalidRequestError: When the number of items is out of bounds.
+    """
+    count = len(request.requests)
+    if not 1 <= count <= limits.max_batch_size:
+        text = f"{count} requests; send 1 to {limits.max_batch_size} (limits.max_batch_size)"
+        raise InvalidRequestError((_error("requests", text),))
+
+
+def select_route_from_proto(
+    request: v1.SelectRouteRequest,
+    decision_id: str,
+    *,
+    inline_policy_set: PolicySet | None = None,
+    default_min_confidence: float,
+) -> SelectRoute:
+    """Read a routing request.
+
+    Args:
+        request: A request that `check_select_route` accepts.
+        decision_id: Id of the decision to come.
+        inline_policy_set: The policy set that came with it, read already.
+        default_min_confidence: Server's threshold in [0, 1].
+
+    Returns:
+        The question for the router.
+    """
+    options = request.options
+    named = request.WhichOneof("policy_source") == "policy_set"
+    return SelectRoute(
+        decision_id=decision_id,
+        messages=tuple(Message(ROLES[message.role], message.content) for message in request.messages),
+        policy_set_id=policy_set_id(request.policy_set) if named else None,
+        inline_policy_set=inline_policy_set,
+        rule=DecisionRule(
+            min_confidence=options.min_confidence if options.HasField("min_confidence") else None,
+            default_min_confidence=default_min_confidence,
+            stickiness=Stickiness(
+                previous_route_id=options.previous_route_id,
+                turn_kind=TURN_KINDS[options.turn_kind],
+                switch_margin=options.switch_margin,
+            ),
+        ),
+        overflow=OVERFLOWS[options.overflow_behavior],
+    )
+
+
+def decision_to_proto(decision: Decision, view: v1.DecisionView.ValueType, *, max_candidates: int) -> v1.Decision:
+    """Write a decision.
+
+    Args:
+        decision: What was decided.
+        view: How much of it to write; unset means BASIC.
+        max_candidates: Candidates that FULL holds at most; 0 for all.
+
+    Returns:
+        The message; candidates and timing in FULL only.
+    """
+    route, usage = decision.route, decision.usage
+    message = v1.Decision(
+        decision_id=decision.decision_id,
+        outcome=OUTCOMES[decision.outcome],
+        route_id=route.id if route else "",
+        models=targets_to_proto(decision.models),
+        confidence=decision.confidence,
+        policy_set=policy_set_name(decision.policy_set.id),
+        policy_set_revision=decision.policy_set.revision,
+        model_version=decision.profile.model_version,
+        warnings=[
+            v1.Warning(code=WARNING_CODES[one.code], message=one.message, metadata=one.metadata)
+            for one in decision.warnings
+        ],
+        usage=v1.Usage(
+            prompt_token_count=usage.prompt_token_count,
+            engine_call_count=usage.engine_call_count,
+            cached_token_count=usage.cached_token_count,
+            dropped_message_count=usage.dropped_message_count,
+            dropped_token_count=usage.dropped_token_count,
+        ),
+        tier=TIERS[decision.profile.tier],
+        domain=route.domain if route else "",
+        action=route.action if route else "",
+        kept=decision.kept,
+    )
+    if view == v1.DecisionView.DECISION_VIEW_FULL:
+        message.candidates.extend(_candidate_to_proto(one) for one in decision.candidates[: max_candidates or None])
+        message.timing.CopyFrom(_timing_to_proto(decision.times))
+    return message
+
+
+def targets_to_proto(targets: Iterable[ModelTarget]) -> Iterator[v1.ModelTarget]:
+    """Write models, best first, their parameters unset where there are none."""
+    for target in targets:
+        parameters = json_to_struct(target.parameters_json)
+        yield v1.ModelTarget(model=target.model, parameters=parameters if parameters.fields else None)
+
+
+def json_to_struct(text: str) -> Struct:
+    """Read a JSON object as a struct, which knows doubles only: integers above 2^53 lose precision."""
+    struct = Struct()
+    struct.update(json.loads(text))
+    return struct
+
+
+def _candidate_to_proto(candidate: Candidate) -> v1.Candidate:
+    return v1.Candidate(
+        kind=CANDIDATE_KINDS[candidate.kind],
+        route_id=candidate.route_id,
+        probability=candidate.probability,
+        log_probability=candidate.log_probability,
+        exact=candidate.exact,
+    )
+
+
+def _timing_to_proto(times: DecisionTimes) -> v1.Timing:
+    return v1.Timing(
+        total_duration=_duration(times.total_s),
+        tokenize_duration=_duration(times.tokenize_s),
+        queue_duration=_duration(times.queue_s) if times.queue_s else None,  # 0: the inference server told none
+        inference_duration=_duration(times.inference_s),
+    )
+
+
+def _duration(seconds: float) -> Duration:
+    duration = Duration()
+    duration.FromNanoseconds(round(seconds * 1e9))
+    return duration
+
+
+def _in_proto_words(finding: Finding) -> Finding:
+    """Translate a finding of the core, which calls the routes of a policy set by that name alone."""
+    return replace(finding, field_path="inline_policy_set.routes") if finding.field_path == "routes" else finding
+
+
+def _error(field_path: str, message: str) -> Finding:
+    return Finding(Severity.ERROR, field_path, message)
+
+
+def _message_findings(messages: Iterable[v1.Message]) -> Iterator[Finding]:
+    for index, message in enumerate(messages):
+        path = f"messages[{index}].role"
+        if message.role == v1.Role.ROLE_UNSPECIFIED:
+            yield _error(path, "is unset; say who wrote the message")
+        yield from _enum_findings(path, message.role, v1.Role.DESCRIPTOR)
+
+
+def _option_findings(options: v1.RoutingOptions) -> Iterator[Finding]:
+    if options.HasField("min_confidence"):
+        yield from _ratio_findings("options.min_confidence", options.min_confidence)
+    yield from _enum_findings("options.overflow_behavior", options.overflow_behavior, v1.OverflowBehavior.DESCRIPTOR)
+    if options.max_candidates < 0:
+        yield _error("options.max_candidates", f"{options.max_candidates} is negative; send 0 for all")
+    yield from _enum_findings("options.turn_kind", options.turn_kind, v1.TurnKind.DESCRIPTOR)
+    if options.HasField("switch_margin"):
+        yield from _ratio_findings("options.switch_margin", options.switch_margin)
+
+
+def _ratio_findings(path: str, value: float) -> Iterator[Finding]:
+    if not 0.0 <= value <= 1.0:  # also refuses NaN
+        yield _error(path, f"{value} is outside [0, 1]; confidence is a probability")
+
+
+def _enum_findings(path: str, value: int, enum: EnumDescriptor) -> Iterator[Finding]:
+    if value not in enum.values_by_number:
+        yield _error(path, f"{value} is no {enum.name} this server knows; see the API's enum")
+
+
+def _correlation_id_findings(correlation_id: str) -> Iterator[Finding]:
+    if len(correlation_id) > MAX_CORRELATION_ID_CHARACTERS:
+        text = f"{len(correlation_id)} characters exceed {MAX_CORRELATION_ID_CHARACTERS}; shorten it"
+        yield _error("correlation_id", text)

@@ -1,1 +1,0 @@
-"""What every call of the API passes, outermost first: metrics, logging, errors, auth, admission, deadline."""

@@ -1,0 +1,293 @@
+"""What every call of the API passes: who calls, whether there is room, what went wrong, one log line, the counts.
+
+Health and reflection are exempt: probes and tools reach them without credentials and under any load.
+"""
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
+
+import grpc
+import structlog
+import uuid_utils
+from google.protobuf.message import DecodeError
+from grpc import StatusCode, aio
+from grpc_status import rpc_status
+
+from archrouter import v1
+from archrouter.domain.errors import BudgetExceededError, InvalidRequestError
+from archrouter.domain.findings import Finding, Severity
+from archrouter.observability.metrics import Metrics
+from archrouter.rpc.credentials import OPEN_SCOPES, REQUIRED_SCOPES, Credentials, RpcMethod
+from archrouter.rpc.errors import AdmissionError, AuthorizationError, ShuttingDownError
+from archrouter.rpc.health import Health
+from archrouter.rpc.status import Failure, describe_failure
+
+API_PATH_PREFIX = "/archrouter.v1."
+
+DECISION_ID_KEY = "archrouter-decision-id"
+"""Trailing metadata of each call of the API, whether it succeeds or not."""
+
+OVERLOADED_RETRY_AFTER_S = 0.5
+"""A decision takes milliseconds, so a place is free long before; less would only bring the same burst back."""
+
+SHUTTING_DOWN_RETRY_AFTER_S = 0.1
+"""The next attempt reaches another process; it only has to find that this one is gone."""
+
+DEADLINE_TOLERANCE_S = 0.02
+"""A client gives up by its own clock, ahead of the server's by the way of the call and by the timeout's rounding on the
+wire: upwards to three digits, so by less than 10 ms below 10 s (grpc/grpc, transport/timeout_encoding.cc)."""
+
+_log = structlog.get_logger(__name__)
+
+_LEVELS = {
+    StatusCode.UNKNOWN: logging.ERROR,
+    StatusCode.INTERNAL: logging.ERROR,
+    StatusCode.DATA_LOSS: logging.ERROR,
+    StatusCode.UNIMPLEMENTED: logging.WARNING,
+    StatusCode.DEADLINE_EXCEEDED: logging.WARNING,
+    StatusCode.UNAVAILABLE: logging.WARNING,
+}
+"""What OpenTelemetry counts as a server's error; every other code is the caller's business and logged as info."""
+
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")
+"""W3C Trace Context, section 3.2: version, trace id, parent id, flags."""
+
+RequestT = TypeVar("RequestT")
+ResponseT = TypeVar("ResponseT")
+Messages: TypeAlias = AsyncIterator[bytes]
+Context: TypeAlias = aio.ServicerContext[Any, Any]  # Any: the pipeline serves every message type
+
+if TYPE_CHECKING:  # generic in the type stubs only
+    Handler: TypeAlias = grpc.RpcMethodHandler[RequestT, ResponseT]
+    Continuation: TypeAlias = Callable[[grpc.HandlerCallDetails], Awaitable[Handler[RequestT, ResponseT] | None]]
+
+
+@dataclass(slots=True)
+class Call:
+    """One call of the API: the one record that the pipeline and the servicer complete and the log line is made from.
+
+    It lives in a context variable, so the tasks of a batch share it.
+
+    Attributes:
+        method: What is called.
+        decision_id: Id the call is known under in the log, in the response and in trailing metadata.
+        deadline_s: Moment on `time.monotonic` by which the answer is due, in seconds.
+        error_reason: Name of the ErrorReason sent; empty while nothing has failed.
+        error_cause: What the caller is not told about the failure; empty when there is no more to say.
+        log_fields: Further fields of the call's log line.
+    """
+
+    method: RpcMethod
+    decision_id: str
+    deadline_s: float
+    error_reason: str = ""
+    error_cause: str = ""
+    log_fields: dict[str, object] = field(default_factory=dict)
+
+
+_CURRENT: ContextVar[Call] = ContextVar("archrouter_call")
+
+
+def current_call() -> Call:
+    """Return the call that is being answered; LookupError outside of any."""
+    return _CURRENT.get()
+
+
+def new_decision_id() -> str:
+    """Make the id of one decision: a UUIDv7 (RFC 9562, section 5.7), unique and ordered by time, in 36 characters."""
+    return str(uuid_utils.uuid7())
+
+
+def record_failure(error: Exception, decision_id: str) -> Failure:
+    """Note a failure in the current call's log line and describe it.
+
+    Of several failures of one batch the first is noted. A failure that is the server's own fault gets a log line with
+    its traceback as well.
+
+    Args:
+        error: Any exception but cancellation.
+        decision_id: Id of the decision that failed.
+
+    Returns:
+        What the caller gets.
+    """
+    failure = describe_failure(error, decision_id)
+    call = current_call()
+    if not call.error_reason:
+        call.error_reason, call.error_cause = failure.reason, failure.cause
+    if failure.status.code == StatusCode.INTERNAL.value[0]:
+        _log.error("rpc_failed", decision_id=decision_id, error_reason=failure.reason, exc_info=error)
+    return failure
+
+
+class CallPipeline(aio.ServerInterceptor):
+    """Surrounds the unary calls of this API.
+
+    For one event loop: places are counted without a lock, because nothing awaits between the look and the step.
+    """
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        health: Health,
+        credentials: Credentials | None,
+        *,
+        max_concurrent_calls: int,
+        max_budget_s: float,
+    ) -> None:
+        """Start with `max_concurrent_calls` free places.
+
+        Without credentials everybody may do everything but administration. `max_budget_s` is the time of a call without
+        a deadline, and the most that is used of one, in seconds.
+        """
+        self._metrics = metrics
+        self._health = health
+        self._credentials = credentials
+        self._place_count = self._free_count = max_concurrent_calls
+        self._max_budget_s = max_budget_s
+
+    async def intercept_service(
+        self, continuation: "Continuation[RequestT, ResponseT]", handler_call_details: grpc.HandlerCallDetails
+    ) -> "Handler[RequestT, ResponseT] | None":
+        """Give gRPC the handler of a call, surrounded if it is a unary call of this API.
+
+        The handler it gets reads a stream, of which the pipeline takes the one message. A unary handler would be
+        called when gRPC has received and decoded the message: for a message that never comes there would be no end,
+        and for one that cannot be decoded the caller would get the text of the decoder's exception.
+        """
+        handler = await continuation(handler_call_details)
+        path = handler_call_details.method
+        if handler is None or handler.unary_unary is None or not path.startswith(API_PATH_PREFIX):
+            return handler
+        _, rpc_service, rpc_method = path.split("/")
+        method = RpcMethod(rpc_service, rpc_method)
+
+        async def answer(messages: Messages, context: Context) -> ResponseT:
+            return await self._answer(method, handler, messages, context)
+
+        return grpc.stream_unary_rpc_method_handler(cast("Any", answer), None, handler.response_serializer)
+
+    async def _answer(
+        self, method: RpcMethod, handler: "Handler[RequestT, ResponseT]", messages: Messages, context: Context
+    ) -> ResponseT:
+        """Answer one call, whatever happens, and record how it ended. gRPC runs each call in a task of its own."""
+        started_s = time.monotonic()
+        # The type stubs promise a number; grpc.aio gives None for a call without a deadline.
+        remaining_s = cast("float | None", context.time_remaining())
+        budget_s = self._max_budget_s if remaining_s is None else min(remaining_s, self._max_budget_s)
+        call = Call(method, new_decision_id(), started_s + budget_s)
+        _CURRENT.set(call)
+        structlog.contextvars.bind_contextvars(decision_id=call.decision_id)
+        trailing_metadata = ((DECISION_ID_KEY, call.decision_id),)
+        context.set_trailing_metadata(trailing_metadata)
+        self._metrics.rpc_in_flight.inc()
+        code = StatusCode.UNKNOWN
+        try:
+            response = await self._run(call, handler, messages, context)
+            code = StatusCode.OK
+            return response  # noqa: TRY300  # the code is set by then
+        except asyncio.CancelledError:
+            code = StatusCode.DEADLINE_EXCEEDED if _has_expired(context) else StatusCode.CANCELLED
+            raise
+        except Exception as error:  # noqa: BLE001  # the one place where every exception ends
+            rich = rpc_status.to_status(record_failure(error, call.decision_id).status)
+            code = rich.code
+        finally:
+            self._record(call, context, code, time.monotonic() - started_s)
+        # Not by abort_with_status: instrumentation that wraps the context sees the code only here.
+        return await context.abort(rich.code, rich.details, (*rich.trailing_metadata, *trailing_metadata))
+
+    async def _run(
+        self, call: Call, handler: "Handler[RequestT, ResponseT]", messages: Messages, context: Context
+    ) -> ResponseT:
+        self._authorize(call, context)
+        if self._health.closed:
+            msg = "the process is shutting down"
+            raise ShuttingDownError(msg, retry_after_s=SHUTTING_DOWN_RETRY_AFTER_S)
+        self._check_room(1)  # nothing is received and decoded for a call that would be refused anyhow
+        # The type stubs describe handlers of synchronous servers; those of grpc.aio are coroutine functions.
+        proceed = cast("Callable[[RequestT, Context], Awaitable[ResponseT]]", handler.unary_unary)
+        request = await _receive(call, cast("Callable[[bytes], RequestT]", handler.request_deserializer), messages)
+        count = self._place_count_of(request)
+        self._check_room(count)
+        self._free_count -= count
+        try:
+            return await proceed(request, context)
+        finally:
+            self._free_count += count
+
+    def _authorize(self, call: Call, context: Context) -> None:
+        scopes = OPEN_SCOPES
+        if self._credentials is not None:
+            credential = self._credentials.authenticate(context.invocation_metadata() or ())
+            call.log_fields["caller"] = credential.name
+            scopes = credential.scopes
+        required = REQUIRED_SCOPES[call.method]
+        if required not in scopes:
+            raise AuthorizationError(required.value)
+
+    def _place_count_of(self, request: object) -> int:
+        """Say how many places a call takes: one for each decision, but never more than there are.
+
+        A batch larger than that is thereby admitted while nothing else runs.
+        """
+        count = len(request.requests) if isinstance(request, v1.BatchSelectRoutesRequest) else 1
+        return min(max(count, 1), self._place_count)
+
+    def _check_room(self, count: int) -> None:
+        if self._free_count < count:
+            msg = (
+                f"{self._free_count} of {self._place_count} places are free (server.max_concurrent_calls), not {count}"
+            )
+            raise AdmissionError(msg, retry_after_s=OVERLOADED_RETRY_AFTER_S)
+
+    def _record(self, call: Call, context: Context, code: StatusCode, duration_s: float) -> None:
+        service, method = call.method.rpc_service, call.method.rpc_method
+        self._metrics.rpc_in_flight.dec()
+        self._metrics.rpc_requests.labels(service, method, code.name).inc()
+        self._metrics.rpc_duration.labels(service, method).observe(duration_s)
+        optional = {"error_reason": call.error_reason, "error_cause": call.error_cause, "trace_id": _trace_id(context)}
+        _log.log(
+            _LEVELS.get(code, logging.INFO),
+            "rpc_completed",
+            rpc_service=service,
+            rpc_method=method,
+            grpc_code=code.name,
+            duration_s=round(duration_s, 6),
+            peer=context.peer(),
+            decision_id=call.decision_id,
+            **{name: value for name, value in optional.items() if value},
+            **call.log_fields,
+        )
+
+
+async def _receive(call: Call, decode: Callable[[bytes], RequestT], messages: Messages) -> RequestT:
+    """Wait for the request until the deadline, and decode it."""
+    try:
+        async with asyncio.timeout(call.deadline_s - time.monotonic()):
+            encoded = await anext(messages)
+        return decode(encoded)
+    except TimeoutError as error:
+        raise BudgetExceededError(remaining_s=0.0) from error
+    except (StopAsyncIteration, DecodeError) as error:  # without a message there is nothing to decode
+        text = f"the bytes are no request of {call.method.rpc_method}; use a client generated from archrouter/v1"
+        raise InvalidRequestError((Finding(Severity.ERROR, "", text),)) from error
+
+
+def _has_expired(context: Context) -> bool:
+    """Tell an expired deadline from a cancellation, which arrives alike: only the former leaves no time."""
+    remaining_s = cast("float | None", context.time_remaining())
+    return remaining_s is not None and remaining_s <= DEADLINE_TOLERANCE_S
+
+
+def _trace_id(context: Context) -> str:
+    for key, value in context.invocation_metadata() or ():
+        if key == "traceparent" and isinstance(value, str) and (match := _TRACEPARENT.fullmatch(value)):
+            return match[1]
+    return ""

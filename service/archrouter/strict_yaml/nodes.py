@@ -1,0 +1,192 @@
+"""YAML text to a tree of nodes that know their line and column, or to the one finding that forbids it.
+
+What remains of YAML is what policy and endpoints files need: one document of mappings, lists and scalars. Anchors,
+aliases and tags are refused, because a reader must know their rules to know the meaning, and because a few lines of
+aliases expand to gigabytes. Sizes are bounded before they cost anything.
+"""
+
+import re
+import stat
+from pathlib import Path
+from typing import Protocol, TypeAlias, cast
+
+import yaml
+from yaml.reader import ReaderError
+
+from archrouter.domain.findings import Finding, Severity, quoted
+
+MAX_DOCUMENT_BYTES = 1024 * 1024
+"""As much as a Kubernetes ConfigMap holds, the way most policy files travel."""
+
+MAX_NODE_COUNT = 20_000
+"""Keys and values. Twice what a set of 512 routes needs; bounds the time of the parser, which is slow per node."""
+
+MAX_DEPTH = 32
+"""Nested mappings and lists. Far more than anybody writes; keeps the parser's recursion off the stack's end."""
+
+POLICY_FILE_BEGIN = "'policy_set:' and a name"
+
+_MAX_PROBLEM_CHARACTERS = 160
+"""The parser's texts are short, but some repeat a word of the document, which may be of any length."""
+
+_LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+_NodeEvent: TypeAlias = yaml.AliasEvent | yaml.ScalarEvent | yaml.CollectionStartEvent
+
+
+class _Mark(Protocol):
+    """A position as PyYAML counts it, from 0; its Python and its C parser each have a type for it."""
+
+    line: int
+    column: int
+
+
+class _RefusedError(Exception):
+    """Valid YAML that this project does not read."""
+
+    def __init__(self, message: str, mark: _Mark | None) -> None:
+        super().__init__(message)
+        self.mark = mark
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Composes nodes and refuses, at the first one, what the module's text forbids."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = 0
+        self._node_count = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        # The parser is only asked for a node where one begins.
+        event = cast("_NodeEvent", self.next_event())
+        self._depth += 1
+        self._node_count += 1
+        problem = self._size_problem() or _event_problem(event)
+        if problem:
+            raise _RefusedError(problem, event.start_mark)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+    def next_event(self) -> yaml.Event:
+        event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]
+        return event
+
+    def _size_problem(self) -> str:
+        if self._depth > MAX_DEPTH:
+            return f"more than {MAX_DEPTH} levels of mappings and lists; flatten the document"
+        if self._node_count > MAX_NODE_COUNT:
+            return f"more than {MAX_NODE_COUNT} keys and values; split the document"
+        return ""
+
+
+def read_text(path: Path) -> str | Finding:
+    """Read a file of UTF-8 text.
+
+    Args:
+        path: The file; of any size and kind.
+
+    Returns:
+        Its text, or the error that keeps it from being read.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return _error("is not a regular file; remove it or rename it")
+        with path.open("rb") as file:
+            content = file.read(MAX_DOCUMENT_BYTES + 1)
+    except OSError as error:
+        return _error(f"cannot be read: {error.strerror}; check that it exists and its permissions")
+    if len(content) > MAX_DOCUMENT_BYTES:
+        return _error(f"has more than {MAX_DOCUMENT_BYTES} bytes; split it")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        return _encoding_error(content, error.start)
+
+
+def compose_document(text: str, begin_with: str = POLICY_FILE_BEGIN) -> yaml.MappingNode | Finding:
+    """Parse one YAML document whose top is a mapping.
+
+    Args:
+        text: The document; untrusted.
+        begin_with: How such a document begins, for the message about one that does not.
+
+    Returns:
+        Its root, or an error with an empty field path and the position where parsing ended.
+    """
+    size = len(text.encode("utf-8", "surrogatepass"))
+    if size > MAX_DOCUMENT_BYTES:
+        return Finding(Severity.ERROR, "", f"the document has {size} bytes, more than {MAX_DOCUMENT_BYTES}; split it")
+    try:
+        loader = _StrictLoader(text)
+    except ReaderError as error:
+        return _character_finding(text, error)
+    try:
+        return _root(loader, begin_with)
+    except _RefusedError as error:
+        return _finding(str(error), error.mark)
+    except yaml.MarkedYAMLError as error:
+        return _syntax_finding(error)
+    except (OverflowError, ValueError):
+        # PyYAML hands impossible digits, such as "\UFFFFFFFF", to chr() and int() unchecked.
+        return _finding("not valid YAML: a number or an escape sequence is out of range; correct it", loader.get_mark())
+
+
+def _root(loader: _StrictLoader, begin_with: str) -> yaml.MappingNode | Finding:
+    if not loader.check_node():
+        return Finding(Severity.ERROR, "", f"the document is empty; begin with {begin_with}", 1, 1)
+    begin = loader.next_event().start_mark
+    root = loader.get_node()
+    if loader.check_node():
+        return _finding("a second document begins; write one per file", loader.next_event().start_mark)
+    if not isinstance(root, yaml.MappingNode):
+        return _finding(f"the document is not a mapping; begin with {begin_with}", begin)
+    return root
+
+
+def _event_problem(event: _NodeEvent) -> str:
+    if isinstance(event, yaml.AliasEvent):
+        return f"the alias {quoted(f'*{event.anchor}')} is not supported; write the value out"
+    if event.anchor is not None:
+        return f"the anchor {quoted(f'&{event.anchor}')} is not supported; remove it, and write out values used twice"
+    if event.tag is not None:
+        return f"the tag {quoted(event.tag)} is not supported; remove it, and quote the value if it is text"
+    if isinstance(event, yaml.ScalarEvent) and _LONE_SURROGATE.search(event.value):
+        return "the text holds half of a surrogate pair, which is no character; write the character itself"
+    return ""
+
+
+def _syntax_finding(error: yaml.MarkedYAMLError) -> Finding:
+    context = ""
+    if error.context and error.context_mark:
+        context = f" ({error.context}, begun in line {error.context_mark.line + 1})"
+    problem = f"{error.problem}"[:_MAX_PROBLEM_CHARACTERS]
+    return _finding(f"not valid YAML: {problem}{context}; check indentation, colons and quotes", error.problem_mark)
+
+
+def _character_finding(text: str, error: ReaderError) -> Finding:
+    before = text[: error.position]
+    line = before.count("\n") + 1
+    column = len(before) - (before.rfind("\n") + 1) + 1
+    message = f"the character U+{error.character:04X} is not allowed in YAML; remove it"
+    return Finding(Severity.ERROR, "", message, line, column)
+
+
+def _finding(message: str, mark: _Mark | None) -> Finding:
+    line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+    return Finding(Severity.ERROR, "", message, line, column)
+
+
+def _error(message: str, line: int = 0, column: int = 0) -> Finding:
+    return Finding(Severity.ERROR, "", message, line, column)
+
+
+def _encoding_error(content: bytes, offset: int) -> Finding:
+    before = content[:offset]
+    line_start = before.rfind(b"\n") + 1
+    return _error(
+        f"the byte 0x{content[offset]:02X} is not UTF-8; save the file as UTF-8",
+        before.count(b"\n") + 1,
+        len(before[line_start:].decode()) + 1,
+    )

@@ -1,0 +1,65 @@
+"""Domain values as request messages: the client side's counterpart of what the service reads."""
+
+import json
+from collections.abc import Sequence
+
+from google.protobuf import struct_pb2
+
+from archrouter import v1
+from archrouter.domain.conversation import Message, Role
+from archrouter.domain.policy import ModelTarget, PolicySet, RoutePolicy
+
+_ROLES = {
+    Role.USER: v1.Role.ROLE_USER,
+    Role.ASSISTANT: v1.Role.ROLE_ASSISTANT,
+    Role.SYSTEM: v1.Role.ROLE_SYSTEM,
+    Role.TOOL: v1.Role.ROLE_TOOL,
+}
+
+
+def request_messages(messages: Sequence[Message]) -> list[v1.Message]:
+    """Write a conversation, oldest message first."""
+    return [v1.Message(role=_ROLES[message.role], content=message.content) for message in messages]
+
+
+def inline_policy_set(policy_set: PolicySet) -> v1.PolicySet:
+    """Write a policy set that travels with a request.
+
+    Args:
+        policy_set: A valid set.
+
+    Returns:
+        The same set under its name; the service gives it the same revision.
+    """
+    return v1.PolicySet(
+        name=policy_set_name(policy_set.id),
+        description=policy_set.description,
+        routes=[_route(route) for route in policy_set.routes],
+        fallback_models=[_model_target(target) for target in policy_set.fallback_models],
+        min_confidence=policy_set.min_confidence,
+    )
+
+
+def policy_set_name(policy_set_id: str) -> str:
+    """Write the resource name of a loaded policy set: ``policySets/{id}``."""
+    return f"policySets/{policy_set_id}"
+
+
+def _route(route: RoutePolicy) -> v1.RoutePolicy:
+    return v1.RoutePolicy(
+        id=route.id,
+        domain=route.domain,
+        action=route.action,
+        description=route.description,
+        models=[_model_target(target) for target in route.models],
+        min_confidence=route.min_confidence,
+    )
+
+
+def _model_target(target: ModelTarget) -> v1.ModelTarget:
+    values = json.loads(target.parameters_json)
+    if not values:
+        return v1.ModelTarget(model=target.model)
+    parameters = struct_pb2.Struct()
+    parameters.update(values)
+    return v1.ModelTarget(model=target.model, parameters=parameters)

@@ -1,0 +1,100 @@
+"""Running policy suites against a service."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from archrouter import v1
+from archrouter.client import RoutingClient
+from archrouter.domain.decision import Outcome
+from archrouter.domain.policy import NO_MATCH_ID, PolicySet
+from archrouter.domain.suite import Suite, SuiteCase
+from archrouter.suites.calls import DEFAULT_CONCURRENCY, Answer, Failure, ask_all
+from archrouter.suites.requests import inline_policy_set, policy_set_name, request_messages
+
+_OUTCOMES = {
+    Outcome.MATCHED: v1.Outcome.OUTCOME_MATCHED,
+    Outcome.DOMAIN_FALLBACK: v1.Outcome.OUTCOME_DOMAIN_FALLBACK,
+    Outcome.NO_MATCH: v1.Outcome.OUTCOME_NO_MATCH,
+    Outcome.LOW_CONFIDENCE: v1.Outcome.OUTCOME_LOW_CONFIDENCE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """What came of one case.
+
+    Attributes:
+        case: The case.
+        answer: The decision, or why there is none.
+    """
+
+    case: SuiteCase
+    answer: Answer
+
+    @property
+    def expected(self) -> str:
+        """The expected route, or ``other``, and the outcome where one is expected."""
+        route = self.case.expected_route_id or NO_MATCH_ID
+        return f"{route} ({self.case.expected_outcome.name})" if self.case.expected_outcome else route
+
+    @property
+    def actual(self) -> str:
+        """The route that was chosen, or ``other``, and the outcome; or the cause of the failure."""
+        if isinstance(self.answer, Failure):
+            return f"{self.answer.cause}: {self.answer.message}"
+        decision = self.answer.decision
+        return f"{decision.route_id or NO_MATCH_ID} ({outcome_name(decision.outcome)})"
+
+    @property
+    def passed(self) -> bool:
+        """Whether route and, where one is expected, outcome are as the case says."""
+        if isinstance(self.answer, Failure):
+            return False
+        decision, outcome = self.answer.decision, self.case.expected_outcome
+        return decision.route_id == self.case.expected_route_id and (
+            outcome is None or decision.outcome == _OUTCOMES[outcome]
+        )
+
+
+async def run_suite(
+    client: RoutingClient,
+    suite: Suite,
+    *,
+    inline: PolicySet | None = None,
+    concurrency: int = DEFAULT_CONCURRENCY,
+) -> tuple[CaseResult, ...]:
+    """Route every case of a suite.
+
+    Args:
+        client: Connected to the service.
+        suite: The cases.
+        inline: Policy set that travels with each request; None takes the one the service has loaded under the
+            suite's id.
+        concurrency: Calls in flight, >= 1.
+
+    Returns:
+        One result for each case, in their order.
+    """
+    requests = [_request(suite, case, inline) for case in suite.cases]
+    answers: Sequence[Answer] = await ask_all(client, requests, concurrency=concurrency)
+    return tuple(CaseResult(case, answer) for case, answer in zip(suite.cases, answers, strict=True))
+
+
+def outcome_name(outcome: int) -> str:
+    """Name an outcome for people.
+
+    Args:
+        outcome: Value of `v1.Outcome`; the enum is open, so one this client does not know may come.
+
+    Returns:
+        E.g. ``MATCHED``; the number of an unknown value.
+    """
+    known = outcome in v1.Outcome.values()
+    return v1.Outcome.Name(v1.Outcome.ValueType(outcome)).removeprefix("OUTCOME_") if known else str(outcome)
+
+
+def _request(suite: Suite, case: SuiteCase, inline: PolicySet | None) -> v1.SelectRouteRequest:
+    messages = request_messages(case.messages)
+    if inline is not None:
+        return v1.SelectRouteRequest(messages=messages, inline_policy_set=inline_policy_set(inline))
+    return v1.SelectRouteRequest(messages=messages, policy_set=policy_set_name(suite.policy_set_id))

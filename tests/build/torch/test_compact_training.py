@@ -1,0 +1,161 @@
+"""The recipe of the compact router end to end, on a made-up corpus of three sets and for a few steps.
+
+The committed model takes an hour of two cores and sources that are not part of this repository; this is the same code.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from compact_model.router import CompactRouter
+from compact_router.average import average
+from compact_router.batches import BatchMaker
+from compact_router.learner import Learner
+from compact_router.material import make_sampler, read_material
+from compact_router.neighbours import Neighbours
+from compact_router.parallel import Workers
+from compact_router.plan import LIMITS, Plan
+from compact_router.pretrained import embed, text_reader
+from compact_router.train import draw_batch
+from data.augment.settings import Overlap
+
+ROOT = Path(__file__).parents[3]
+MODEL_DIRECTORY = ROOT / "model_repository" / "compact_router"
+FOLDERS = (MODEL_DIRECTORY / "1", ROOT / "build")
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, FOLDERS)), "HF_HUB_OFFLINE": "1"}
+SETS = {
+    "alpha": {"garden": ("plant", "prune"), "kitchen": ("cook", "bake")},
+    "beta": {"bank": ("pay", "save"), "road": ("drive", "park")},
+    "gamma": {"music": ("sing", "dance"), "sport": ("run", "swim")},
+    "delta": {"law": ("sue", "appeal"), "school": ("learn", "teach")},
+}
+SHORT = ("--steps", "3", "--views", "2", "--turns", "4")
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a corpus in the format of the project's own; two of its sets are trained on."""
+    folder = tmp_path_factory.mktemp("corpus")
+    (folder / "splits.toml").write_text(
+        "".join(
+            f'[{split}]\nsets = {json.dumps(names)}\nreason = "made up"\n'
+            for split, names in (("test", ["gamma"]), ("dev", ["delta"]), ("train", ["alpha", "beta"]))
+        )
+    )
+    (folder / "languages.yaml").write_text("{}\n")
+    for name, domains in SETS.items():
+        routes = {
+            f"{domain}_{action}": f"to {action} in the {domain}" for domain in domains for action in domains[domain]
+        }
+        policies = {
+            "policy_set": name,
+            "description": name,
+            "domains": [
+                {
+                    "domain": domain,
+                    "actions": [{"action": each, "description": routes[f"{domain}_{each}"]} for each in actions],
+                }
+                for domain, actions in domains.items()
+            ],
+        }
+        conversations = [
+            {"id": f"{route.replace('_', '-')}-{n}", "messages": [{"user": f"please {text}, {n}", "route": route}]}
+            for route, text in routes.items()
+            for n in range(3)
+        ]
+        texts = {route: f"the wish {text}" for route, text in routes.items()}
+        for suffix, document in (
+            ("policies", policies),
+            ("conversations", {"policy_set": name, "conversations": conversations}),
+            ("wordings", texts),
+        ):
+            (folder / f"{name}.{suffix}.yaml").write_text(json.dumps(document))
+    return folder
+
+
+def run(*arguments: str) -> str:
+    """Run a build program and return what it prints."""
+    result = subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+    assert 0 == result.returncode, result.stderr
+    return result.stdout
+
+
+def test_the_recipe_makes_a_model_that_serves(corpus: Path, tmp_path: Path) -> None:
+    """Train with a fold held out, export, calibrate on that fold, stamp: the folder loads and scores."""
+    options = ("--corpus", str(corpus), "--fold", "0", "--rivals", *SHORT, "--measured-views", "8")
+    printed = run("compact_router.train", str(tmp_path / "fold"), *options)
+    model = tmp_path / "model"
+    (model / "1").mkdir(parents=True)
+    shutil.copy(MODEL_DIRECTORY / "config.pbtxt", model)
+    given = ("--model-directory", str(model))
+
+    run("compact_router.export", str(tmp_path / "fold" / "checkpoint.pt"), *given)
+    calibrated = run("compact_router.calibrate", str(tmp_path / "fold"), *given)
+    version = run("compact_router.stamp", *given).strip()
+    run("compact_router.curve", str(tmp_path / "fold" / "curve.jsonl"), str(tmp_path / "curve.svg"))
+    router = CompactRouter.load(model / "1", intra_op_thread_count=1, candidate_cache_capacity=8)
+    candidate = json.dumps({"id": "a", "domain": "", "action": "a", "description": "to cook"}).encode()
+    scores = router.score(b'[{"role": "user", "content": "cook"}]', [candidate])
+
+    figures = [json.loads(line) for line in printed.splitlines()[-3:]]
+    assert ["as_written", "new_domains", "new_conversations"] == [each.pop("part") for each in figures]
+    assert all({"joint reader", "bi-encoder", "late interaction"} == set(each) for each in figures)
+    assert calibrated.startswith("temperature ")
+    assert version in (model / "config.pbtxt").read_text()
+    assert (2,) == scores.logits.shape
+    assert (tmp_path / "curve.svg").stat().st_size > 0
+
+
+def weights_after(corpus: Path, steps: list[str], folder: Path) -> dict[str, torch.Tensor]:
+    """Train three steps, with a checkpoint and a new learner wherever ``steps`` says so."""
+    plan = Plan(steps=3, views=2, turns=4)
+    material = read_material(None, corpus)
+    sampler = make_sampler(material, Neighbours(material, Overlap(), embed))
+    maker, workers = BatchMaker(text_reader(), LIMITS), Workers(0, 1)
+    learner = Learner(plan, workers, with_rivals=False)
+    for what in steps:
+        if what == "step":
+            learner.step(draw_batch(sampler, maker, plan, learner.step_count, workers))
+        else:
+            learner.save(folder / "checkpoint.pt")
+            learner = Learner(plan, workers, with_rivals=False)
+            learner.resume(folder / "checkpoint.pt")
+    weights: dict[str, torch.Tensor] = learner.router.state_dict()
+    return weights
+
+
+def test_an_interrupted_run_ends_with_the_same_weights(corpus: Path, tmp_path: Path) -> None:
+    """Seed and step decide what is drawn, and a checkpoint holds the rest; two runs differ by no bit."""
+    torch.set_num_threads(1)
+
+    whole = weights_after(corpus, ["step", "step", "step"], tmp_path)
+    resumed = weights_after(corpus, ["step", "interrupt", "step", "step"], tmp_path)
+
+    assert [] == [name for name, weight in whole.items() if not torch.equal(weight, resumed[name])]
+
+
+def test_the_mean_of_checkpoints_is_the_mean_of_their_weights() -> None:
+    """Every weight counts alike, and keeps its type."""
+    documents = [{"router": {"w": torch.tensor([1.0, 2.0])}}, {"router": {"w": torch.tensor([3.0, 2.0])}}]
+
+    mean = average(documents)["router"]["w"]
+
+    assert [2.0, 2.0] == mean.tolist()
+    assert torch.float32 == mean.dtype
+
+
+def test_a_checkpoint_of_another_plan_is_refused(tmp_path: Path) -> None:
+    """Going on under other settings would give weights that no settings describe."""
+    workers = Workers(0, 1)
+    Learner(Plan(steps=3), workers, with_rivals=False).save(tmp_path / "checkpoint.pt")
+
+    with pytest.raises(ValueError, match="was made under another plan"):
+        Learner(Plan(steps=4), workers, with_rivals=False).resume(tmp_path / "checkpoint.pt")

@@ -1,0 +1,79 @@
+"""The compact router behind a real Triton: the same answers as without it, and refusals that say what is wrong."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from compact_model.router import CompactRouter, Scores
+from tritonclient.grpc import InferenceServerClient, InferInput
+from tritonclient.utils import InferenceServerException
+
+CONVERSATION = b'[{"role": "user", "content": "hello"}]'
+CANDIDATE = b'{"id": "a", "domain": "", "action": "a", "description": ""}'
+CALL_TIMEOUT_S = 60.0
+
+
+@pytest.fixture
+def client(triton_endpoint: str) -> InferenceServerClient:
+    """Connect to Triton."""
+    return InferenceServerClient(triton_endpoint)
+
+
+def score(client: InferenceServerClient, conversation: bytes, candidates: Sequence[bytes]) -> Scores:
+    """Make one call."""
+    tensors = []
+    for name, values in (("conversation", [conversation]), ("candidates", candidates)):
+        array = np.array(values, dtype=np.object_)
+        tensors.append(InferInput(name, array.shape, "BYTES"))
+        tensors[-1].set_data_from_numpy(array)
+    result = client.infer("compact_router", tensors, client_timeout=CALL_TIMEOUT_S)
+    counts = ("prompt_token_count", "dropped_message_count", "dropped_token_count")
+    return Scores(result.as_numpy("scores"), *(int(result.as_numpy(name)[0]) for name in counts))
+
+
+@pytest.mark.parametrize("history_count", [0, 1, 12])
+def test_an_answer_through_triton_is_that_of_the_model_bit_for_bit(
+    root: Path, client: InferenceServerClient, history_count: int
+) -> None:
+    """Nothing is lost on the way, for long conversations neither."""
+    history = [{"role": "user", "content": f"book flight number {number} to Rome"} for number in range(history_count)]
+    conversation = json.dumps([*history, {"role": "user", "content": "now write a poem " * 60}]).encode()
+    candidates = [
+        json.dumps({"id": name, "domain": "", "action": name, "description": f"Requests about {name}"}).encode()
+        for name in ("travel", "poetry", "cooking")
+    ]
+    folder = root / "model_repository" / "compact_router" / "1"
+    alone = CompactRouter.load(folder, intra_op_thread_count=2, candidate_cache_capacity=8)
+
+    expected, served = alone.score(conversation, candidates), score(client, conversation, candidates)
+
+    assert np.array_equal(expected.logits, served.logits)
+    assert (expected.prompt_token_count, expected.dropped_message_count, expected.dropped_token_count) == (
+        served.prompt_token_count,
+        served.dropped_message_count,
+        served.dropped_token_count,
+    )
+
+
+@pytest.mark.parametrize(
+    ("conversation", "candidates", "tensor"),
+    [
+        (b"[{", [CANDIDATE], "conversation"),
+        (b"\xff", [CANDIDATE], "conversation"),
+        (b'[{"role": "assistant", "content": "hello"}]', [CANDIDATE], "conversation"),
+        (b"[]", [CANDIDATE], "conversation"),
+        (CONVERSATION, [], "candidates"),
+        (CONVERSATION, [CANDIDATE, b"{"], "candidates"),
+        (CONVERSATION, [b'{"id": "a"}'], "candidates"),
+    ],
+)
+def test_a_call_that_cannot_be_read_is_an_invalid_argument(
+    client: InferenceServerClient, conversation: bytes, candidates: Sequence[bytes], tensor: str
+) -> None:
+    """The caller learns which tensor to mend, and Triton does not take the model for broken."""
+    with pytest.raises(InferenceServerException, match=f"tensor '{tensor}'") as refusal:
+        score(client, conversation, candidates)
+
+    assert "StatusCode.INVALID_ARGUMENT" == refusal.value.status()

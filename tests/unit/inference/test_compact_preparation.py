@@ -1,0 +1,170 @@
+"""The compact backend lets the model encode a policy set before any caller waits for it."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from fakes import make_set
+
+from archrouter.domain.calibration import Calibration, IsotonicMap
+from archrouter.domain.errors import (
+    ArchRouterError,
+    BackendProtocolError,
+    BackendUnavailableError,
+    ModelNotReadyError,
+    OverloadedError,
+)
+from archrouter.inference import tensors
+from archrouter.inference.compact import CompactBackend
+from archrouter.inference.per_policy_set import INLINE_CAPACITY, WARM_UP
+from archrouter.inference.triton_client import NamedArray, TritonClient
+
+SET = make_set("desk")
+PARAMETERS = {
+    tensors.PARAMETER_MODEL_VERSION: "sha256:1",
+    tensors.PARAMETER_TOKENIZER_DIGEST: "sha256:2",
+    tensors.PARAMETER_MAX_PROMPT_TOKEN_COUNT: "300",
+    tensors.PARAMETER_CALIBRATION: json.dumps({"temperature": 1.0, "sample_count": 1}),
+}
+
+
+class Answer:
+    """An answer with a score of 0 for each candidate."""
+
+    def __init__(self, count: int) -> None:
+        """Say for how many candidates."""
+        self._count = count
+
+    def as_numpy(self, name: str) -> np.ndarray[tuple[int], np.dtype[np.generic]]:
+        """Give one output tensor."""
+        return np.zeros(self._count + 1, np.float32) if name == tensors.SCORES.name else np.zeros(1, np.int32)
+
+
+class Connection(TritonClient):
+    """Notes the ids of the candidates it is asked about; fails while it is down."""
+
+    def __init__(self) -> None:
+        """Start without a channel."""
+        self.asked: list[list[str]] = []
+        self.values: list[object] = []
+        self.parameters = dict(PARAMETERS)
+        self.failure: ArchRouterError | None = None
+
+    async def model_parameters(self, *_: object, **__: object) -> dict[str, str]:
+        """Give what config.pbtxt would say."""
+        return self.parameters
+
+    async def infer(self, _model: str, inputs: tuple[NamedArray, ...], *_: object, **__: object) -> Answer:  # type: ignore[override]
+        """Answer, or fail like a server that is gone."""
+        if self.failure is not None:
+            raise self.failure
+        ids = [json.loads(candidate)["id"] for candidate in inputs[1].value.tolist()]
+        self.asked.append(ids)
+        self.values.append(inputs[1].value)
+        return Answer(len(ids))
+
+
+@pytest.fixture
+def connection() -> Connection:
+    """Return a connection that was asked nothing yet."""
+    return Connection()
+
+
+async def test_a_set_that_is_loaded_before_the_model_waits_for_it(connection: Connection) -> None:
+    """Policies are read before Triton starts; whoever warms the model up prepares them then."""
+    backend = CompactBackend(connection, "compact_router")
+
+    await backend.prepare(SET)
+
+    assert [] == connection.asked
+
+
+async def test_a_set_is_encoded_at_once_where_the_model_is_up(connection: Connection) -> None:
+    """The first caller after a reload waits no longer than the second."""
+    backend = CompactBackend(connection, "compact_router")
+    await backend.warm_up(timeout_s=1.0)
+
+    await backend.prepare(SET)
+
+    assert ["coding"] == connection.asked[-1]
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [BackendUnavailableError("gone", retry_after_s=1.0), OverloadedError("full", retry_after_s=1.0)],
+)
+async def test_a_model_that_is_down_or_busy_does_not_refuse_a_policy_set(
+    connection: Connection, failure: ArchRouterError
+) -> None:
+    """Whether a set is valid does not depend on the state of a server."""
+    backend = CompactBackend(connection, "compact_router")
+    await backend.warm_up(timeout_s=1.0)
+    connection.failure = failure
+
+    await backend.prepare(SET)
+
+    assert [["greeting"]] == connection.asked
+
+
+async def test_nothing_is_scored_before_the_warm_up(connection: Connection) -> None:
+    """The profile that a decision carries comes from the model."""
+    with pytest.raises(ModelNotReadyError):
+        await CompactBackend(connection, "compact_router").score(WARM_UP, timeout_s=1.0)
+
+
+async def test_inline_sets_do_not_push_out_a_served_one(connection: Connection) -> None:
+    """However many come, the served set's candidates are not made anew."""
+    backend = CompactBackend(connection, "compact_router")
+    await backend.warm_up(timeout_s=1.0)
+    await backend.prepare(SET)
+    made = backend._candidates.held[SET.revision]
+    for number in range(INLINE_CAPACITY + 1):
+        await backend.score(replace(WARM_UP, policy_set=make_set(f"inline-{number}")), timeout_s=1.0)
+
+    await backend.score(replace(WARM_UP, policy_set=SET), timeout_s=1.0)
+
+    assert made is connection.values[-1]
+
+
+@pytest.mark.parametrize(
+    ("parameter", "calibration"),
+    [
+        ({"temperature": 1.5, "sample_count": 3}, Calibration(1.5, 3)),
+        ({"kind": "temperature", "temperature": 1, "sample_count": 3}, Calibration(1.0, 3)),
+        (
+            {
+                "kind": "isotonic",
+                "temperature": 2.0,
+                "knots": [{"input": 0, "output": 0.1}, {"input": 1, "output": 0.8}],
+                "sample_count": 3,
+            },
+            Calibration(2.0, 3, IsotonicMap((0.0, 1.0), (0.1, 0.8))),
+        ),
+    ],
+)
+async def test_every_kind_of_calibration_is_read(
+    connection: Connection, parameter: dict[str, object], calibration: Calibration
+) -> None:
+    """An isotonic map stays one."""
+    connection.parameters[tensors.PARAMETER_CALIBRATION] = json.dumps(parameter)
+
+    assert calibration == (await CompactBackend(connection, "m").warm_up(timeout_s=1.0)).calibration
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("[]", "null", "1", '"text"', "{", "", "{}", '{"temperature": null, "sample_count": 1}'),
+        '{"kind": "beta", "temperature": 1.0, "sample_count": 1}',
+        '{"kind": "isotonic", "temperature": 1.0, "sample_count": 1}',
+        '{"kind": "isotonic", "knots": [{"input": 0, "output": 1}, {"input": 1, "output": 0}], "sample_count": 1}',
+        '{"temperature": 0, "sample_count": 1}',
+    ],
+)
+async def test_a_calibration_of_another_shape_breaks_the_contract(connection: Connection, text: str) -> None:
+    """Whatever a model says, the watch of its endpoint goes on and names the parameter."""
+    connection.parameters[tensors.PARAMETER_CALIBRATION] = text
+
+    with pytest.raises(BackendProtocolError, match="'calibration'"):
+        await CompactBackend(connection, "m").warm_up(timeout_s=1.0)

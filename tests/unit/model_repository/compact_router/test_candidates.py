@@ -1,0 +1,84 @@
+"""A candidate's words, and the bounded memory of its vector."""
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from compact_model.cache import Vector
+from compact_model.candidates import CandidateEncoder, candidate_name, candidate_text, words_of
+from compact_model.inputs import Candidate, InvalidInputError
+
+
+@pytest.mark.parametrize(
+    ("candidate", "name"),
+    [
+        (Candidate("bank_transfer", "bank", "transfer", ""), "bank transfer"),
+        (Candidate("code_generation", "coding", "generate", ""), "coding generate code generation"),
+        (Candidate("banking", "banking", "", ""), "banking"),
+        (Candidate("bookFlight", "Travel", "book-flight", ""), "Travel book flight"),
+        (Candidate("übersetzung.text", "", "", ""), "übersetzung text"),
+        (Candidate("--", "", "", ""), "--"),
+    ],
+)
+def test_a_candidates_name_is_each_of_its_words_once(candidate: Candidate, name: str) -> None:
+    """Ids are written for machines; the encoder reads words."""
+    assert name == candidate_name(candidate)
+
+
+def test_a_candidate_without_a_description_is_its_name() -> None:
+    """An empty description must not pull every such candidate towards the same vector."""
+    assert "bank transfer" == candidate_text(Candidate("bank_transfer", "bank", "transfer", " "))
+
+
+def test_candidates_are_encoded_once_and_forgotten_beyond_the_bound() -> None:
+    """Two policy sets in turn cost nothing while they fit, and no memory beyond the bound when they do not."""
+    encoded: list[str] = []
+
+    def encode(candidate: Candidate) -> Vector:
+        encoded.append(candidate.id)
+        vector: Vector = np.eye(4, dtype=np.float32)[len(encoded) % 4]
+        return vector
+
+    encoder = CandidateEncoder(encode, cache_capacity=2)
+    values = [json.dumps({"id": name, "domain": "", "action": "", "description": ""}).encode() for name in "abc"]
+
+    first = encoder.encode(values[:2])
+    again = encoder.encode(values[:2])
+    encoder.encode(values)
+
+    assert ["a", "b", "c"] == encoded
+    assert np.array_equal(first.vectors, again.vectors)
+    assert 2 == len(encoder.cache)
+
+
+def test_a_route_without_an_action_stands_for_its_domain() -> None:
+    """The reader is told so, since such a route takes what no action of its domain takes."""
+    encoder = CandidateEncoder(lambda _: np.ones(4, dtype=np.float32), cache_capacity=2)
+    routes = [{"id": "a", "domain": "d", "action": action, "description": ""} for action in ("", "a")]
+
+    assert [1, 0] == encoder.encode([json.dumps(route).encode() for route in routes]).covers_domain.tolist()
+
+
+def test_no_candidate_is_refused() -> None:
+    """Without candidates there is nothing to choose from, which is the caller's mistake."""
+    encoder = CandidateEncoder(lambda _: np.ones(4, dtype=np.float32), cache_capacity=2)
+
+    with pytest.raises(InvalidInputError, match="tensor 'candidates': it is empty"):
+        encoder.encode([])
+
+
+def test_a_bad_candidate_is_refused_with_its_position(candidates: Sequence[bytes]) -> None:
+    """The position is the one in the tensor, not the one among candidates still unknown."""
+    encoder = CandidateEncoder(lambda _: np.ones(4, dtype=np.float32), cache_capacity=8)
+    encoder.encode(candidates[:2])
+
+    with pytest.raises(InvalidInputError, match="element 2 is not JSON"):
+        encoder.encode([*candidates[:2], b"?"])
+
+
+def test_words_of_policies_are_those_of_names_and_descriptions() -> None:
+    """Whole words in small letters, without the syntax around them."""
+    routes = [Candidate("sendVenmo", "pay_ment", "send", "Zelle's café\nv2beta"), Candidate("x", "", "", "")]
+
+    assert {"send", "venmo", "pay", "ment", "zelle", "s", "café", "v", "beta", "x"} == words_of(routes)
