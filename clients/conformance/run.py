@@ -29,6 +29,7 @@ RUNNERS: Mapping[str, tuple[Path, Sequence[str]]] = {
     "go": (CLIENTS / "go", ("go", "run", "./internal/conformance")),
     "typescript": (CLIENTS / "typescript", ("npm", "run", "--silent", "conformance")),
     "java": (CLIENTS / "java", ("conformance/run",)),
+    "python": (VECTORS, (sys.executable, "python_runner.py")),
 }
 _READY_S = 180.0
 _RUNNER_S = 300.0
