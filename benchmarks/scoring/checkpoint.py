@@ -12,11 +12,11 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from archrouter.bundles.checkpoint import read_checkpoint
+from archrouter.bundles.manifest import MODEL_FOLDER
 from archrouter.bundles.writer import (
     BundlePlan,
     atomic_directory,
     convert_for_cpu,
-    model_folder,
     write_manifest,
     write_prompt_files,
 )
@@ -60,7 +60,7 @@ def make_bundle(recipe: Recipe, bundle: Path) -> None:
             max_prompt_token_count=recipe.max_prompt_token_count,
         )
         write_prompt_files(directory, plan)
-        convert_for_cpu(checkpoint, model_folder(directory), precision="fp32")
+        convert_for_cpu(checkpoint, directory / MODEL_FOLDER, precision="fp32")
         write_manifest(directory, plan, AnswerSkeleton(), agreement=1.0, probe_count=0)
 
 

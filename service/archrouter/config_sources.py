@@ -8,17 +8,18 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import annotated_types
-import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, PlainValidator, ValidationError, create_model
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from archrouter.config import ENV_PREFIX, Settings
 from archrouter.domain.findings import Finding
+from archrouter.strict_yaml.document import Reading, Table, read_table
 from archrouter.strict_yaml.nodes import compose_document, read_text
-from archrouter.strict_yaml.reader import FieldReader
+from archrouter.strict_yaml.values import Scalar, UnreadableError, Value
 
 DEFAULT_SOURCE = "default"
 
@@ -106,14 +107,7 @@ class _Value:
 
 
 def section_type(section: str) -> type[BaseModel]:
-    """Look up the model of a section.
-
-    Args:
-        section: Name of a section of `Settings`.
-
-    Returns:
-        Its model.
-    """
+    """Return the model of a section of `Settings`."""
     annotation = Settings.model_fields[section].annotation
     if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
         msg = f"section {section} of Settings is {annotation}, which is no model"
@@ -122,11 +116,7 @@ def section_type(section: str) -> type[BaseModel]:
 
 
 def setting_keys() -> tuple[SettingKey, ...]:
-    """List every key.
-
-    Returns:
-        The keys in the order of the sections and fields.
-    """
+    """List every key, in the order of the sections and fields."""
     return tuple(
         SettingKey(section, name, field)
         for section in Settings.model_fields
@@ -151,38 +141,25 @@ def load_settings(
         SettingsError: With every problem at once.
     """
     values, problems = _collect(flags, config_file, environ)
-    sections: dict[str, BaseModel] = {}
-    for section in Settings.model_fields:
-        given = {
-            key.name: values[key.key].value for key in setting_keys() if key.section == section if key.key in values
-        }
-        try:
-            sections[section] = section_type(section).model_validate(given)
-        except ValidationError as error:
-            problems.extend(
-                _value_problem(section, str(item["loc"][0]), values, item.get("ctx", {}).get("error"))
-                for item in error.errors()
-            )
+    given: dict[str, dict[str, object]] = {section: {} for section in Settings.model_fields}
+    for key in setting_keys():
+        if key.key in values:
+            given[key.section][key.name] = values[key.key].value
+    try:
+        settings = Settings.model_validate(given)
+    except ValidationError as error:
+        raise SettingsError((*problems, *(_value_problem(item, values) for item in error.errors()))) from error
     if problems:
         raise SettingsError(tuple(problems))
-    return Settings.model_validate(sections)
+    return settings
 
 
 def setting_sources(
     flags: Mapping[str, Mapping[str, object]], config_file: Path | None, environ: Mapping[str, str]
 ) -> Mapping[str, str]:
-    """Say where each value comes from.
+    """Say where each value comes from, by key: the flag, the name in the environment, ``FILE:LINE``, or ``default``.
 
-    Args:
-        flags: As for `load_settings`.
-        config_file: As for `load_settings`.
-        environ: As for `load_settings`.
-
-    Returns:
-        By key: the flag, the name in the environment, ``FILE:LINE``, or ``default``.
-
-    Raises:
-        SettingsError: When a source has a name that nobody reads, or the file cannot be used.
+    The sources are those of `load_settings`; one that has a name that nobody reads is a `SettingsError` here too.
     """
     values, problems = _collect(flags, config_file, environ)
     if problems:
@@ -222,19 +199,39 @@ def _file_values(path: Path, problems: list[str]) -> dict[str, _Value]:
         is_empty = isinstance(text, str) and not _CONTENT.search(text)
         problems.extend([] if is_empty else [_placed(path, root)])
         return {}
-    reader = FieldReader()
+    reading = Reading()
+    file = read_table(root, _file_table(), reading)
+    problems.extend(_placed(path, finding) for finding in reading.findings())
     values: dict[str, _Value] = {}
-    for section, entry in reader.root(root, tuple(Settings.model_fields)).entries.items():
-        names = tuple(key.name for key in setting_keys() if key.section == section)
-        table = reader.table(entry.value, names) if entry.value.has_value else None
-        for name, member in table.entries.items() if table else ():
-            if isinstance(member.value.node, yaml.ScalarNode):
-                values[f"{section}.{name}"] = _Value(member.value.node.value, f"{path}:{member.key.line}")
-            else:
-                allowed = next(key.allowed for key in setting_keys() if (key.section, key.name) == (section, name))
-                reader.report(member.value, f"{member.value.description}; it must be {allowed}")
-    problems.extend(_placed(path, finding) for finding in reader.findings())
+    for key in setting_keys():
+        given: Scalar | None = getattr(getattr(file, key.section), key.name, None)
+        if given:
+            values[key.key] = _Value(given.word, f"{path}:{given.place.of_key().line}")
     return values
+
+
+def _file_table() -> type[Table]:
+    """Describe the configuration file: any word is a value here, since types are checked once for all sources."""
+    sections: dict[str, Any] = {}  # types that are made here; pydantic takes them as they are
+    for section in Settings.model_fields:
+        keys: dict[str, Any] = {key.name: (_word_type(key), None) for key in setting_keys() if key.section == section}
+        table = create_model(section, __base__=Table, **keys)
+        sections[section] = (Annotated[table | None, BeforeValidator(_unless_empty)], None)
+    return create_model("_File", __base__=Table, **sections)
+
+
+def _unless_empty(value: Value) -> Value | None:
+    return value if value.place.has_value else None
+
+
+def _word_type(key: SettingKey) -> object:
+    def as_word(value: Value) -> Scalar:
+        if isinstance(value, Scalar):
+            return value
+        msg = f"{value.place.description}; it must be {key.allowed}"
+        raise UnreadableError(msg)
+
+    return Annotated[Scalar | None, PlainValidator(as_word)]
 
 
 def _placed(path: Path, finding: Finding) -> str:
@@ -242,15 +239,16 @@ def _placed(path: Path, finding: Finding) -> str:
     return f"{place}: {finding.field_path}: {finding.message}" if finding.field_path else f"{place}: {finding.message}"
 
 
-def _value_problem(section: str, name: str, values: Mapping[str, _Value], needed: ValueError | None) -> str:
-    """Say what is wrong with a value; `needed` is what a validator of the key says that it must be."""
-    key = next(key for key in setting_keys() if (key.section, key.name) == (section, name))
+def _value_problem(error: ErrorDetails, values: Mapping[str, _Value]) -> str:
+    """Say what is wrong with a value; a validator of the key says itself what it must be."""
+    key = next(key for key in setting_keys() if (key.section, key.name) == error["loc"][:2])
     given = values[key.key]
     shown = str(given.value)
     if len(shown) > _SHOWN_CHARACTERS:
         shown = f"{shown[:_SHOWN_CHARACTERS]}…"
+    needed = error.get("ctx", {}).get("error", key.allowed)
     return (
-        f"{key.key} is {shown!r}, set by {given.source}; it must be {needed or key.allowed}. "
+        f"{key.key} is {shown!r}, set by {given.source}; it must be {needed}. "
         f"Correct it, or remove it to get the default, {key.default or 'empty'}"
     )
 

@@ -15,7 +15,7 @@ from archrouter.bundles.builder import REFERENCE_MODEL
 from archrouter.bundles.loader import PromptBundle
 from archrouter.domain.conversation import Conversation, Message, Role
 from archrouter.domain.policy import ModelTarget, PolicySet, RoutePolicy
-from archrouter.domain.scoring import ScoringRequest
+from archrouter.domain.scoring import Overflow, ScoringRequest
 from archrouter.inference.connect import connect
 from archrouter.inference.endpoint import EndpointList, EndpointSpec, Model
 from archrouter.inference.fleet import Fleet
@@ -103,6 +103,17 @@ async def test_usage_counts_calls_and_tokens(backend: ScoringBackend) -> None:
     assert scoring.usage.engine_call_count >= 1
     assert 0 < scoring.usage.prompt_token_count <= scoring.profile.max_prompt_token_count
     assert 0 == scoring.usage.dropped_message_count
+
+
+async def test_what_is_not_read_by_design_is_not_dropped(backend: ScoringBackend) -> None:
+    """A tool's result, an assistant's first words and white space after the question are no reason to refuse it."""
+    after = (Message(Role.TOOL, "found 2"), Message(Role.ASSISTANT, "Here are"), Message(Role.USER, " \n"))
+    conversation = Conversation.from_messages((*TRIP.messages, *after))
+
+    request = ScoringRequest(POLICIES, conversation, Overflow.REJECT)
+    scoring = await backend.score(request, timeout_s=TIMEOUT_S)
+
+    assert (0, 0) == (scoring.usage.dropped_message_count, scoring.usage.dropped_token_count)
 
 
 async def test_profile_identifies_the_model(model: Model) -> None:

@@ -4,11 +4,10 @@ import re
 
 import numpy as np
 
-from archrouter.domain.calibration import Calibration
 from archrouter.domain.conversation import Role
 from archrouter.domain.errors import ArchRouterError
 from archrouter.domain.policy import PolicySet, RoutePolicy
-from archrouter.domain.posterior import posterior_from_scores
+from archrouter.domain.posterior import Calibration, posterior_from_scores
 from archrouter.domain.scoring import BackendProfile, Scoring, ScoringRequest, StageTimes, Tier, Usage
 
 FAKE_PROFILE = BackendProfile(

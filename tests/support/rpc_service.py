@@ -18,9 +18,8 @@ from prometheus_client import CollectorRegistry
 
 from archrouter import v1
 from archrouter.app.clock import SystemClock
-from archrouter.application.limits import RequestLimits
 from archrouter.application.policy_store import PolicyStore
-from archrouter.application.router import Router
+from archrouter.application.router import RequestLimits, Router
 from archrouter.config import PoliciesSettings, RoutingSettings, ServerSettings
 from archrouter.domain.policy import ModelTarget, PolicySet, RoutePolicy
 from archrouter.domain.scoring import BackendProfile, Scoring, ScoringRequest

@@ -9,7 +9,7 @@ from scipy.optimize import minimize_scalar
 from sklearn.isotonic import IsotonicRegression
 from sklearn.model_selection import GroupKFold
 
-from archrouter.domain.calibration import Calibration, IsotonicMap
+from archrouter.domain.posterior import Calibration, IsotonicMap
 from engine.calibrate.decisions import Choice, LabelledDecision, Measured, measure
 
 TEMPERATURES = (0.05, 20.0)

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from archrouter.domain.calibration import Calibration
 from archrouter.domain.policy import NO_MATCH_ID
-from archrouter.domain.posterior import Posterior
+from archrouter.domain.posterior import Calibration, Posterior
 from archrouter.evaluation import reliability as confidence
 from archrouter.evaluation.turns import Scenario, ScoredTurn
 from archrouter.inference.language_model import LanguageModelBackend

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archrouter.bundles.calibration_file import CalibrationFile, Evidence, Figures
-from archrouter.domain.calibration import Calibration
+from archrouter.domain.posterior import Calibration
 from archrouter.evaluation.charts import reliability_plot, render_svg, risk_coverage_plot
 from engine.calibrate.decisions import Choice, Measured
 

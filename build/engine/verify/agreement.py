@@ -11,7 +11,6 @@ from archrouter.bundles.loader import PromptBundle
 from archrouter.domain.answer import candidate_sequences
 from archrouter.domain.conversation import Conversation
 from archrouter.domain.policy import NO_MATCH_ID
-from archrouter.domain.template import readable_messages
 from archrouter.domain.tokens import TokenIds
 from archrouter.inference.language_model import LanguageModelBackend
 from engine.verify.constraint import constrained_probabilities
@@ -139,6 +138,6 @@ async def _compare(
 
 def _user_message(bundle: PromptBundle, question: Question, conversation: Conversation) -> str:
     """Write the prompt as the one user message the chat template is put around."""
-    written = bundle.prompt_format.segments(question.policy_set.routes, readable_messages(conversation))
+    written = bundle.prompt_format.segments(question.policy_set.routes, conversation.messages)
     text = "".join(segment.text for segment in written)
     return text.removeprefix(bundle.prompt_format.chat_head).removesuffix(bundle.prompt_format.chat_tail)

@@ -6,9 +6,8 @@ from functools import partial
 from pathlib import Path
 
 from archrouter.app.clock import SystemClock
-from archrouter.application.limits import RequestLimits
 from archrouter.application.policy_store import PolicySnapshot, PolicyStore
-from archrouter.application.router import Router
+from archrouter.application.router import RequestLimits, Router
 from archrouter.bundles.loader import PromptBundle, load_bundle
 from archrouter.bundles.manifest import BundleError
 from archrouter.config import Settings

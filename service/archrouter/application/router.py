@@ -1,22 +1,96 @@
-"""The use case: resolve the policy set, score its candidates, decide."""
+"""The use case: check the request, resolve the policy set, score its candidates, decide, and warn."""
 
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from archrouter.application.decision_warnings import decision_warnings
-from archrouter.application.limits import RequestLimits
 from archrouter.application.policy_store import PolicyStore
 from archrouter.application.ports import Clock, ScoringBackend
-from archrouter.application.select_route import Candidate, CandidateKind, Decision, DecisionTimes, SelectRoute
-from archrouter.domain.conversation import Conversation
-from archrouter.domain.decision import decide
+from archrouter.application.select_route import SelectRoute
+from archrouter.domain.conversation import Conversation, Message, Role
+from archrouter.domain.decision import Decision, DecisionTimes, decide, ranked
 from archrouter.domain.errors import (
     BackendProtocolError,
     BudgetExceededError,
+    InvalidRequestError,
 )
+from archrouter.domain.findings import Finding, Severity
 from archrouter.domain.policy import PolicySet
-from archrouter.domain.posterior import Posterior
-from archrouter.domain.scoring import ScoringRequest
+from archrouter.domain.scoring import Scoring, ScoringRequest, Usage
+from archrouter.domain.warnings import DecisionWarning, WarningCode
+
+OFF_POLICY_MASS = 0.5
+"""Below this share of next-token mass on candidates, most of the model's belief lay outside every candidate."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLimits:
+    """Limits of one request, each >= 1, from the configuration.
+
+    Attributes:
+        max_messages: Messages of one conversation.
+        max_message_characters: Characters of one message.
+        max_batch_size: Items of one batch.
+        max_inline_routes: Routes of an inline policy set.
+    """
+
+    max_messages: int
+    max_message_characters: int
+    max_batch_size: int
+    max_inline_routes: int
+
+    def check_messages(self, messages: Sequence[Message]) -> None:
+        """Refuse a conversation nobody can route.
+
+        Args:
+            messages: All messages of the request, oldest first.
+
+        Raises:
+            InvalidRequestError: With every finding at once.
+        """
+        findings = tuple(self._message_findings(messages))
+        if findings:
+            raise InvalidRequestError(findings)
+
+    def count_findings(self, message_count: int, inline_route_count: int = 0) -> list[Finding]:
+        """Say which list of a request is too long, before anybody walks over it.
+
+        Args:
+            message_count: Messages of the conversation.
+            inline_route_count: Routes of the inline policy set; 0 where there is none.
+
+        Returns:
+            A finding for each list whose length is out of bounds.
+        """
+        findings = []
+        if not 1 <= message_count <= self.max_messages:
+            text = f"{message_count} messages; send 1 to {self.max_messages} (limits.max_messages)"
+            findings.append(Finding(Severity.ERROR, "messages", text))
+        if inline_route_count > self.max_inline_routes:
+            text = (
+                f"{inline_route_count} routes exceed {self.max_inline_routes} (limits.max_inline_routes); "
+                "load the policy set on the server instead"
+            )
+            findings.append(Finding(Severity.ERROR, "routes", text))
+        return findings
+
+    def _message_findings(self, messages: Sequence[Message]) -> list[Finding]:
+        miscounted = self.count_findings(len(messages))
+        if miscounted:
+            return miscounted
+        findings = [
+            Finding(
+                Severity.ERROR,
+                f"messages[{index}].content",
+                f"{len(message.content)} characters exceed {self.max_message_characters} "
+                "(limits.max_message_characters); shorten the message",
+            )
+            for index, message in enumerate(messages)
+            if len(message.content) > self.max_message_characters
+        ]
+        if not any(message.role is Role.USER and message.has_text for message in messages):
+            text = "no user message with text; the route follows the latest user message, so send one"
+            findings.append(Finding(Severity.ERROR, "messages", text))
+        return findings
 
 
 class Router:
@@ -76,18 +150,18 @@ class Router:
             msg = f"posterior has shape {scoring.posterior.log_probabilities.shape} for {len(policy_set.routes)} routes"
             raise BackendProtocolError(msg)
         probabilities = scoring.profile.calibration.apply(scoring.posterior)
-        verdict = decide(policy_set, probabilities, request.rule)
+        choice = decide(policy_set, probabilities, request.rule)
         return Decision(
             decision_id=request.decision_id,
-            outcome=verdict.outcome,
-            route=verdict.route,
-            models=verdict.route.models if verdict.route else policy_set.fallback_models,
-            confidence=verdict.confidence,
-            candidates=_ranked(policy_set, scoring.posterior, probabilities),
+            outcome=choice.outcome,
+            route=choice.route,
+            models=choice.route.models if choice.route else policy_set.fallback_models,
+            confidence=choice.confidence,
+            candidates=ranked(policy_set, scoring.posterior, probabilities),
             policy_set=policy_set,
             inline=request.inline_policy_set is not None,
             profile=scoring.profile,
-            kept=verdict.kept,
+            kept=choice.kept,
             warnings=decision_warnings(conversation, scoring, stale=stale),
             usage=scoring.usage,
             times=DecisionTimes(
@@ -105,16 +179,71 @@ class Router:
         return loaded.policy_set, loaded.stale
 
 
-def _ranked(policy_set: PolicySet, posterior: Posterior, probabilities: NDArray[np.float64]) -> tuple[Candidate, ...]:
-    """List every candidate, most probable first; the sort is stable, so ties keep policy order."""
-    route_ids = [route.id for route in policy_set.routes]
-    return tuple(
-        Candidate(
-            kind=CandidateKind.ROUTE if index < len(route_ids) else CandidateKind.NO_MATCH,
-            route_id=route_ids[index] if index < len(route_ids) else "",
-            probability=float(probabilities[index]),
-            log_probability=float(posterior.log_probabilities[index]),
-            exact=bool(posterior.exact[index]),
-        )
-        for index in np.argsort(-probabilities, kind="stable")
+def decision_warnings(conversation: Conversation, scoring: Scoring, *, stale: bool) -> tuple[DecisionWarning, ...]:
+    """Say which facts about a decision its reader should know.
+
+    Args:
+        conversation: What was routed.
+        scoring: How the model answered.
+        stale: Whether the policy set's file has since become unusable.
+
+    Returns:
+        Warnings in the order of `WarningCode`.
+    """
+    return (
+        *_truncation_warnings(scoring.usage),
+        *_conversation_warnings(conversation),
+        *_answer_warnings(scoring, stale=stale),
     )
+
+
+def _truncation_warnings(usage: Usage) -> Iterator[DecisionWarning]:
+    if usage.dropped_message_count:
+        yield DecisionWarning(
+            WarningCode.CONVERSATION_TRUNCATED,
+            f"the {usage.dropped_message_count} oldest messages exceeded the model's limit and were not read",
+            {
+                "droppedMessageCount": str(usage.dropped_message_count),
+                "droppedTokenCount": str(usage.dropped_token_count),
+            },
+        )
+    elif usage.dropped_token_count:
+        yield DecisionWarning(
+            WarningCode.MESSAGE_TRUNCATED,
+            f"{usage.dropped_token_count} tokens of the conversation exceeded the model's limit and were not read",
+            {"droppedTokenCount": str(usage.dropped_token_count)},
+        )
+
+
+def _conversation_warnings(conversation: Conversation) -> Iterator[DecisionWarning]:
+    if conversation.ignored_message_count:
+        yield DecisionWarning(
+            WarningCode.MESSAGES_IGNORED,
+            f"{conversation.ignored_message_count} system or tool messages do not take part in routing",
+            {"ignoredMessageCount": str(conversation.ignored_message_count)},
+        )
+    if not conversation.ends_with_user:
+        yield DecisionWarning(
+            WarningCode.LAST_MESSAGE_NOT_USER,
+            "the last message is not a user message with text; the route follows the latest one that is",
+        )
+
+
+def _answer_warnings(scoring: Scoring, *, stale: bool) -> Iterator[DecisionWarning]:
+    if stale:
+        yield DecisionWarning(
+            WarningCode.POLICY_SET_STALE,
+            "the policy file can no longer be used; the last good revision decided",
+        )
+    if not scoring.profile.calibration.is_fitted:
+        yield DecisionWarning(
+            WarningCode.CONFIDENCE_UNCALIBRATED,
+            "no labelled conversations stand behind the confidence of this model version",
+            {"modelVersion": scoring.profile.model_version},
+        )
+    if scoring.on_trie_mass < OFF_POLICY_MASS:
+        yield DecisionWarning(
+            WarningCode.ANSWER_OFF_POLICY,
+            "most of the model's next-token mass lay outside every candidate",
+            {"onTrieMass": f"{scoring.on_trie_mass:.6f}"},
+        )

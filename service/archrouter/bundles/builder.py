@@ -6,15 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from archrouter.bundles.checkpoint import read_checkpoint
+from archrouter.bundles.checkpoint import read_checkpoint, read_utf8
 from archrouter.bundles.loader import PromptBundle, load_bundle
-from archrouter.bundles.manifest import BundleError
+from archrouter.bundles.manifest import MODEL_FOLDER, BundleError
 from archrouter.bundles.probe import MIN_AGREEMENT, SkeletonProbe, probe_answers
 from archrouter.bundles.writer import (
     BundlePlan,
     atomic_directory,
     convert_for_cpu,
-    model_folder,
     write_manifest,
     write_prompt_files,
 )
@@ -71,31 +70,18 @@ def build_bundle(request: BundleRequest, report: Callable[[str], None]) -> Promp
         BundleError: When a part is missing, the conversion fails, or too few probes agree on the answer's form.
         EmbeddedTritonError: When the converted model cannot be served.
     """
-    template = request.prompt_template
-    if template is None and request.dialect is not Dialect.CARD:
-        msg = (
-            f"the model card's prompt is for the dialect {Dialect.CARD.value}; give the prompt that the weights were "
-            f"trained with for the dialect {request.dialect.value} with --prompt-template"
-        )
-        raise BundleError(msg)
-    checkpoint = read_checkpoint(request.checkpoint)
-    plan = BundlePlan(
-        checkpoint=checkpoint,
-        prompt_template=template.read_text("utf-8") if template else checkpoint.prompt_template(),
-        dialect=request.dialect,
-        # One position stays free for the token whose logits are asked for.
-        max_prompt_token_count=min(request.max_prompt_token_count, checkpoint.max_positions - 1),
-    )
+    plan = _plan(request)
+    checkpoint = plan.checkpoint
     report(f"checkpoint {checkpoint.name}: licence {checkpoint.license}, {checkpoint.max_positions} positions")
     with atomic_directory(request.output) as directory:
         if request.exported is not None:
             report(f"taking the converted model from {request.exported}")
-            shutil.copytree(request.exported, model_folder(directory))
+            shutil.copytree(request.exported, directory / MODEL_FOLDER)
         else:
             report(
                 f"converting the weights to {request.precision} for the CPU; minutes for a model of 1.5 B parameters"
             )
-            convert_for_cpu(request.checkpoint, model_folder(directory), precision=request.precision)
+            convert_for_cpu(request.checkpoint, directory / MODEL_FOLDER, precision=request.precision)
         write_prompt_files(directory, plan)
         write_manifest(directory, plan, AnswerSkeleton(), agreement=0.0, probe_count=0)
         report("probing how the weights write their answer")
@@ -105,6 +91,24 @@ def build_bundle(request: BundleRequest, report: Callable[[str], None]) -> Promp
         report(f"answer skeleton {skeleton.render('name')}: {probe.agreement:.0%} of {probe.answer_count} probes")
         load_bundle(directory)
     return load_bundle(request.output)
+
+
+def _plan(request: BundleRequest) -> BundlePlan:
+    template = request.prompt_template
+    if template is None and request.dialect is not Dialect.CARD:
+        msg = (
+            f"the model card's prompt is for the dialect {Dialect.CARD.value}; give the prompt that the weights were "
+            f"trained with for the dialect {request.dialect.value} with --prompt-template"
+        )
+        raise BundleError(msg)
+    checkpoint = read_checkpoint(request.checkpoint)
+    return BundlePlan(
+        checkpoint=checkpoint,
+        prompt_template=read_utf8(template) if template else checkpoint.prompt_template(),
+        dialect=request.dialect,
+        # One position stays free for the token whose logits are asked for.
+        max_prompt_token_count=min(request.max_prompt_token_count, checkpoint.max_positions - 1),
+    )
 
 
 def _trusted(probe: SkeletonProbe, *, force: bool) -> AnswerSkeleton:

@@ -5,19 +5,15 @@ import tempfile
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from archrouter.bundles.manifest import CALIBRATION_FILE, BundleError
-from archrouter.domain.calibration import Calibration, IsotonicMap
+from archrouter.bundles.manifest import CALIBRATION_FILE, BundleError, Strict, problems_of
+from archrouter.domain.posterior import Calibration, IsotonicMap
 
 _DIGEST = r"^sha256:[0-9a-f]{64}$"
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Figures(_Strict):
+class Figures(Strict):
     """How good confidence is, on decisions that the map was not fitted on; 0 is best of each."""
 
     log_loss: float = Field(ge=0, description="Mean negative natural log of the right candidate's probability.")
@@ -26,7 +22,7 @@ class Figures(_Strict):
     area_under_risk_coverage: float = Field(ge=0, le=1)
 
 
-class Evidence(_Strict):
+class Evidence(Strict):
     """What a calibration was fitted on, and what it is worth."""
 
     data_digest: str = Field(pattern=_DIGEST, description="Of the labelled decisions.")
@@ -37,14 +33,14 @@ class Evidence(_Strict):
     cross_validated: dict[Literal["temperature", "isotonic"], Figures]
 
 
-class Knot(_Strict):
+class Knot(Strict):
     """A point of the isotonic map."""
 
     input: float = Field(ge=0, le=1)
     output: float = Field(ge=0, le=1)
 
 
-class CalibrationFile(_Strict):
+class CalibrationFile(Strict):
     """Content of the file."""
 
     model_version: str = Field(pattern=_DIGEST, description="The weights and prompt it was measured on.")
@@ -67,16 +63,7 @@ class CalibrationFile(_Strict):
 
     @classmethod
     def of(cls, calibration: Calibration, model_version: str, evidence: Evidence) -> "CalibrationFile":
-        """Describe a calibration.
-
-        Args:
-            calibration: Fitted.
-            model_version: Of the bundle it was measured on.
-            evidence: What stands behind it.
-
-        Returns:
-            The content to write.
-        """
+        """Describe a fitted calibration that was measured on the bundle of a version."""
         isotonic = calibration.isotonic
         points = zip(isotonic.inputs, isotonic.outputs, strict=True) if isotonic else ()
         return cls(
@@ -115,8 +102,7 @@ def read_calibration(directory: Path, model_version: str) -> Calibration:
     try:
         measured = CalibrationFile.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
-        msg = f"{path} is malformed: {problems}"
+        msg = f"{path} is malformed: {problems_of(error)}"
         raise BundleError(msg) from error
     if measured.model_version != model_version:
         msg = (
@@ -128,18 +114,7 @@ def read_calibration(directory: Path, model_version: str) -> Calibration:
 
 
 def write_calibration(directory: Path, content: CalibrationFile) -> Path:
-    """Put the file into a bundle, in place of an earlier one: whole, or not at all.
-
-    Args:
-        directory: The bundle.
-        content: What to write.
-
-    Returns:
-        The file.
-
-    Raises:
-        OSError: When it cannot be written; what was there before is still there.
-    """
+    """Put the file into a bundle and return its path; when that fails, an earlier one is still there."""
     target = directory / CALIBRATION_FILE
     descriptor, scratch = tempfile.mkstemp(prefix=f".{CALIBRATION_FILE}-", dir=directory)
     try:

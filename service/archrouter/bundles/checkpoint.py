@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archrouter.bundles.manifest import BundleError, digest_of, digest_of_file
-from archrouter.bundles.model_card import ModelCardError, license_of, prompt_template_of
+from archrouter.bundles.model_card import license_of, prompt_template_of
 
 SUPPORTED_ARCHITECTURE = "qwen2"
 
@@ -39,28 +39,11 @@ class CheckpointFiles:
     card: str
 
     def prompt_template(self) -> str:
-        """Take the prompt the weights were trained with from the model card.
-
-        Returns:
-            The template.
-
-        Raises:
-            BundleError: When the card does not hold it.
-        """
-        try:
-            return prompt_template_of(self.card)
-        except ModelCardError as error:
-            raise BundleError(str(error)) from error
+        """Take the prompt the weights were trained with from the model card; raises ModelCardError without one."""
+        return prompt_template_of(self.card)
 
     def weights_digest(self) -> str:
-        """Hash the weights. O(bytes).
-
-        Returns:
-            A digest over the digests of all ``*.safetensors`` files, in the order of their names.
-
-        Raises:
-            BundleError: When there are none.
-        """
+        """Return a digest over the digests of all ``*.safetensors`` files, in the order of their names. O(bytes)."""
         files = sorted(self.directory.glob("*.safetensors"))
         if not files:
             msg = f"{self.directory} holds no *.safetensors; is the download complete?"
@@ -80,34 +63,15 @@ def read_checkpoint(directory: Path) -> CheckpointFiles:
     Raises:
         BundleError: When a file is missing or malformed, or the architecture is not supported.
     """
-    config = _json(directory / "config.json")
-    architecture = config.get("model_type")
-    if architecture != SUPPORTED_ARCHITECTURE:
-        msg = (
-            f"{directory / 'config.json'} says model_type {architecture!r}; only {SUPPORTED_ARCHITECTURE} is supported"
-        )
-        raise BundleError(msg)
-    max_positions = config.get("max_position_embeddings")
-    if not isinstance(max_positions, int) or max_positions < 1:
-        msg = (
-            f"{directory / 'config.json'} says max_position_embeddings {max_positions!r}; it must be a count of tokens"
-        )
-        raise BundleError(msg)
     tokenizer_config = _json(directory / "tokenizer_config.json")
-    special_tokens = {
-        key: token for key in ("bos_token", "eos_token", "pad_token") if (token := _token(tokenizer_config.get(key)))
-    }
-    for key in ("eos_token", "pad_token"):
-        if key not in special_tokens:
-            msg = f"{directory / 'tokenizer_config.json'} names no {key}"
-            raise BundleError(msg)
+    special_tokens = _special_tokens(directory, tokenizer_config)
     card_file = directory / "README.md"
-    card = card_file.read_text("utf-8") if card_file.is_file() else ""
+    card = read_utf8(card_file) if card_file.is_file() else ""
     return CheckpointFiles(
         directory=directory,
         name=directory.resolve().name,
         license=license_of(card),
-        max_positions=max_positions,
+        max_positions=_max_positions(directory / "config.json"),
         tokenizer=_bytes(directory / "tokenizer.json"),
         chat_template=_chat_template(directory, tokenizer_config),
         special_tokens=special_tokens,
@@ -117,11 +81,42 @@ def read_checkpoint(directory: Path) -> CheckpointFiles:
     )
 
 
+def read_utf8(path: Path) -> str:
+    """Read a text file; BundleError where its bytes are no text."""
+    try:
+        return path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        msg = f"{path} is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02X}; save it as UTF-8"
+        raise BundleError(msg) from error
+
+
+def _max_positions(path: Path) -> int:
+    """Read how many tokens the model was made for, which has to be one of the supported architecture."""
+    config = _json(path)
+    architecture, max_positions = config.get("model_type"), config.get("max_position_embeddings")
+    if architecture != SUPPORTED_ARCHITECTURE:
+        msg = f"{path} says model_type {architecture!r}; only {SUPPORTED_ARCHITECTURE} is supported"
+        raise BundleError(msg)
+    if not isinstance(max_positions, int) or max_positions < 1:
+        msg = f"{path} says max_position_embeddings {max_positions!r}; it must be a count of tokens"
+        raise BundleError(msg)
+    return max_positions
+
+
+def _special_tokens(directory: Path, config: dict[str, object]) -> dict[str, str]:
+    tokens = {key: token for key in ("bos_token", "eos_token", "pad_token") if (token := _token(config.get(key)))}
+    for key in ("eos_token", "pad_token"):
+        if key not in tokens:
+            msg = f"{directory / 'tokenizer_config.json'} names no {key}"
+            raise BundleError(msg)
+    return tokens
+
+
 def _chat_template(directory: Path, tokenizer_config: dict[str, object]) -> str:
     """Take the chat template from its own file, where newer checkpoints keep it, or from the tokenizer's config."""
     path = directory / "chat_template.jinja"
     if path.is_file():
-        return path.read_text("utf-8")
+        return read_utf8(path)
     template = tokenizer_config.get("chat_template")
     if not isinstance(template, str):
         msg = f"{directory} has no chat template, neither chat_template.jinja nor in tokenizer_config.json"

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from archrouter.bundles.manifest import ENGINE_FOLDER, BundleError, Engine, Manifest, check_files
+from archrouter.bundles.manifest import ENGINE_FOLDER, BundleError, Engine, Manifest, check_files, problems_of
 from archrouter.inference.tensors import TOKENS_PER_BLOCK
 
 ENGINE_CONFIG_FILE = f"{ENGINE_FOLDER}/config.json"
@@ -92,25 +92,14 @@ def check_engine(directory: Path, manifest: Manifest, *, tokenizer_vocab_size: i
 
 
 def read_engine_config(path: Path) -> EngineConfig:
-    """Read an engine's own description.
-
-    Args:
-        path: ``config.json``, beside ``rank0.engine``.
-
-    Returns:
-        What is checked of it.
-
-    Raises:
-        BundleError: When it cannot be read, or a key is missing or malformed.
-    """
+    """Read an engine's own description, ``config.json`` beside ``rank0.engine``; BundleError for a malformed one."""
     try:
         return EngineConfig.model_validate_json(path.read_bytes())
     except OSError as error:
         msg = f"{path} cannot be read ({error.strerror}); trtllm-build writes it beside the engine"
         raise BundleError(msg) from error
     except ValidationError as error:
-        fields = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
-        msg = f"{path} is not the description of a TensorRT-LLM engine: {fields}"
+        msg = f"{path} is not the description of a TensorRT-LLM engine: {problems_of(error)}"
         raise BundleError(msg) from error
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archrouter.bundles.calibration_file import read_calibration
-from archrouter.bundles.chat_template import ChatTemplateError, chat_frame_of
+from archrouter.bundles.chat_template import chat_frame_of
 from archrouter.bundles.engine_config import check_engine
 from archrouter.bundles.manifest import (
     CHAT_TEMPLATE_FILE,
@@ -20,9 +20,8 @@ from archrouter.bundles.manifest import (
 )
 from archrouter.bundles.tokenizer import HfTokenizer
 from archrouter.domain.answer import AnswerSkeleton, Quoting
-from archrouter.domain.calibration import Calibration
 from archrouter.domain.dialect import Dialect
-from archrouter.domain.errors import PromptTemplateError
+from archrouter.domain.posterior import Calibration
 from archrouter.domain.prompt import PromptCompiler
 from archrouter.domain.scoring import BackendProfile, Tier
 from archrouter.domain.template import PromptFormat, PromptTemplate
@@ -70,12 +69,8 @@ def load_bundle(directory: Path, *, with_calibration: bool = True) -> PromptBund
         directory: The bundle; the digests of the prompt's files are checked, those of the weights are not.
         with_calibration: False leaves it out, as for measuring it anew; also one that would be refused.
 
-    Returns:
-        The bundle, ready to compile policy sets.
-
     Raises:
-        BundleError: When a file is missing, changed or malformed, the parts do not fit together, or the engine is
-            described otherwise than the manifest says.
+        BundleError: When a file is missing, changed or malformed, or the parts do not fit together.
     """
     manifest, model_version = read_manifest(directory)
     check_files(directory, manifest, PROMPT_FILES)
@@ -83,8 +78,8 @@ def load_bundle(directory: Path, *, with_calibration: bool = True) -> PromptBund
         tokenizer = HfTokenizer.from_file(directory / TOKENIZER_FILE)
         if manifest.runtime == "tensorrt_llm":
             check_engine(directory, manifest, tokenizer_vocab_size=tokenizer.vocab_size)
-        prompt_format = _prompt_format(directory, manifest)
-        limit = manifest.limits.max_prompt_token_count
+        prompt_format, limit = _prompt_format(directory, manifest), manifest.limits.max_prompt_token_count
+        calibration = read_calibration(directory, model_version) if with_calibration else Calibration()
         return PromptBundle(
             directory=directory,
             manifest=manifest,
@@ -97,14 +92,14 @@ def load_bundle(directory: Path, *, with_calibration: bool = True) -> PromptBund
                 tokenizer_digest=tokenizer.digest,
                 prompt_template_version=prompt_format.version,
                 max_prompt_token_count=limit,
-                calibration=read_calibration(directory, model_version) if with_calibration else Calibration(),
+                calibration=calibration,
             ),
             end_id=tokenizer.control_id(manifest.end_token),
             pad_id=tokenizer.control_id(manifest.pad_token),
         )
-    except (PromptTemplateError, ChatTemplateError, ValueError) as error:
-        if isinstance(error, BundleError):
-            raise
+    except BundleError:
+        raise
+    except ValueError as error:
         msg = f"the bundle {directory} does not fit together: {error}"
         raise BundleError(msg) from error
 

@@ -24,11 +24,13 @@ class BundleError(ValueError):
     """A bundle is incomplete, damaged, or does not fit together."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Strict(BaseModel):
+    """A part of a file of which every key is known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Checkpoint(_Strict):
+class Checkpoint(Strict):
     """Where the weights come from."""
 
     name: str = Field(min_length=1)
@@ -36,7 +38,7 @@ class Checkpoint(_Strict):
     digest: str = Field(pattern=r"^sha256:[0-9a-f]{64}$", description="Of the weights' files.")
 
 
-class Skeleton(_Strict):
+class Skeleton(Strict):
     """The form of the answer, and what stands behind it."""
 
     prefix: str
@@ -46,13 +48,13 @@ class Skeleton(_Strict):
     agreement: float = Field(ge=0, le=1, description="Share of them that had this form.")
 
 
-class Limits(_Strict):
+class Limits(Strict):
     """What the engine accepts."""
 
     max_prompt_token_count: int = Field(ge=1)
 
 
-class Engine(_Strict):
+class Engine(Strict):
     """What a TensorRT-LLM engine was built with, and the bounds it was built for."""
 
     tensorrt_llm_version: str = Field(min_length=1)
@@ -65,7 +67,7 @@ class Engine(_Strict):
     vocab_size: int = Field(ge=1, description="Rows of logits, padding included.")
 
 
-class Manifest(_Strict):
+class Manifest(Strict):
     """Everything about a bundle but its calibration, which is measured on it afterwards."""
 
     format: Literal[1]
@@ -109,9 +111,13 @@ def read_manifest(directory: Path) -> tuple[Manifest, str]:
         )
         raise BundleError(msg) from error
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
-        msg = f"{path} is malformed: {problems}"
+        msg = f"{path} is malformed: {problems_of(error)}"
         raise BundleError(msg) from error
+
+
+def problems_of(error: ValidationError) -> str:
+    """Name each field of a file that is wrong, and why."""
+    return "; ".join(f"{'.'.join(map(str, item['loc'])) or 'file'}: {item['msg']}" for item in error.errors())
 
 
 def check_files(directory: Path, manifest: Manifest, names: tuple[str, ...] | None = None) -> None:

@@ -6,11 +6,16 @@ Arch-Router's card (a README.md in the checkpoint's folder) shows the prompt as 
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from string import Formatter
 
-import yaml
 from markdown_it import MarkdownIt
+
+from archrouter.bundles.manifest import BundleError
+from archrouter.domain.findings import Finding
+from archrouter.strict_yaml.nodes import compose_document
+from archrouter.strict_yaml.values import Place, Scalar, YamlList, YamlMap, value_at
 
 TASK_NAME = "TASK_INSTRUCTION"
 FORMAT_NAME = "FORMAT_PROMPT"
@@ -19,10 +24,11 @@ SLOTS = ("routes", "conversation")
 UNKNOWN_LICENSE = "unknown"
 
 _PYTHON = frozenset({"python", "py", "python3"})
-_FRONT_MATTER_FENCE = "---"
+_FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)^---[ \t]*$", re.DOTALL | re.MULTILINE)
+_REMEDY = "give the prompt with --prompt-template"
 
 
-class ModelCardError(ValueError):
+class ModelCardError(BundleError):
     """The card does not hold the prompt in the form that can be read safely."""
 
 
@@ -30,7 +36,7 @@ def prompt_template_of(card: str) -> str:
     """Extract the prompt template.
 
     Args:
-        card: The Markdown text of a model card.
+        card: The Markdown text of a model card; its code may be fenced in any way that CommonMark knows.
 
     Returns:
         The template with the slots ``{routes}`` and ``{conversation}``; every other character stands for itself.
@@ -42,14 +48,11 @@ def prompt_template_of(card: str) -> str:
     literals: dict[str, str] = {}
     for name, text in _string_assignments(card):
         if literals.setdefault(name, text) != text:
-            msg = f"the model card assigns {name} twice, with different texts; give the prompt with --prompt-template"
+            msg = f"the model card assigns {name} twice, with different texts; {_REMEDY}"
             raise ModelCardError(msg)
     missing = [name for name in (TASK_NAME, FORMAT_NAME) if name not in literals]
     if missing:
-        msg = (
-            f"the model card has no Python code block that assigns {' and '.join(missing)} a string; "
-            "give the prompt with --prompt-template"
-        )
+        msg = f"the model card has no Python code block that assigns {' and '.join(missing)} a string; {_REMEDY}"
         raise ModelCardError(msg)
     return _without_format_escapes(literals[TASK_NAME]) + literals[FORMAT_NAME]
 
@@ -61,21 +64,22 @@ def license_of(card: str) -> str:
         card: The Markdown text of a model card.
 
     Returns:
-        ``license_name`` where ``license`` is ``other``, as hubs ask for it, else ``license``; `UNKNOWN_LICENSE` where
-        the card states none.
+        ``license_name`` where ``license`` is ``other``, as hubs ask for it, else ``license``, of which there may be
+        several; `UNKNOWN_LICENSE` where the card states none.
     """
-    lines = card.splitlines()
-    if not lines or lines[0].rstrip() != _FRONT_MATTER_FENCE:
+    front_matter = _FRONT_MATTER.match(card)
+    root = compose_document(front_matter[1], "a key") if front_matter else None
+    if root is None or isinstance(root, Finding):
         return UNKNOWN_LICENSE
-    end = next((i for i, line in enumerate(lines[1:], 1) if line.rstrip() == _FRONT_MATTER_FENCE), 0)
-    try:
-        fields = yaml.safe_load("\n".join(lines[1:end]))
-    except yaml.YAMLError:
-        return UNKNOWN_LICENSE
-    stated = [fields.get("license_name"), fields.get("license")] if isinstance(fields, dict) else []
-    if len(stated) == 2 and stated[1] not in {None, "other"}:  # noqa: PLR2004  # both keys
-        stated = stated[1:]
-    return next((str(value) for value in stated if value), UNKNOWN_LICENSE)
+    fields = value_at(Place("", root), lambda _place, _message: None)
+    stated, name = (_words(fields, key) for key in ("license", "license_name"))
+    return (name if name and stated in {"", "other"} else stated) or UNKNOWN_LICENSE
+
+
+def _words(fields: object, key: str) -> str:
+    value = fields.get(key) if isinstance(fields, YamlMap) else None
+    items = value if isinstance(value, YamlList) else [value]
+    return ", ".join(item.word for item in items if isinstance(item, Scalar) and item.place.has_value)
 
 
 def _string_assignments(card: str) -> Iterator[tuple[str, str]]:
@@ -87,19 +91,20 @@ def _string_assignments(card: str) -> Iterator[tuple[str, str]]:
         except SyntaxError:
             continue  # a block that only sketches code holds no literal to trust
         for statement in module.body:
-            yield from _wanted(statement)
+            if isinstance(statement, ast.Assign | ast.AnnAssign):
+                targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+                names = {target.id for target in targets if isinstance(target, ast.Name)} & {TASK_NAME, FORMAT_NAME}
+                yield from ((name, _literal(name, statement.value)) for name in sorted(names))
 
 
-def _wanted(statement: ast.stmt) -> Iterator[tuple[str, str]]:
-    if not isinstance(statement, ast.Assign):
-        return
-    for target in statement.targets:
-        if isinstance(target, ast.Name) and target.id in {TASK_NAME, FORMAT_NAME}:
-            value = statement.value
-            if not (isinstance(value, ast.Constant) and isinstance(value.value, str)):
-                msg = f"{target.id} in the model card is not a plain string; give the prompt with --prompt-template"
-                raise ModelCardError(msg)
-            yield target.id, value.value
+def _literal(name: str, value: ast.expr | None) -> str:
+    """Return the text of a string literal, or of several that are joined by ``+``."""
+    if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Add):
+        return _literal(name, value.left) + _literal(name, value.right)
+    if isinstance(value, ast.Constant) and isinstance(value.value, str):
+        return value.value
+    msg = f"{name} in the model card is not a plain string; {_REMEDY}"
+    raise ModelCardError(msg)
 
 
 def _without_format_escapes(task: str) -> str:

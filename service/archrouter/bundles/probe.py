@@ -98,11 +98,7 @@ async def probe_answers(connection: TritonClient, model: str, bundle: PromptBund
 
 
 def probe_requests() -> Iterator[tuple[PolicySet, Conversation]]:
-    """List the questions.
-
-    Yields:
-        A policy set and a conversation; each of the turns alone and after another one, over rotated routes.
-    """
+    """Yield each of the turns alone and after another one, with a policy set of rotated routes."""
     for index, turn in enumerate(_TURNS):
         rotation = index % len(_ROUTES)
         routes = tuple(
@@ -123,9 +119,6 @@ def probe_skeleton(answers: Sequence[str]) -> SkeletonProbe:
 
     Returns:
         The form and how many answers have it; of two equally frequent forms the one seen first.
-
-    Raises:
-        ValueError: When there is no answer.
     """
     if not answers:
         msg = "no answer to read the skeleton from; generate at least one"

@@ -14,7 +14,6 @@ from archrouter.bundles.checkpoint import CheckpointFiles
 from archrouter.bundles.manifest import (
     CHAT_TEMPLATE_FILE,
     MANIFEST_FILE,
-    MODEL_FOLDER,
     PROMPT_TEMPLATE_FILE,
     TOKENIZER_FILE,
     BundleError,
@@ -50,13 +49,7 @@ class BundlePlan:
 
 @contextmanager
 def atomic_directory(target: Path) -> Iterator[Path]:
-    """Give an empty folder that becomes the target when the block ends well, and vanishes when it does not.
-
-    Args:
-        target: A path that does not exist yet.
-
-    Yields:
-        A folder beside the target, on the same file system.
+    """Give an empty folder beside the target, which becomes it when the block ends well, else vanishes.
 
     Raises:
         BundleError: When the target exists.
@@ -104,12 +97,7 @@ def convert_for_cpu(checkpoint: Path, output: Path, *, precision: str) -> None:
 
 
 def write_prompt_files(directory: Path, plan: BundlePlan) -> None:
-    """Write everything of a bundle but the model and the manifest.
-
-    Args:
-        directory: The bundle in the making.
-        plan: What it is to hold.
-    """
+    """Write everything of a bundle but the model and the manifest."""
     (directory / TOKENIZER_FILE).write_bytes(plan.checkpoint.tokenizer)
     (directory / CHAT_TEMPLATE_FILE).write_text(plan.checkpoint.chat_template, "utf-8")
     (directory / PROMPT_TEMPLATE_FILE).write_text(plan.prompt_template, "utf-8")
@@ -126,13 +114,8 @@ def write_manifest(
 ) -> None:
     """Write the manifest over everything that is in the bundle now. O(bytes).
 
-    Args:
-        directory: The bundle in the making.
-        plan: What it holds.
-        skeleton: Form of the answer.
-        agreement: Share of probes that had this form, in [0, 1].
-        probe_count: Number of probes; 0 when the form was taken as given.
-        engine: What the TensorRT-LLM engine in the bundle was built with; None for a model that the CPU runs.
+    `agreement` is the share in [0, 1] of the `probe_count` probes that had the form of the skeleton; no probe means
+    that it was taken as given. `engine` is None for a model that the CPU runs.
     """
     files = sorted(path for path in directory.rglob("*") if path.is_file() and path.name != MANIFEST_FILE)
     manifest = Manifest(
@@ -157,8 +140,3 @@ def write_manifest(
         files={str(path.relative_to(directory)): digest_of_file(path) for path in files},
     )
     (directory / MANIFEST_FILE).write_bytes(manifest.serialized())
-
-
-def model_folder(directory: Path) -> Path:
-    """Return where the model of a bundle in the making goes."""
-    return directory / MODEL_FOLDER

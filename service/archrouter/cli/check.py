@@ -12,13 +12,12 @@ from archrouter.cli.policy_paths import (
     LocatedFinding,
     policy_paths,
     read_policy_sets,
-    read_suite_file,
     suite_paths,
 )
 from archrouter.domain.findings import Finding, Severity, quoted
 from archrouter.domain.policy_lint import lint_policy_set
 from archrouter.domain.suite import check_suite_routes
-from archrouter.policy_files.directory import read_policy_file
+from archrouter.policy_files.directory import read_policy_file, read_suite_file
 
 EPILOG = """\b
 Examples:

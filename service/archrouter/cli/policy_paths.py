@@ -8,11 +8,7 @@ import click
 
 from archrouter.domain.findings import Finding, Severity
 from archrouter.domain.policy import PolicySet
-from archrouter.domain.suite import Suite
 from archrouter.policy_files.directory import policy_files, read_policy_file, suite_files
-from archrouter.policy_files.suites import read_suite_document
-from archrouter.strict_yaml.document import Places, YamlDocument
-from archrouter.strict_yaml.nodes import read_text
 
 EXISTING_PATHS = click.Path(exists=True, path_type=Path)
 EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -70,19 +66,6 @@ def suite_paths(paths: Sequence[Path], *, any_name: bool = False) -> list[Path]:
         )
     ]
     return list(dict.fromkeys(files))
-
-
-def read_suite_file(path: Path) -> YamlDocument[Suite]:
-    """Read one suite file.
-
-    Args:
-        path: The file; of any size, kind and content.
-
-    Returns:
-        The document; a file that cannot be read gives one with the finding that says why.
-    """
-    text = read_text(path)
-    return YamlDocument(None, (text,), Places()) if isinstance(text, Finding) else read_suite_document(text)
 
 
 def read_policy_sets(directory: Path) -> dict[str, PolicySet]:

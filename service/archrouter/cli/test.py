@@ -17,13 +17,13 @@ from archrouter.cli.policy_paths import (
     EXISTING_PATHS,
     LocatedFinding,
     read_policy_sets,
-    read_suite_file,
     suite_paths,
 )
 from archrouter.client import ClientOptions, RoutingClient
 from archrouter.domain.findings import has_errors
 from archrouter.domain.policy import PolicySet
 from archrouter.domain.suite import Suite, check_suite_routes
+from archrouter.policy_files.directory import read_suite_file
 from archrouter.suites.calls import DEFAULT_CONCURRENCY, Answered
 from archrouter.suites.run import CaseResult, run_suite
 

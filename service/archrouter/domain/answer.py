@@ -23,14 +23,7 @@ class Quoting(Enum):
     """A Python literal: single quotes, or double ones around an id that holds an apostrophe and no double quote."""
 
     def quote(self, route_id: str) -> str:
-        """Write an id as a literal.
-
-        Args:
-            route_id: Any text.
-
-        Returns:
-            The literal with its quotes.
-        """
+        """Write an id, which may be any text, as a literal with its quotes."""
         if self is Quoting.PYTHON:
             return repr(route_id)
         return json.dumps(route_id, ensure_ascii=self is Quoting.JSON_ASCII)
@@ -54,14 +47,7 @@ class AnswerSkeleton:
     quoting: Quoting = Quoting.JSON_ASCII
 
     def render(self, route_id: str) -> str:
-        """Write the whole answer for one candidate.
-
-        Args:
-            route_id: Id of a route, or ``other``.
-
-        Returns:
-            The text the model would generate before its end token.
-        """
+        """Write the whole answer for one candidate: what the model would generate before its end token."""
         return f"{self.prefix}{self.quoting.quote(route_id)}{self.suffix}"
 
 

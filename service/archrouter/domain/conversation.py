@@ -1,7 +1,21 @@
-"""Conversations, and which of their messages the router reads."""
+"""Conversations, and which of their messages the router reads.
 
+A message *has text* when it holds more than white space. The router reads the user's and the assistant's messages that
+have text; the latest user message among them decides the route. All others are treated as if they had not been sent.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+
+MESSAGE_CHARACTERS_PER_TOKEN = 32
+"""Characters of one message in an excerpt for each token that the model reads in all. English prose has four to five
+characters to a token, so a model finds as many tokens in either half of a cut message as it could read of the whole."""
+
+EXCERPT_CHARACTERS_PER_TOKEN = 128
+"""Characters after which an excerpt ends: a model that reads a share of each message may read several long ones."""
+
+_CHARACTERS_PER_UNREAD_TOKEN = 4
 
 
 class Role(Enum):
@@ -13,7 +27,7 @@ class Role(Enum):
     TOOL = "tool"
 
 
-_ROUTABLE_ROLES = frozenset({Role.USER, Role.ASSISTANT})
+_READ_ROLES = frozenset({Role.USER, Role.ASSISTANT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +42,35 @@ class Message:
     role: Role
     content: str
 
+    @property
+    def has_text(self) -> bool:
+        """Whether there is more in it than white space."""
+        return bool(self.content.strip())
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """What is handed to a model that reads no message after the latest user message, and a share of each before it.
+
+    Attributes:
+        messages: The latest user message and those right before it, oldest first; long ones without their middle.
+        dropped_message_count: Messages further back, left out because they are beyond what the model could read.
+        dropped_token_count: Estimated tokens of these and of the middles left out.
+    """
+
+    messages: tuple[Message, ...]
+    dropped_message_count: int = 0
+    dropped_token_count: int = 0
+
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
     """The part of a conversation that decides the route.
 
     Attributes:
-        messages: User and assistant messages, oldest first, at least one of them from the user.
+        messages: User and assistant messages that have text, oldest first, at least one of them from the user.
         ignored_message_count: System and tool messages left out, as the reference integration does.
-        ends_with_user: Whether the caller's last message came from the user.
+        ends_with_user: Whether the caller's last message is the one that decides.
     """
 
     messages: tuple[Message, ...]
@@ -48,14 +82,66 @@ class Conversation:
         """Keep what the router reads.
 
         Args:
-            messages: All messages, oldest first, at least one of them from the user.
+            messages: All messages, oldest first, at least one of them from the user and with text.
 
         Returns:
-            The conversation without system and tool messages.
+            The conversation without system and tool messages, and without messages that have no text.
         """
-        routable = tuple(message for message in messages if message.role in _ROUTABLE_ROLES)
+        of_read_roles = [message for message in messages if message.role in _READ_ROLES]
         return cls(
-            messages=routable,
-            ignored_message_count=len(messages) - len(routable),
-            ends_with_user=bool(messages) and messages[-1].role is Role.USER,
+            messages=tuple(message for message in of_read_roles if message.has_text),
+            ignored_message_count=len(messages) - len(of_read_roles),
+            ends_with_user=messages[-1].role is Role.USER and messages[-1].has_text,
         )
+
+    def excerpt(self, max_token_count: int) -> Excerpt:
+        """Leave out what a model with a small window could not make use of, so that nobody has to read it.
+
+        Args:
+            max_token_count: Tokens that the model reads of a conversation, > 0.
+
+        Returns:
+            The latest user message and those before it, newest first until they have `EXCERPT_CHARACTERS_PER_TOKEN`
+            characters for each token; of each message at most `MESSAGE_CHARACTERS_PER_TOKEN`. O(characters kept).
+        """
+        room = EXCERPT_CHARACTERS_PER_TOKEN * max_token_count
+        dropped = latest_user_index(self.messages) + 1
+        kept: list[Message] = []
+        dropped_token_count = 0
+        while dropped and room > 0:
+            dropped -= 1
+            message = self.messages[dropped]
+            shortened = _shortened(message, MESSAGE_CHARACTERS_PER_TOKEN * max_token_count)
+            dropped_token_count += estimated_token_count(len(message.content) - len(shortened.content))
+            room -= len(shortened.content)
+            kept.insert(0, shortened)
+        dropped_token_count += sum(estimated_token_count(len(each.content)) for each in self.messages[:dropped])
+        return Excerpt(tuple(kept), dropped, dropped_token_count)
+
+
+def latest_user_index(messages: Sequence[Message]) -> int:
+    """Find the message that decides the route: the user's latest of messages that have text, one of them the user's."""
+    return max(index for index, message in enumerate(messages) if message.role is Role.USER)
+
+
+def estimated_token_count(character_count: int) -> int:
+    """Estimate the tokens of text that is not worth tokenising: one in four characters, as English has them.
+
+    Args:
+        character_count: Characters, >= 0.
+
+    Returns:
+        At least 1 unless there is no character.
+    """
+    return -(-character_count // _CHARACTERS_PER_UNREAD_TOKEN)
+
+
+def _shortened(message: Message, max_character_count: int) -> Message:
+    """Keep the head and the tail: a request is stated first or last, seldom in the middle of pasted text."""
+    if len(message.content) <= max_character_count:
+        return message
+    text = message.content.strip()
+    if len(text) > max_character_count:
+        half = max_character_count // 2
+        text = f"{text[:half]} {text[-half:]}"
+    return Message(message.role, text)

@@ -1,4 +1,4 @@
-"""From calibrated probabilities to an outcome: thresholds, domain back-off and stickiness."""
+"""Decisions, and how calibrated probabilities become one: thresholds, domain back-off and stickiness."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -7,7 +7,10 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from archrouter.domain.policy import PolicySet, RoutePolicy
+from archrouter.domain.policy import ModelTarget, PolicySet, RoutePolicy
+from archrouter.domain.posterior import Posterior
+from archrouter.domain.scoring import BackendProfile, Usage
+from archrouter.domain.warnings import DecisionWarning
 
 
 class Outcome(Enum):
@@ -17,6 +20,13 @@ class Outcome(Enum):
     DOMAIN_FALLBACK = "domain_fallback"
     NO_MATCH = "no_match"
     LOW_CONFIDENCE = "low_confidence"
+
+
+class CandidateKind(Enum):
+    """What a candidate stands for."""
+
+    ROUTE = "route"
+    NO_MATCH = "no_match"
 
 
 class TurnKind(Enum):
@@ -59,15 +69,7 @@ class DecisionRule:
     stickiness: Stickiness = field(default_factory=Stickiness)
 
     def threshold(self, policy_set: PolicySet, route: RoutePolicy) -> float:
-        """Resolve the threshold of one route: request, route, policy set, server, in this order.
-
-        Args:
-            policy_set: The set the route belongs to.
-            route: The route in question.
-
-        Returns:
-            A probability in [0, 1].
-        """
+        """Resolve the threshold of one route, in [0, 1]: request, route, policy set, server, in this order."""
         for threshold in (self.min_confidence, route.min_confidence, policy_set.min_confidence):
             if threshold is not None:
                 return threshold
@@ -75,8 +77,8 @@ class DecisionRule:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """The outcome of one decision.
+class Choice:
+    """What `decide` chose: the part of a decision that rests on probabilities alone.
 
     Attributes:
         outcome: What was decided.
@@ -93,7 +95,71 @@ class Verdict:
     kept: bool = False
 
 
-def decide(policy_set: PolicySet, probabilities: NDArray[np.float64], rule: DecisionRule) -> Verdict:
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One possible answer and its probability.
+
+    Attributes:
+        kind: A route, or no match.
+        route_id: Id of the route; empty for no match.
+        probability: Calibrated, in [0, 1].
+        log_probability: Raw, natural log, before calibration, <= 0.
+        exact: False where the value is an even share of a mass the model was not asked to split.
+    """
+
+    kind: CandidateKind
+    route_id: str
+    probability: float
+    log_probability: float
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionTimes:
+    """Where the time of one decision went, in seconds >= 0."""
+
+    total_s: float
+    tokenize_s: float
+    queue_s: float
+    inference_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer.
+
+    Attributes:
+        decision_id: Id under which it is known everywhere.
+        outcome: What was decided.
+        route: The chosen policy; None for NO_MATCH and LOW_CONFIDENCE.
+        models: Models to use, best first; the set's fallback where no route was chosen. Never empty.
+        confidence: Calibrated probability of what stands behind the outcome, in [0, 1].
+        candidates: Every candidate, most probable first; ties in policy order, no match last.
+        policy_set: The set that decided.
+        inline: Whether the set came with the request.
+        profile: The model that decided.
+        kept: Whether stickiness kept the previous route.
+        warnings: What the reader should know.
+        usage: What the decision cost.
+        times: Where the time went.
+    """
+
+    decision_id: str
+    outcome: Outcome
+    route: RoutePolicy | None
+    models: tuple[ModelTarget, ...]
+    confidence: float
+    candidates: tuple[Candidate, ...]
+    policy_set: PolicySet
+    inline: bool
+    profile: BackendProfile
+    kept: bool
+    warnings: tuple[DecisionWarning, ...]
+    usage: Usage
+    times: DecisionTimes
+
+
+def decide(policy_set: PolicySet, probabilities: NDArray[np.float64], rule: DecisionRule) -> Choice:
     """Turn probabilities into an outcome. O(routes).
 
     Args:
@@ -102,24 +168,48 @@ def decide(policy_set: PolicySet, probabilities: NDArray[np.float64], rule: Deci
         rule: Thresholds and stickiness.
 
     Returns:
-        The verdict; ties go to the route that comes first in the policy set, and to a route over no match.
+        The choice; ties go to the route that comes first in the policy set, and to a route over no match.
     """
     kept = _kept_route(policy_set, probabilities, rule.stickiness)
     if kept is not None:
-        return Verdict(Outcome.MATCHED, policy_set.routes[kept], float(probabilities[kept]), kept=True)
+        return Choice(Outcome.MATCHED, policy_set.routes[kept], float(probabilities[kept]), kept=True)
     best = int(np.argmax(probabilities[:-1]))
     best_route = policy_set.routes[best]
     best_probability, no_match_probability = float(probabilities[best]), float(probabilities[-1])
     reaches = best_probability >= rule.threshold(policy_set, best_route)
     if reaches and best_probability >= no_match_probability:
-        return Verdict(Outcome.MATCHED, best_route, best_probability)
+        return Choice(Outcome.MATCHED, best_route, best_probability)
     if not reaches:
         fallback = _domain_fallback(policy_set, probabilities, rule)
         if fallback is not None:
             return fallback
     if no_match_probability > best_probability:
-        return Verdict(Outcome.NO_MATCH, None, no_match_probability)
-    return Verdict(Outcome.LOW_CONFIDENCE, None, best_probability)
+        return Choice(Outcome.NO_MATCH, None, no_match_probability)
+    return Choice(Outcome.LOW_CONFIDENCE, None, best_probability)
+
+
+def ranked(policy_set: PolicySet, posterior: Posterior, probabilities: NDArray[np.float64]) -> tuple[Candidate, ...]:
+    """List every candidate, most probable first.
+
+    Args:
+        policy_set: The N routes that were candidates, in order.
+        posterior: Over them and no match, as the model gave it.
+        probabilities: float64 [N + 1], the posterior calibrated.
+
+    Returns:
+        N + 1 candidates; the sort is stable, so ties keep policy order and no match comes last.
+    """
+    route_ids = [route.id for route in policy_set.routes]
+    return tuple(
+        Candidate(
+            kind=CandidateKind.ROUTE if index < len(route_ids) else CandidateKind.NO_MATCH,
+            route_id=route_ids[index] if index < len(route_ids) else "",
+            probability=float(probabilities[index]),
+            log_probability=float(posterior.log_probabilities[index]),
+            exact=bool(posterior.exact[index]),
+        )
+        for index in np.argsort(-probabilities, kind="stable")
+    )
 
 
 def _kept_route(policy_set: PolicySet, probabilities: NDArray[np.float64], stickiness: Stickiness) -> int | None:
@@ -133,7 +223,7 @@ def _kept_route(policy_set: PolicySet, probabilities: NDArray[np.float64], stick
     return previous if leader != previous and lead < stickiness.switch_margin else None
 
 
-def _domain_fallback(policy_set: PolicySet, probabilities: NDArray[np.float64], rule: DecisionRule) -> Verdict | None:
+def _domain_fallback(policy_set: PolicySet, probabilities: NDArray[np.float64], rule: DecisionRule) -> Choice | None:
     """Pick the domain-level policy whose domain, summed over its routes, reaches its threshold and beats no match."""
     no_match_probability = float(probabilities[-1])
     candidates = [
@@ -144,7 +234,7 @@ def _domain_fallback(policy_set: PolicySet, probabilities: NDArray[np.float64], 
     if not candidates:
         return None
     mass, route = max(candidates, key=lambda candidate: candidate[0])
-    return Verdict(Outcome.DOMAIN_FALLBACK, route, min(mass, 1.0))
+    return Choice(Outcome.DOMAIN_FALLBACK, route, min(mass, 1.0))
 
 
 def _domain_masses(policy_set: PolicySet, probabilities: NDArray[np.float64]) -> Iterator[tuple[float, RoutePolicy]]:

@@ -43,27 +43,11 @@ class Dialect(Enum):
         return '"}, {"' if self is Dialect.CARD else '"},{"'
 
     def route_record(self, route: RoutePolicy, tags: "TagGuard") -> str:
-        """Write what the model reads of a policy.
-
-        Args:
-            route: The policy; its text is untrusted.
-            tags: The template's tags.
-
-        Returns:
-            One record. O(characters).
-        """
+        """Write the record of a policy, whose text is untrusted. O(characters)."""
         return self._record({"name": route.id, "description": route.description}, tags)
 
     def message_record(self, message: Message, tags: "TagGuard") -> str:
-        """Write a message.
-
-        Args:
-            message: The message; its content is untrusted.
-            tags: The template's tags.
-
-        Returns:
-            One record. O(characters).
-        """
+        """Write the record of a message, whose content is untrusted. O(characters)."""
         return self._record({"role": message.role.value, "content": message.content}, tags)
 
     def _record(self, fields: dict[str, str], tags: "TagGuard") -> str:

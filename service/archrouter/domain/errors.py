@@ -38,10 +38,22 @@ class InvalidRequestError(ArchRouterError):
 class PromptTooLongError(ArchRouterError):
     """The prompt exceeds the model's token budget and may not be truncated."""
 
-    def __init__(self, *, prompt_token_count: int, max_prompt_token_count: int) -> None:
-        """Keep both counts, in tokens."""
+    def __init__(
+        self, *, prompt_token_count: int, max_prompt_token_count: int, read_token_count: int | None = None
+    ) -> None:
+        """Keep the counts, in tokens.
+
+        Args:
+            prompt_token_count: All of the prompt.
+            max_prompt_token_count: What the model reads at most.
+            read_token_count: What it would read of this prompt; None for as much as it can. A model that reads a
+                share of each message may refuse a prompt that is not longer than the most it reads.
+        """
+        reads = f"reads at most {max_prompt_token_count}"
+        if read_token_count is not None:
+            reads = f"would read {read_token_count} of them"
         super().__init__(
-            f"the prompt has {prompt_token_count} tokens, the model reads at most {max_prompt_token_count}; "
+            f"the prompt has {prompt_token_count} tokens, the model {reads}; "
             "shorten the conversation or the policy descriptions, or allow truncation"
         )
         self.prompt_token_count = prompt_token_count

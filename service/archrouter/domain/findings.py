@@ -34,24 +34,10 @@ class Finding:
 
 
 def has_errors(findings: tuple[Finding, ...]) -> bool:
-    """Say whether any finding keeps the policy set from being used.
-
-    Args:
-        findings: Findings of one policy set, in any order.
-
-    Returns:
-        True when at least one finding is an error.
-    """
+    """Say whether any of them is an error, which keeps the policy set from being used."""
     return any(finding.severity is Severity.ERROR for finding in findings)
 
 
 def quoted(text: str) -> str:
-    """Quote a value in a message.
-
-    Args:
-        text: What the author wrote, of any length.
-
-    Returns:
-        Its first `MAX_QUOTED_CHARACTERS` characters in quotes, escaped; ``...`` stands for the rest.
-    """
+    """Quote a value in a message: its first `MAX_QUOTED_CHARACTERS` characters, escaped; ``...`` is for the rest."""
     return repr(text) if len(text) <= MAX_QUOTED_CHARACTERS else repr(text[:MAX_QUOTED_CHARACTERS]) + "..."

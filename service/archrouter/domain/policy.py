@@ -88,14 +88,7 @@ class PolicySet:
         object.__setattr__(self, "_by_id", {route.id: route for route in self.routes})
 
     def route(self, route_id: str) -> RoutePolicy | None:
-        """Look up a route.
-
-        Args:
-            route_id: Id as the model answers it.
-
-        Returns:
-            The policy, or None when the set has no such route.
-        """
+        """Look up a route; None when the set has none of that id."""
         return self._by_id.get(route_id)
 
     @cached_property

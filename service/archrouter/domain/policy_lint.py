@@ -1,7 +1,7 @@
 """What makes a valid policy set hard to route by, for any router: it reads nothing but ids and descriptions.
 
 Overlapping and vague descriptions make the choice between routes arbitrary (Arch-Router paper, limitations). The
-measures here are deliberately crude word counts: they need no model and their verdict can be checked by eye.
+measures here are deliberately crude word counts: they need no model and can be checked by eye.
 """
 
 import re
@@ -65,13 +65,13 @@ def _wording(route: RoutePolicy, stems: frozenset[str]) -> Iterator[tuple[str, s
 
 
 def _likeness(stems: frozenset[str], before: Sequence[tuple[RoutePolicy, frozenset[str]]]) -> Iterator[tuple[str, str]]:
-    """Compare a description with the earlier ones; only the likest of them is worth naming."""
-    likest = max(before, key=lambda other: _similarity(stems, other[1]), default=None)
-    if likest is not None and _similarity(stems, likest[1]) >= NEAR_SIMILARITY:
-        similarity = f"{_similarity(stems, likest[1]):.0%}"
+    """Compare a description with the earlier ones; only the closest of them is worth naming."""
+    closest = max(before, key=lambda other: _similarity(stems, other[1]), default=None)
+    if closest is not None and _similarity(stems, closest[1]) >= NEAR_SIMILARITY:
+        similarity = f"{_similarity(stems, closest[1]):.0%}"
         yield (
             "description",
-            f"shares {similarity} of its words with that of {quoted(likest[0].id)}; say what tells the two apart",
+            f"shares {similarity} of its words with that of {quoted(closest[0].id)}; say what tells the two apart",
         )
 
 

@@ -5,6 +5,7 @@ as plain text. What a caller writes is therefore never a control token, a sectio
 messages is tokenised once per policy-set revision and comes first, so the engine's paged KV cache can reuse it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
 
@@ -13,10 +14,10 @@ from archrouter.domain.conversation import Conversation, Message, Role
 from archrouter.domain.errors import PromptTemplateError, PromptTooLongError
 from archrouter.domain.policy import PolicySet, RoutePolicy
 from archrouter.domain.scoring import Overflow
-from archrouter.domain.template import PromptFormat, readable_messages
+from archrouter.domain.template import PromptFormat
 from archrouter.domain.tokens import Segment, TokenIds, Tokenizer, check_seams
 from archrouter.domain.trie import CandidateTrie
-from archrouter.domain.truncation import ELISION_MARKER, EncodeMessage, TokenisedConversation
+from archrouter.domain.truncation import ELISION_MARKER, EncodeMessage, fit_conversation
 
 MIN_MESSAGE_TOKENS = 32
 """Tokens of the latest user message there must be room for beside the policies, or the policy set is refused."""
@@ -26,6 +27,10 @@ _SEAM_PROBES = (
     *(" ", "  ", "\t", "\n", "\r\n", "\x00", "é", "\u0301", "你好", "א", "🙂"),
 )
 """Texts made of each kind of character that a pre-tokenizer tells apart."""
+
+
+class AbandonedError(Exception):
+    """Nobody waits for the prompt any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,27 +81,40 @@ class CompiledPrompt:
     def _fixed_token_count(self) -> int:
         return len(self.prefix_ids) + len(self.tail_ids) + self.trie.max_path_token_count
 
-    def assemble(self, conversation: Conversation, overflow: Overflow = Overflow.TRUNCATE) -> Prompt:
+    def assemble(
+        self,
+        conversation: Conversation,
+        overflow: Overflow = Overflow.TRUNCATE,
+        is_abandoned: Callable[[], bool] = lambda: False,
+    ) -> Prompt:
         """Build the prompt of one request.
 
         Args:
-            conversation: At least one of its user messages has text; untrusted.
+            conversation: What the router reads; untrusted.
             overflow: What to do when it is too long.
+            is_abandoned: Asked before each tokenisation whether to stop, because it may go on long after its caller
+                has gone.
 
         Returns:
-            A prompt within the budget for every path of the trie, the latest user message in it. O(characters).
+            A prompt within the budget for every path of the trie, the latest user message in it. O(budget), see
+            `fit_conversation`.
 
         Raises:
             PromptTooLongError: When it is too long and may not be truncated.
+            AbandonedError: When it is abandoned.
         """
-        room = self.max_conversation_token_count
-        tokenised = TokenisedConversation.of(readable_messages(conversation), self.encode_message)
-        if overflow is Overflow.REJECT and tokenised.token_count > room:
+
+        def encode(message: Message, *, last: bool) -> TokenIds:
+            if is_abandoned():
+                raise AbandonedError
+            return self.encode_message(message, last=last)
+
+        fitted = fit_conversation(conversation.messages, encode, self.max_conversation_token_count)
+        if overflow is Overflow.REJECT and (fitted.dropped_message_count or fitted.dropped_token_count):
             raise PromptTooLongError(
-                prompt_token_count=self._fixed_token_count + tokenised.token_count,
+                prompt_token_count=self._fixed_token_count + len(fitted.ids) + fitted.dropped_token_count,
                 max_prompt_token_count=self.max_prompt_token_count,
             )
-        fitted = tokenised.fit(room)
         return Prompt(
             ids=self.prefix_ids + fitted.ids + self.tail_ids,
             prefix_token_count=len(self.prefix_ids),

@@ -3,10 +3,9 @@
 from dataclasses import dataclass, field
 from enum import Enum
 
-from archrouter.domain.calibration import Calibration
 from archrouter.domain.conversation import Conversation
 from archrouter.domain.policy import PolicySet
-from archrouter.domain.posterior import Posterior
+from archrouter.domain.posterior import Calibration, Posterior
 
 
 class Tier(Enum):

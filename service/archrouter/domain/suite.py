@@ -95,7 +95,7 @@ def _suite_findings(suite: Suite) -> Iterator[Finding]:
             yield _error(f"{path}.name", "is empty; say what the case is about")
         elif counts[case.name] > 1:
             yield _error(f"{path}.name", f"{quoted(case.name)} names {counts[case.name]} cases; names are unique")
-        if not any(message.role is Role.USER and message.content.strip() for message in case.messages):
+        if not any(message.role is Role.USER and message.has_text for message in case.messages):
             yield _error(f"{path}.messages", "no user message with text; the route follows the latest one, so write it")
         yield from _expectation_findings(path, case)
 

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 
 from archrouter.domain.answer import AnswerSkeleton
-from archrouter.domain.conversation import Conversation, Message
+from archrouter.domain.conversation import Message
 from archrouter.domain.dialect import LIST_CLOSE, LIST_OPEN, Dialect, TagGuard
 from archrouter.domain.errors import PromptTemplateError
 from archrouter.domain.policy import RoutePolicy
@@ -159,20 +159,6 @@ class PromptFormat:
     @cached_property
     def _tags(self) -> TagGuard:
         return TagGuard(self.template.tag_names)
-
-
-def readable_messages(conversation: Conversation) -> tuple[Message, ...]:
-    """Leave out messages without text, such as assistant turns that only call tools.
-
-    The reference gateway does the same (katanemo/archgw, ``router_model_v1.rs``).
-
-    Args:
-        conversation: At least one of its user messages has text.
-
-    Returns:
-        The others, in order.
-    """
-    return tuple(message for message in conversation.messages if message.content)
 
 
 def _split_line_breaks(text: str) -> tuple[str, str]:

@@ -58,14 +58,7 @@ class Segment:
     is_template: bool
 
     def encode(self, tokenizer: Tokenizer) -> TokenIds:
-        """Tokenise the piece by its kind.
-
-        Args:
-            tokenizer: The checkpoint's tokenizer.
-
-        Returns:
-            Its ids. O(characters).
-        """
+        """Tokenise the piece by its kind. O(characters)."""
         return tokenizer.encode_template(self.text) if self.is_template else tokenizer.encode_text(self.text)
 
 

@@ -1,7 +1,8 @@
-"""Which part of a conversation fits the model, counted in the tokens it will be given, never estimated.
+"""Which part of a conversation fits the model, counted in the tokens it will be given.
 
 The reference gateway estimates four bytes a token, which is wrong both ways: it overflows the model on digits and code
-and drops history that would fit on Chinese text (katanemo/archgw, ``router_model_v1.rs``).
+and drops history that would fit on Chinese text (katanemo/archgw, ``router_model_v1.rs``). Here only text so far beyond
+the budget that tokenising it could change nothing is counted by an estimate.
 """
 
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Protocol
 
-from archrouter.domain.conversation import Message, Role
+from archrouter.domain.conversation import Message, estimated_token_count, latest_user_index
 from archrouter.domain.tokens import TokenIds
 
 ELISION_MARKER = " [...] "
@@ -25,6 +26,16 @@ gets close where they are not."""
 
 ELISION_SLACK_SHARE = 0.01
 """Share of the budget that an elided message may leave unused: closer is not worth another tokenisation."""
+
+CHARACTERS_PER_TOKEN = 6
+"""Characters of a long message that are tokenised first for each token in question. Few texts have so many to a token,
+so most often these show that the message does not fit; where they do not, more is tokenised."""
+
+COUNTED_TOKENS = 4096
+"""Tokens beyond the budget that are still counted one by one, in some ten milliseconds; further ones are estimated."""
+
+_CUT_WORD_SLACK = 16
+"""Tokens by which the beginning of a message may exceed the whole, because a word is cut in two."""
 
 
 class EncodeMessage(Protocol):
@@ -42,7 +53,8 @@ class FittedConversation:
     Attributes:
         ids: Its tokens, at most the budget.
         dropped_message_count: Messages left out as a whole.
-        dropped_token_count: Tokens of the whole conversation less the tokens kept, >= 0.
+        dropped_token_count: Tokens of the whole conversation less the tokens kept, >= 0. Exact up to
+            `COUNTED_TOKENS`; what is beyond them is estimated.
     """
 
     ids: TokenIds
@@ -50,99 +62,96 @@ class FittedConversation:
     dropped_token_count: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class TokenisedConversation:
-    """A conversation, every message tokenised at its place.
+def fit_conversation(messages: Sequence[Message], encode: EncodeMessage, max_token_count: int) -> FittedConversation:
+    """Drop what does not fit: whole messages, oldest first, and never the latest user message.
 
-    Attributes:
+    The latest user message decides the route, so it goes last of all, after answers that follow it; where it is too
+    long by itself, its beginning and end are kept around `ELISION_MARKER`. It is tokenised first, then the others,
+    newest first.
+
+    Args:
         messages: Oldest first, at least one of them from the user.
-        ids: Tokens of each message; concatenated, the tokens of the whole.
-        encode: What tokenised them.
+        encode: Tokenises one message.
+        max_token_count: Tokens there is room for; at least those of a message that holds the marker only.
+
+    Returns:
+        The part that fits. What is tokenised is bounded by `CHARACTERS_PER_TOKEN` for each token of the budget and of
+        `COUNTED_TOKENS`, except where text has more of them to a token. Each message is tokenised once, but the latest
+        user message again when it becomes the last, and when it is elided as often as `_elided` says.
     """
+    last = len(messages) - 1
+    latest = latest_user_index(messages)
+    limit = max_token_count + COUNTED_TOKENS
+    latest_ids, latest_unread = _read(messages[latest], encode, limit, last=latest == last)
+    counted, estimated = len(latest_ids), latest_unread
+    kept = {latest: latest_ids}
+    for index in reversed(range(len(messages))):
+        if index == latest:
+            continue
+        ids, unread = _read(messages[index], encode, limit - counted, last=index == last)
+        counted += len(ids)
+        estimated += unread
+        if counted <= max_token_count and not unread:  # never again after a message that does not fit
+            kept[index] = ids
+    if len(kept) == len(messages) and counted <= max_token_count:
+        return FittedConversation(_joined(kept))
+    if len(kept) == 1:
+        if latest != last:
+            latest_ids, latest_unread = _read(messages[latest], encode, limit, last=True)
+        if len(latest_ids) > max_token_count:
+            latest_ids = _elided(messages[latest], encode, len(latest_ids) + latest_unread, max_token_count)
+        kept[latest] = latest_ids
+    ids = _joined(kept)
+    return FittedConversation(ids, len(messages) - len(kept), max(counted + estimated - len(ids), 0))
 
-    messages: Sequence[Message]
-    ids: Sequence[TokenIds]
-    encode: EncodeMessage
 
-    @classmethod
-    def of(cls, messages: Sequence[Message], encode: EncodeMessage) -> "TokenisedConversation":
-        """Tokenise each message once.
+def _joined(kept: dict[int, TokenIds]) -> TokenIds:
+    return tuple(chain.from_iterable(kept[index] for index in sorted(kept)))
 
-        Args:
-            messages: Oldest first, at least one of them from the user.
-            encode: Tokenises one message.
 
-        Returns:
-            The tokens. O(characters).
-        """
-        last = len(messages) - 1
-        return cls(messages, [encode(message, last=i == last) for i, message in enumerate(messages)], encode)
+def _read(message: Message, encode: EncodeMessage, room: int, *, last: bool) -> tuple[TokenIds, int]:
+    """Tokenise a message, or so much of its beginning that it is seen not to fit; and estimate the tokens of the rest.
 
-    @property
-    def token_count(self) -> int:
-        """Tokens of the whole conversation."""
-        return sum(map(len, self.ids))
+    The rest is 0 for a message that fits; where it is not, there are more ids than room.
+    """
+    content = message.content
+    if room <= 0:
+        return (), estimated_token_count(len(content))
+    length = CHARACTERS_PER_TOKEN * (room + _CUT_WORD_SLACK)
+    while length < len(content):
+        ids = encode(Message(message.role, content[:length]), last=last)
+        if len(ids) > room + _CUT_WORD_SLACK:
+            return ids, estimated_token_count(len(content) - length)
+        length *= 2
+    return encode(message, last=last), 0
 
-    def fit(self, max_token_count: int) -> FittedConversation:
-        """Drop what does not fit: whole messages, oldest first, and never the latest user message.
 
-        The latest user message decides the route, so it goes last of all, after answers that follow it; where it is
-        too long by itself, its beginning and end are kept around `ELISION_MARKER`.
-
-        Args:
-            max_token_count: Tokens there is room for; at least those of a message that holds the marker only.
-
-        Returns:
-            The part that fits. O(messages) on top of tokenising; only the latest user message is tokenised again: once
-            when it becomes the last, and at most ``1 + MAX_INTERPOLATIONS + MAX_BISECTIONS`` times when it is elided.
-        """
-        if self.token_count <= max_token_count:
-            return FittedConversation(tuple(chain.from_iterable(self.ids)))
-        latest = max(i for i, message in enumerate(self.messages) if message.role is Role.USER)
-        kept = self._kept(latest, max_token_count)
-        ids = tuple(chain.from_iterable(self.ids[i] for i in kept))
-        if kept == [latest]:
-            ids = self._alone(latest, max_token_count)
-        return FittedConversation(ids, len(self.messages) - len(kept), self.token_count - len(ids))
-
-    def _kept(self, latest: int, max_token_count: int) -> list[int]:
-        """Pick the latest user message and as many of the newest messages as fit beside it, in order."""
-        used = len(self.ids[latest])
-        kept = [latest]
-        for index in reversed(range(len(self.messages))):
-            if index == latest:
-                continue
-            used += len(self.ids[index])
-            if used > max_token_count:
-                break
-            kept.append(index)
-        return sorted(kept)
-
-    def _alone(self, latest: int, max_token_count: int) -> TokenIds:
-        message = self.messages[latest]
-        is_last = latest == len(self.messages) - 1
-        ids = self.ids[latest] if is_last else self.encode(message, last=True)
-        return ids if len(ids) <= max_token_count else self._elided(message, len(ids), max_token_count)
-
-    def _elided(self, message: Message, token_count: int, max_token_count: int) -> TokenIds:
-        """Keep about as many characters as fit: `low` fits and `high` does not, both as measured."""
-        low, ids = 0, self.encode(_elide(message, 0), last=True)
-        high, high_count = len(message.content), token_count
-        slack = int(max_token_count * ELISION_SLACK_SHARE)
-        for attempt in range(MAX_INTERPOLATIONS + MAX_BISECTIONS):
-            if len(ids) + slack >= max_token_count or high - low <= 1:
-                break
-            step = (high - low) // 2
-            if attempt < MAX_INTERPOLATIONS:
-                aim = max_token_count - slack // 2
-                step = (high - low) * (aim - len(ids)) // (high_count - len(ids))
-            guess = min(max(low + step, low + 1), high - 1)
-            guess_ids = self.encode(_elide(message, guess), last=True)
-            if len(guess_ids) <= max_token_count:
-                low, ids = guess, guess_ids
-            else:
-                high, high_count = guess, len(guess_ids)
-        return ids
+def _elided(message: Message, encode: EncodeMessage, token_count: int, max_token_count: int) -> TokenIds:
+    """Keep about as many characters as fit: `low` fits and `high` does not, both as measured."""
+    low, ids = 0, encode(_elide(message, 0), last=True)
+    high, high_count = len(message.content), token_count
+    first = CHARACTERS_PER_TOKEN * max_token_count
+    while first < high and high == len(message.content):
+        first_ids = encode(_elide(message, first), last=True)
+        if len(first_ids) > max_token_count:
+            high, high_count = first, len(first_ids)
+        else:
+            low, ids, first = first, first_ids, 2 * first
+    slack = int(max_token_count * ELISION_SLACK_SHARE)
+    for attempt in range(MAX_INTERPOLATIONS + MAX_BISECTIONS):
+        if len(ids) + slack >= max_token_count or high - low <= 1:
+            break
+        step = (high - low) // 2
+        if attempt < MAX_INTERPOLATIONS:
+            aim = max_token_count - slack // 2
+            step = (high - low) * (aim - len(ids)) // (high_count - len(ids))
+        guess = min(max(low + step, low + 1), high - 1)
+        guess_ids = encode(_elide(message, guess), last=True)
+        if len(guess_ids) <= max_token_count:
+            low, ids = guess, guess_ids
+        else:
+            high, high_count = guess, len(guess_ids)
+    return ids
 
 
 def _elide(message: Message, kept_characters: int) -> Message:

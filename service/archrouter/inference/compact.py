@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from archrouter.domain.calibration import Calibration, IsotonicMap
-from archrouter.domain.conversation import Conversation
+from archrouter.domain.conversation import Message
 from archrouter.domain.errors import (
     BackendProtocolError,
     BudgetExceededError,
@@ -21,7 +20,7 @@ from archrouter.domain.errors import (
     UnavailableError,
 )
 from archrouter.domain.policy import PolicySet, RoutePolicy
-from archrouter.domain.posterior import posterior_from_scores
+from archrouter.domain.posterior import Calibration, IsotonicMap, posterior_from_scores
 from archrouter.domain.scoring import BackendProfile, Overflow, Scoring, ScoringRequest, StageTimes, Tier, Usage
 from archrouter.inference import tensors
 from archrouter.inference.per_policy_set import WARM_UP, PerPolicySet
@@ -106,24 +105,28 @@ class CompactBackend:
         *,
         timeout_s: float,
     ) -> Scoring:
+        excerpt = request.conversation.excerpt(profile.max_prompt_token_count)
         inputs = (
-            NamedArray(tensors.CONVERSATION, np.array([_conversation_json(request.conversation)], dtype=np.object_)),
+            NamedArray(tensors.CONVERSATION, np.array([_conversation_json(excerpt.messages)], dtype=np.object_)),
             NamedArray(tensors.CANDIDATES, candidates),
         )
         started_s = time.perf_counter()
         result = await self._connection.infer(self._model, inputs, tensors.COMPACT_ROUTER.outputs, timeout_s=timeout_s)
         inference_s = time.perf_counter() - started_s
         scores = output_array(result, tensors.SCORES, (len(request.policy_set.routes) + 1,), np.float32)
+        dropped_message_count = int(output_array(result, tensors.DROPPED_MESSAGE_COUNT, (1,), np.int32)[0])
+        dropped_token_count = int(output_array(result, tensors.DROPPED_TOKEN_COUNT, (1,), np.int32)[0])
         usage = Usage(
             prompt_token_count=int(output_array(result, tensors.PROMPT_TOKEN_COUNT, (1,), np.int32)[0]),
             engine_call_count=1,
-            dropped_message_count=int(output_array(result, tensors.DROPPED_MESSAGE_COUNT, (1,), np.int32)[0]),
-            dropped_token_count=int(output_array(result, tensors.DROPPED_TOKEN_COUNT, (1,), np.int32)[0]),
+            dropped_message_count=excerpt.dropped_message_count + dropped_message_count,
+            dropped_token_count=excerpt.dropped_token_count + dropped_token_count,
         )
         if request.overflow is Overflow.REJECT and usage.dropped_token_count:
             raise PromptTooLongError(
                 prompt_token_count=usage.prompt_token_count + usage.dropped_token_count,
                 max_prompt_token_count=profile.max_prompt_token_count,
+                read_token_count=usage.prompt_token_count,
             )
         return Scoring(posterior_from_scores(scores), profile, usage, StageTimes(inference_s=inference_s))
 
@@ -169,9 +172,9 @@ class _CalibrationParameter(BaseModel):
         return Calibration(self.temperature, self.sample_count, isotonic)
 
 
-def _conversation_json(conversation: Conversation) -> bytes:
-    messages = [{"role": message.role.value, "content": message.content} for message in conversation.messages]
-    return json.dumps(messages, ensure_ascii=False).encode("utf-8", errors="replace")
+def _conversation_json(messages: tuple[Message, ...]) -> bytes:
+    records = [{"role": message.role.value, "content": message.content} for message in messages]
+    return json.dumps(records, ensure_ascii=False).encode("utf-8", errors="replace")
 
 
 def _candidate_array(policy_set: PolicySet) -> NDArray[np.object_]:

@@ -13,18 +13,28 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from archrouter.config import split_address
 from archrouter.domain.findings import Finding, Severity, has_errors, quoted
 from archrouter.inference.bundle import Bundle
 from archrouter.inference.endpoint import EndpointList, EndpointSpec
-from archrouter.strict_yaml.document import DocumentReader, YamlDocument, read_document
-from archrouter.strict_yaml.fields import Table
-from archrouter.strict_yaml.nodes import read_text
+from archrouter.strict_yaml.document import Reading, Table, Text, YamlDocument, read_document, read_file
 
-_KEYS = ("endpoints",)
-_ENDPOINT_KEYS = ("endpoint", "bundle", "model")
-_BEGIN = "'endpoints:' and a list"
+
+class _Entry(Table):
+    endpoint: Annotated[Text, Field(description="name HOST:PORT of Triton's gRPC")] = ""
+    bundle: Annotated[Text, Field(description="name the directory of the bundle it serves")] = ""
+    model: Text = ""
+
+
+class _EndpointsFile(Table):
+    endpoints: Annotated[
+        tuple[_Entry, ...],
+        Field(description="list at least one endpoint, as in - {endpoint: HOST:PORT, bundle: DIR}"),
+    ] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +63,7 @@ def load_endpoints(path: Path, default_model: str, load_bundle: Callable[[Path],
     Returns:
         The endpoints, none of which has been called yet; or why the file cannot be used.
     """
-    text = read_text(path)
-    if isinstance(text, Finding):
-        return EndpointList((), (text,))
-    document = read_endpoints_document(text)
+    document = read_file(path, read_endpoints_document)
     if document.content is None:
         return EndpointList((), document.findings)
     bundles: dict[str, Bundle] = {}
@@ -86,29 +93,17 @@ def read_endpoints_document(text: str) -> YamlDocument[tuple[EndpointEntry, ...]
     Returns:
         The document; its places also locate what is wrong with a bundle.
     """
-    return read_document(text, _KEYS, _read_endpoints, _check, _BEGIN)
+    return read_document(text, _EndpointsFile, _build, _check, "'endpoints:' and a list")
 
 
-def _read_endpoints(reader: DocumentReader, table: Table) -> tuple[EndpointEntry, ...]:
-    field = reader.fields.required(
-        table, "endpoints", "list at least one endpoint, as in - {endpoint: HOST:PORT, bundle: DIR}"
-    )
-    items = reader.fields.items(field) if field else None
-    reader.places.put("endpoints", None if items is None else field)
-    tables = [reader.fields.table(item, _ENDPOINT_KEYS) for item in items or ()]
-    readable = [entry for entry in tables if entry is not None]
-    if len(readable) != len(tables):
-        reader.places.put("endpoints", None)
-    return tuple(_read_endpoint(reader, entry, f"endpoints[{i}]") for i, entry in enumerate(readable))
-
-
-def _read_endpoint(reader: DocumentReader, table: Table, path: str) -> EndpointEntry:
-    reader.places.put(path, table.field)
-    return EndpointEntry(
-        endpoint=reader.text(table, "endpoint", f"{path}.endpoint", "name HOST:PORT of Triton's gRPC"),
-        bundle=reader.text(table, "bundle", f"{path}.bundle", "name the directory of the bundle it serves"),
-        model=reader.optional_text(table, "model", f"{path}.model"),
-    )
+def _build(file: _EndpointsFile, reading: Reading) -> tuple[EndpointEntry, ...]:
+    reading.put("endpoints", file.at("endpoints"))
+    for index, entry in enumerate(file.endpoints):
+        path = f"endpoints[{index}]"
+        reading.put(path, entry.place)
+        for key in ("endpoint", "bundle", "model"):
+            reading.put(f"{path}.{key}", entry.at(key))
+    return tuple(EndpointEntry(entry.endpoint, entry.bundle, entry.model) for entry in file.endpoints)
 
 
 def _check(entries: tuple[EndpointEntry, ...]) -> Iterator[Finding]:

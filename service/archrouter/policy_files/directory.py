@@ -6,9 +6,10 @@ from pathlib import Path
 from archrouter.application.ports import PolicyLoad, RejectedSource, SourcedPolicySet
 from archrouter.domain.findings import Finding, Severity, quoted
 from archrouter.domain.policy import PolicySet
+from archrouter.domain.suite import Suite
 from archrouter.policy_files.policies import read_policy_document
-from archrouter.strict_yaml.document import Places, YamlDocument
-from archrouter.strict_yaml.nodes import read_text
+from archrouter.policy_files.suites import read_suite_document
+from archrouter.strict_yaml.document import YamlDocument, read_file
 
 _SUFFIXES = frozenset({".yaml", ".yml"})
 _SUITE_ENDING = "_test"
@@ -18,11 +19,7 @@ class PolicyDirectory:
     """Policy sets of one directory, a file each. Reads it anew every time and remembers nothing."""
 
     def __init__(self, path: Path) -> None:
-        """Read nothing yet.
-
-        Args:
-            path: The directory; it may come into being later.
-        """
+        """Read nothing yet; the directory may come into being later."""
         self._path = path
 
     def load(self) -> PolicyLoad:
@@ -54,16 +51,13 @@ class PolicyDirectory:
 
 
 def read_policy_file(path: Path) -> YamlDocument[PolicySet]:
-    """Read one policy file.
+    """Read one policy file; one that cannot be read gives a document with the finding that says why."""
+    return read_file(path, read_policy_document)
 
-    Args:
-        path: The file; of any size, kind and content.
 
-    Returns:
-        The document; a file that cannot be read gives one with the finding that says why.
-    """
-    text = read_text(path)
-    return YamlDocument(None, (text,), Places()) if isinstance(text, Finding) else read_policy_document(text)
+def read_suite_file(path: Path) -> YamlDocument[Suite]:
+    """Read one suite file; the same holds as for `read_policy_file`."""
+    return read_file(path, read_suite_document)
 
 
 def _duplicate(document: YamlDocument[PolicySet], first: SourcedPolicySet) -> tuple[Finding, ...]:
@@ -73,14 +67,11 @@ def _duplicate(document: YamlDocument[PolicySet], first: SourcedPolicySet) -> tu
 
 
 def policy_files(directory: Path) -> tuple[Path, ...]:
-    """List the policy files of a directory.
-
-    Args:
-        directory: Where to look; folders in it are not entered.
+    """List the policy files of a directory, without those of its folders, sorted by name.
 
     Returns:
         ``*.yaml`` and ``*.yml`` without the suites and without names that begin with a dot, which editors and
-        Kubernetes keep for themselves; sorted by name.
+        Kubernetes keep for themselves.
 
     Raises:
         OSError: When the directory cannot be listed.
@@ -89,29 +80,12 @@ def policy_files(directory: Path) -> tuple[Path, ...]:
 
 
 def suite_files(directory: Path) -> tuple[Path, ...]:
-    """List the policy suites of a directory.
-
-    Args:
-        directory: Where to look; folders in it are not entered.
-
-    Returns:
-        ``*_test.yaml`` and ``*_test.yml``, sorted by name.
-
-    Raises:
-        OSError: When the directory cannot be listed.
-    """
+    """List the policy suites of a directory, ``*_test.yaml`` and ``*_test.yml``; raises as `policy_files` does."""
     return tuple(path for path in _yaml_files(directory) if path.stem.endswith(_SUITE_ENDING))
 
 
 def display_name(path: Path) -> str:
-    """Name a file for people.
-
-    Args:
-        path: The file.
-
-    Returns:
-        Its name without the directories above it; bytes that are not UTF-8 become U+FFFD.
-    """
+    """Name a file without the directories above it; bytes that are not UTF-8 become U+FFFD."""
     return os.fsencode(path.name or path).decode(errors="replace")
 
 

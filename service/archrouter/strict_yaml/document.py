@@ -1,117 +1,178 @@
-"""From YAML text to a checked domain object whose every field can be found again in the text."""
+"""From YAML text to a checked domain object whose every field can be found again in the text.
 
-from collections.abc import Callable, Iterable, Sequence
+A document is described by classes derived from `Table`. Pydantic holds the values against them; what it finds becomes
+findings where the values stand, and what cannot be read keeps its default, so that the rest is still checked.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from pathlib import Path
+from typing import Annotated, Generic, Self, TypeVar, cast
 
-from archrouter.domain.findings import Finding, has_errors
-from archrouter.strict_yaml.fields import Field, Table
-from archrouter.strict_yaml.nodes import POLICY_FILE_BEGIN, compose_document
-from archrouter.strict_yaml.reader import FieldReader
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
 
-ContentT = TypeVar("ContentT")
+from archrouter.domain.findings import Finding, Severity, has_errors, quoted
+from archrouter.strict_yaml.nodes import compose_document, read_text
+from archrouter.strict_yaml.values import (
+    Place,
+    UnreadableError,
+    Value,
+    YamlList,
+    YamlMap,
+    as_number,
+    as_text,
+    listed,
+    suggestion,
+    value_at,
+)
+
+MAX_FINDINGS = 100
+"""Findings listed of one document; whoever has more needs the first ones only."""
+
+Text = Annotated[str, BeforeValidator(as_text)]
+Number = Annotated[float, BeforeValidator(as_number)]
+
+_REMEDIES = {"tuple_type": "write a list", "dict_type": "write a mapping"}
 
 
 class Places:
-    """Leads from the field paths of a domain object to the fields its author wrote."""
+    """Leads from the field paths of a domain object to the places its author wrote."""
 
     def __init__(self) -> None:
         """Start empty."""
-        self._fields: dict[str, Field | None] = {}
+        self._places: dict[str, Place | None] = {}
 
-    def put(self, domain_path: str, field: Field | None) -> None:
-        """Remember where a field comes from.
+    def put(self, domain_path: str, place: Place | None) -> None:
+        """Remember where a field such as ``routes[3].id`` was written.
 
-        Args:
-            domain_path: E.g. ``routes[3].id``; empty for the whole.
-            field: Where it was written; None when its reading has already been reported as failed, so that
-                whatever the domain says of the placeholder in its place is not the author's fault.
+        None means that it was left out or could not be read: what the domain says of the default that stands in for
+        it is not the author's fault.
         """
-        self._fields[domain_path] = field
+        self._places[domain_path] = place
 
     def locate(self, findings: Iterable[Finding]) -> tuple[Finding, ...]:
         """Translate findings about the domain object into findings about the text.
 
-        Args:
-            findings: With field paths of the domain object.
-
-        Returns:
-            The same with the author's paths, lines and columns: those of the field itself, or of the nearest one
-            around it. Findings about a field that could not be read are left out.
+        Each gets the author's path, line and column: those of the field itself, or of the nearest one around it.
+        Findings about a field that could not be read are left out.
         """
         placed = [(self._nearest(finding.field_path), finding) for finding in findings]
         return tuple(
-            Finding(finding.severity, field.path, finding.message, field.line, field.column)
-            for field, finding in placed
-            if field is not None
+            Finding(finding.severity, place.path, finding.message, place.line, place.column)
+            for place, finding in placed
+            if place is not None
         )
 
-    def _nearest(self, path: str) -> Field | None:
-        while path and path not in self._fields:
+    def _nearest(self, path: str) -> Place | None:
+        while path and path not in self._places:
             path = path[: max(path.rfind("."), path.rfind("["), 0)]
-        return self._fields.get(path)
+        return self._places.get(path)
 
 
-class DocumentReader:
-    """Reads the keys of a document into the fields of a domain object.
+class Reading(Places):
+    """What comes to light while a document is read: findings, and where the fields of the content stand."""
 
-    A value that cannot be read is reported, gives an empty placeholder, and keeps the domain quiet about it.
+    def __init__(self) -> None:
+        """Start without findings."""
+        super().__init__()
+        self._findings: list[Finding] = []
 
-    Attributes:
-        fields: Reads single values and takes findings.
-        places: Where the fields of the domain object come from.
-    """
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing was reported so far."""
+        return not self._findings
 
-    def __init__(self, fields: FieldReader, places: Places) -> None:
-        """Read with the given parts."""
-        self.fields = fields
-        self.places = places
+    def report(self, place: Place, message: str, severity: Severity = Severity.ERROR) -> None:
+        """Add a finding: what is wrong, with which value, and the remedy."""
+        self._findings.append(Finding(severity, place.path, message, place.line, place.column))
 
-    def text(self, table: Table, key: str, domain_path: str, remedy: str) -> str:
-        """Read a text that must be there.
+    def findings(self, others: Iterable[Finding] = ()) -> tuple[Finding, ...]:
+        """List distinct findings in the order of the document, `MAX_FINDINGS` at most; one more counts the rest."""
+        distinct = dict.fromkeys((*self._findings, *others))
+        found = sorted(distinct, key=lambda finding: (finding.line, finding.column))
+        kept, rest = tuple(found[:MAX_FINDINGS]), tuple(found[MAX_FINDINGS:])
+        if not rest:
+            return kept
+        severity = Severity.ERROR if has_errors(rest) else Severity.WARNING
+        return (*kept, Finding(severity, "", f"{len(rest)} more findings are not listed; correct these first"))
 
-        Args:
-            table: The mapping.
-            key: Its key.
-            domain_path: Field of the domain object that takes the text.
-            remedy: What to write when it is missing, for the message.
 
-        Returns:
-            The text as it stands.
-        """
-        field = self.fields.required(table, key, remedy)
-        value = self.fields.text(field) if field else None
-        self.places.put(domain_path, None if value is None else field)
-        return value or ""
+class Table(BaseModel):
+    """A mapping with known keys, each with a default. A key with a description must be there: it says what to write."""
 
-    def optional_text(self, table: Table, key: str, domain_path: str) -> str:
-        """Read a text that may be left out.
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
-        Args:
-            table: The mapping.
-            key: Its key.
-            domain_path: Field of the domain object that takes the text.
+    _source: YamlMap = PrivateAttr()
+    _misspelled: AbstractSet[str] = PrivateAttr()
+    _unreadable: AbstractSet[str] = PrivateAttr()
 
-        Returns:
-            The text as it stands; empty when it is left out.
-        """
-        return self.text(table, key, domain_path, "") if table.mentions([key]) else ""
+    @property
+    def place(self) -> Place:
+        """Where the mapping stands."""
+        return self._source.place
 
-    def optional_number(self, table: Table, key: str, domain_path: str) -> float | None:
-        """Read a number that may be left out.
+    def at(self, key: str) -> Place | None:
+        """Return where the value of a key stands; None when it was left out or could not be read."""
+        return self._source[key].place if key in self._source and key not in self._unreadable else None
 
-        Args:
-            table: The mapping.
-            key: Its key.
-            domain_path: Field of the domain object that takes the number.
+    def given(self) -> tuple[str, ...]:
+        """Return the keys that are there, known or not."""
+        return tuple(self._source)
 
-        Returns:
-            A finite number; None when it is left out.
-        """
-        field = table.get(key)
-        value = self.fields.number(field) if field else None
-        self.places.put(domain_path, None if value is None else field)
-        return value
+    def mentions(self, *keys: str) -> bool:
+        """Say whether the author meant to write one of several keys, be it misspelled."""
+        return any(key in self._source or key in self._misspelled for key in keys)
+
+    def needed(self) -> Iterable[str]:
+        """Return the keys that must be there."""
+        return [key for key, field in type(self).model_fields.items() if field.description]
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _read(cls, value: Value, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
+        keys = tuple(cls.model_fields)
+        if not isinstance(value, YamlMap):
+            msg = f"{value.place.description}; write a mapping with keys such as {listed(keys)}"
+            raise UnreadableError(msg)
+        if isinstance(value.table, cls):  # read already, before something beside it turned out to be unreadable
+            return value.table
+        reading = cast("Reading", info.context)
+        misspelled: set[str] = set()
+        wrong: dict[str, set[int | str]] = {}
+        try:
+            table = handler(dict(value))
+        except ValidationError as error:
+            for item in error.errors(include_url=False):
+                key, *inside = item["loc"]
+                wrong.setdefault(str(key), set()).update(inside[:1])
+                if item["type"] == "extra_forbidden":
+                    misspelled.add(_report_unknown(item["input"].place.of_key(), str(key), keys, reading))
+                else:
+                    reading.report(item["input"].place, _message(item))
+            table = handler(_without(value, wrong))
+        table._source, table._misspelled, table._unreadable = value, misspelled, wrong.keys()  # noqa: SLF001  # its own
+        for key in table.needed():
+            if not table.mentions(key):
+                message = f"is missing; {cls.model_fields[key].description}"
+                reading.report(value.place.child(key, value.place.node), message)
+        value.table = table
+        return table
+
+
+TableT = TypeVar("TableT", bound=Table)
+ContentT = TypeVar("ContentT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,19 +190,25 @@ class YamlDocument(Generic[ContentT]):
     places: Places
 
 
+def read_file(path: Path, read: Callable[[str], YamlDocument[ContentT]]) -> YamlDocument[ContentT]:
+    """Read a file of any size, kind and content; one that cannot be read gives the finding that says why."""
+    text = read_text(path)
+    return YamlDocument(None, (text,), Places()) if isinstance(text, Finding) else read(text)
+
+
 def read_document(
     text: str,
-    keys: Sequence[str],
-    read: Callable[[DocumentReader, Table], ContentT],
+    table: type[TableT],
+    build: Callable[[TableT, Reading], ContentT],
     check: Callable[[ContentT], Iterable[Finding]],
-    begin_with: str = POLICY_FILE_BEGIN,
+    begin_with: str,
 ) -> YamlDocument[ContentT]:
     """Read one document and check what it says.
 
     Args:
         text: The document; untrusted.
-        keys: Keys of its top mapping.
-        read: Builds the domain object from the top mapping, with placeholders for what it reports as unreadable.
+        table: Keys of its top mapping.
+        build: Makes the domain object, with the table's defaults for what was reported as unreadable.
         check: The domain's own rules.
         begin_with: How such a document begins, for the message about one that does not.
 
@@ -151,10 +218,40 @@ def read_document(
     root = compose_document(text, begin_with)
     if isinstance(root, Finding):
         return YamlDocument(None, (root,), Places())
-    reader = DocumentReader(FieldReader(), Places())
-    table = reader.fields.root(root, keys)
-    reader.places.put("", table.field)
-    content = read(reader, table)
-    reader.fields.add(reader.places.locate(check(content)))
-    findings = reader.fields.findings()
-    return YamlDocument(None if has_errors(findings) else content, findings, reader.places)
+    reading = Reading()
+    top = read_table(root, table, reading)
+    reading.put("", top.place)
+    content = build(top, reading)
+    findings = reading.findings(reading.locate(check(content)))
+    return YamlDocument(None if has_errors(findings) else content, findings, reading)
+
+
+def read_table(root: yaml.MappingNode, table: type[TableT], reading: Reading) -> TableT:
+    """Read the top of a document, with the table's defaults for what cannot be read."""
+    return table.model_validate(value_at(Place("", root), reading.report), context=reading)
+
+
+def _report_unknown(place: Place, key: str, keys: Sequence[str], reading: Reading) -> str:
+    """Report an unknown key; return the known one that it seems to mean."""
+    guess = suggestion(key, keys)
+    remedy = f"did you mean {quoted(guess)}?" if guess else f"the keys here are {listed(keys)}"
+    reading.report(place, f"unknown key {quoted(key)}; {remedy}")
+    return guess
+
+
+def _message(error: ErrorDetails) -> str:
+    if error["type"] in _REMEDIES:
+        return f"{error['input'].place.description}; {_REMEDIES[error['type']]}"
+    return str(error["ctx"]["error"])
+
+
+def _without(mapping: YamlMap, wrong: Mapping[str, set[int | str]]) -> dict[str, object]:
+    """Leave out the values that are wrong, or the parts of them."""
+    rest: dict[str, object] = {key: value for key, value in mapping.items() if key not in wrong}
+    for key, parts in wrong.items():
+        value = mapping[key]
+        if parts and isinstance(value, YamlList):
+            rest[key] = [item for index, item in enumerate(value) if index not in parts]
+        elif parts and isinstance(value, YamlMap):
+            rest[key] = {name: item for name, item in value.items() if name not in parts}
+    return rest

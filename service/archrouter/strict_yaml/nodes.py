@@ -24,8 +24,6 @@ MAX_NODE_COUNT = 20_000
 MAX_DEPTH = 32
 """Nested mappings and lists. Far more than anybody writes; keeps the parser's recursion off the stack's end."""
 
-POLICY_FILE_BEGIN = "'policy_set:' and a name"
-
 _MAX_PROBLEM_CHARACTERS = 160
 """The parser's texts are short, but some repeat a word of the document, which may be of any length."""
 
@@ -62,8 +60,7 @@ class _StrictLoader(yaml.SafeLoader):
         event = cast("_NodeEvent", self.next_event())
         self._depth += 1
         self._node_count += 1
-        problem = self._size_problem() or _event_problem(event)
-        if problem:
+        if problem := self._size_problem() or _event_problem(event):
             raise _RefusedError(problem, event.start_mark)
         node = super().compose_node(parent, index)
         self._depth -= 1
@@ -82,14 +79,7 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 def read_text(path: Path) -> str | Finding:
-    """Read a file of UTF-8 text.
-
-    Args:
-        path: The file; of any size and kind.
-
-    Returns:
-        Its text, or the error that keeps it from being read.
-    """
+    """Read a file of UTF-8 text, of any size and kind; return the text, or why it cannot be read."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             return _error("is not a regular file; remove it or rename it")
@@ -102,10 +92,11 @@ def read_text(path: Path) -> str | Finding:
     try:
         return content.decode()
     except UnicodeDecodeError as error:
-        return _encoding_error(content, error.start)
+        before = content[: error.start].decode()
+        return _error(f"the byte 0x{content[error.start]:02X} is not UTF-8; save the file as UTF-8", *_position(before))
 
 
-def compose_document(text: str, begin_with: str = POLICY_FILE_BEGIN) -> yaml.MappingNode | Finding:
+def compose_document(text: str, begin_with: str) -> yaml.MappingNode | Finding:
     """Parse one YAML document whose top is a mapping.
 
     Args:
@@ -117,11 +108,12 @@ def compose_document(text: str, begin_with: str = POLICY_FILE_BEGIN) -> yaml.Map
     """
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > MAX_DOCUMENT_BYTES:
-        return Finding(Severity.ERROR, "", f"the document has {size} bytes, more than {MAX_DOCUMENT_BYTES}; split it")
+        return _error(f"the document has {size} bytes, more than {MAX_DOCUMENT_BYTES}; split it")
     try:
         loader = _StrictLoader(text)
     except ReaderError as error:
-        return _character_finding(text, error)
+        message = f"the character U+{error.character:04X} is not allowed in YAML; remove it"
+        return _error(message, *_position(text[: error.position]))
     try:
         return _root(loader, begin_with)
     except _RefusedError as error:
@@ -135,7 +127,7 @@ def compose_document(text: str, begin_with: str = POLICY_FILE_BEGIN) -> yaml.Map
 
 def _root(loader: _StrictLoader, begin_with: str) -> yaml.MappingNode | Finding:
     if not loader.check_node():
-        return Finding(Severity.ERROR, "", f"the document is empty; begin with {begin_with}", 1, 1)
+        return _error(f"the document is empty; begin with {begin_with}", 1, 1)
     begin = loader.next_event().start_mark
     root = loader.get_node()
     if loader.check_node():
@@ -165,28 +157,14 @@ def _syntax_finding(error: yaml.MarkedYAMLError) -> Finding:
     return _finding(f"not valid YAML: {problem}{context}; check indentation, colons and quotes", error.problem_mark)
 
 
-def _character_finding(text: str, error: ReaderError) -> Finding:
-    before = text[: error.position]
-    line = before.count("\n") + 1
-    column = len(before) - (before.rfind("\n") + 1) + 1
-    message = f"the character U+{error.character:04X} is not allowed in YAML; remove it"
-    return Finding(Severity.ERROR, "", message, line, column)
-
-
 def _finding(message: str, mark: _Mark | None) -> Finding:
-    line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-    return Finding(Severity.ERROR, "", message, line, column)
+    return _error(message, mark.line + 1, mark.column + 1) if mark else _error(message)
 
 
 def _error(message: str, line: int = 0, column: int = 0) -> Finding:
     return Finding(Severity.ERROR, "", message, line, column)
 
 
-def _encoding_error(content: bytes, offset: int) -> Finding:
-    before = content[:offset]
-    line_start = before.rfind(b"\n") + 1
-    return _error(
-        f"the byte 0x{content[offset]:02X} is not UTF-8; save the file as UTF-8",
-        before.count(b"\n") + 1,
-        len(before[line_start:].decode()) + 1,
-    )
+def _position(before: str) -> tuple[int, int]:
+    """Return the 1-based line and column of what follows a text."""
+    return before.count("\n") + 1, len(before) - before.rfind("\n")

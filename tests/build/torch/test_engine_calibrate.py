@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tiny_checkpoint.corpus import load_world, make_example
 from tiny_checkpoint.labelled import record_of, write_records
 
-from archrouter.application.decision_warnings import decision_warnings
+from archrouter.application.router import decision_warnings
 from archrouter.bundles.calibration_file import CalibrationFile
 from archrouter.bundles.loader import PromptBundle, load_bundle
 from archrouter.bundles.manifest import BundleError

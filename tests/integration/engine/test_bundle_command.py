@@ -49,6 +49,15 @@ def test_a_bundle_is_built_from_a_card_of_the_published_shape(
     assert LICENSE_NAME == record["license"]
 
 
+def test_inspect_shows_people_the_prompts_version_and_the_licence(bundle: PromptBundle) -> None:
+    """Which prompt decides, and what the weights may be used for, each on a line."""
+    result = CliRunner().invoke(cli, ["bundle", "inspect", str(bundle.directory)])
+
+    lines = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
+    assert bundle.profile.prompt_template_version == lines["prompt_template_version"]
+    assert bundle.manifest.checkpoint.license == lines["license"]
+
+
 def test_the_gateways_dialect_is_refused_without_its_prompt(published: Path, tmp_path: Path) -> None:
     """The card's prompt is for the card's dialect: the message names the option that is missing."""
     code, output = build(published, tmp_path / "bundle", "--dialect", "gateway")

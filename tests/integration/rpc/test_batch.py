@@ -9,7 +9,7 @@ from rpc_service import RpcService, ServiceOptions, eventually, read_status, ref
 from structlog.testing import capture_logs
 
 from archrouter import v1
-from archrouter.application.limits import RequestLimits
+from archrouter.application.router import RequestLimits
 from archrouter.config import RoutingSettings, ServerSettings
 from archrouter.rpc.routing_servicer import MAX_LOGGED_ITEMS
 

@@ -11,7 +11,7 @@ from grpc import StatusCode
 from rpc_service import RpcService, ServiceOptions, read_status, refusal_of, running_service, user_says
 
 from archrouter import v1
-from archrouter.application.limits import RequestLimits
+from archrouter.application.router import RequestLimits
 from archrouter.config import PoliciesSettings
 from archrouter.domain.findings import Finding
 from archrouter.domain.policy import PolicySet

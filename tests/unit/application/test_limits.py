@@ -2,7 +2,7 @@
 
 import pytest
 
-from archrouter.application.limits import RequestLimits
+from archrouter.application.router import RequestLimits
 from archrouter.domain.conversation import Message, Role
 from archrouter.domain.errors import InvalidRequestError
 
@@ -37,7 +37,7 @@ def test_every_long_message_is_named() -> None:
 
 def test_a_conversation_without_a_user_text_is_refused() -> None:
     """The route follows the user, so there must be something to follow."""
-    assert ["messages"] == violations(Message(Role.ASSISTANT, "hi"), Message(Role.USER, "  "))
+    assert ["messages"] == violations(Message(Role.ASSISTANT, "hi"), Message(Role.USER, " \n\u3000"))
 
 
 def test_lists_are_bounded_by_their_length_alone() -> None:

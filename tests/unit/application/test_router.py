@@ -7,20 +7,18 @@ import pytest
 from fake_backend import FAKE_PROFILE, FakeBackend
 from fakes import FakeClock, FakeSource, make_set
 
-from archrouter.application.limits import RequestLimits
 from archrouter.application.policy_store import PolicyStore
-from archrouter.application.router import Router
-from archrouter.application.select_route import CandidateKind, SelectRoute
-from archrouter.domain.calibration import Calibration
+from archrouter.application.router import RequestLimits, Router
+from archrouter.application.select_route import SelectRoute
 from archrouter.domain.conversation import Message, Role
-from archrouter.domain.decision import DecisionRule, Outcome
+from archrouter.domain.decision import CandidateKind, DecisionRule, Outcome
 from archrouter.domain.errors import (
     BackendProtocolError,
     BackendUnavailableError,
     BudgetExceededError,
     InvalidRequestError,
 )
-from archrouter.domain.posterior import posterior_from_scores
+from archrouter.domain.posterior import Calibration, posterior_from_scores
 from archrouter.domain.scoring import Scoring, ScoringRequest, StageTimes, Usage
 from archrouter.domain.warnings import WarningCode
 
@@ -113,6 +111,19 @@ async def test_an_unroutable_conversation_is_refused() -> None:
     """Limits hold for every request."""
     with pytest.raises(InvalidRequestError):
         await (await make_router()).select_route(SelectRoute("id", ()), budget_s=1)
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\n\t", "\u3000"])
+async def test_a_latest_message_of_white_space_decides_nothing(blank: str) -> None:
+    """The route follows the latest user message with text, the backend reads no other, and the reader is told."""
+    backend = FakeBackend()
+    request = SelectRoute("id", (*CODE_QUESTION, Message(Role.ASSISTANT, blank), Message(Role.USER, blank)))
+
+    decision = await (await make_router(backend)).select_route(request, budget_s=1)
+
+    assert [CODE_QUESTION] == [scored.conversation.messages for scored in backend.requests]
+    assert "coding" == (decision.route.id if decision.route else None)
+    assert [WarningCode.LAST_MESSAGE_NOT_USER] == [warning.code for warning in decision.warnings]
 
 
 async def test_a_failure_of_the_backend_is_passed_on() -> None:

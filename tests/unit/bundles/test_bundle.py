@@ -18,8 +18,8 @@ from archrouter.bundles.writer import (
     write_prompt_files,
 )
 from archrouter.domain.answer import AnswerSkeleton
-from archrouter.domain.calibration import Calibration
 from archrouter.domain.dialect import Dialect
+from archrouter.domain.posterior import Calibration
 
 
 @pytest.fixture
@@ -199,6 +199,26 @@ def test_a_checkpoint_without_card_or_weights_says_so(checkpoint: Path, tmp_path
         files.prompt_template()
     with pytest.raises(BundleError, match="download complete"):
         files.weights_digest()
+
+
+@pytest.mark.parametrize("name", ["README.md", "chat_template.jinja"])
+def test_a_file_that_is_no_utf8_is_named_with_its_byte(checkpoint: Path, tmp_path: Path, name: str) -> None:
+    """A card in another encoding is an error of the checkpoint, not a traceback."""
+    directory = tmp_path / "checkpoint"
+    shutil.copytree(checkpoint, directory)
+    (directory / name).write_bytes(b"caf\xe9")
+
+    with pytest.raises(BundleError, match=f"{name} is not UTF-8: byte 3 is 0xE9; save it as UTF-8"):
+        read_checkpoint(directory)
+
+
+def test_a_byte_order_mark_before_the_card_is_no_part_of_it(checkpoint: Path, tmp_path: Path) -> None:
+    """Editors on Windows put one there; the licence behind it counts."""
+    directory = tmp_path / "checkpoint"
+    shutil.copytree(checkpoint, directory)
+    (directory / "README.md").write_text("---\nlicense: mit\n---\n", "utf-8-sig")
+
+    assert "mit" == read_checkpoint(directory).license
 
 
 def test_an_atomic_directory_appears_whole(tmp_path: Path) -> None:

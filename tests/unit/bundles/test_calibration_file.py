@@ -14,7 +14,7 @@ from archrouter.bundles.calibration_file import (
     write_calibration,
 )
 from archrouter.bundles.manifest import BundleError
-from archrouter.domain.calibration import Calibration, IsotonicMap
+from archrouter.domain.posterior import Calibration, IsotonicMap
 
 VERSION = "sha256:" + "a" * 64
 FIGURES = Figures(log_loss=0.5, brier_score=0.1, expected_calibration_error=0.05, area_under_risk_coverage=0.1)

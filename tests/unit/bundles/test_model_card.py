@@ -110,6 +110,29 @@ def test_literals_that_stand_side_by_side_are_one() -> None:
 
 
 @pytest.mark.parametrize(
+    "assignment",
+    [
+        'TASK_INSTRUCTION = "{routes} " + "{conver" + "sation}"',
+        'TASK_INSTRUCTION: str = "{routes} {conversation}"',
+        'TASK_INSTRUCTION = SHOWN = "{routes} {conversation}"',
+    ],
+)
+def test_a_literal_may_be_joined_annotated_or_assigned_to_several_names(assignment: str) -> None:
+    """All of these are plain text that can be read off the syntax tree."""
+    card = f'~~~py\n{assignment}\nFORMAT_PROMPT = "."\n~~~\n'
+
+    assert "{routes} {conversation}." == prompt_template_of(card)
+
+
+@pytest.mark.parametrize("prefix", ["> ", "  "])
+def test_code_inside_a_quotation_or_an_indented_fence_is_found(prefix: str) -> None:
+    """A fence counts wherever CommonMark sees one."""
+    lines = ["````python", 'TASK_INSTRUCTION = "{routes}{conversation}"', 'FORMAT_PROMPT = "."', "````"]
+
+    assert "{routes}{conversation}." == prompt_template_of("".join(f"{prefix}{line}\n" for line in lines))
+
+
+@pytest.mark.parametrize(
     ("card", "expected"),
     [
         pytest.param(published_card("", ""), LICENSE_NAME, id="published"),
@@ -119,6 +142,12 @@ def test_literals_that_stand_side_by_side_are_one() -> None:
         pytest.param("---\ntags: [a]\n---\n", "unknown", id="none"),
         pytest.param("---\nlicense: [unclosed\n---\n", "unknown", id="no-yaml"),
         pytest.param("---\nlicense: mit\n", "unknown", id="no-end"),
+        pytest.param("---\nlicense: [mit, apache-2.0]\n---\n", "mit, apache-2.0", id="several"),
+        pytest.param("---\nlicense: [other]\nlicense_name: ours\n---\n", "ours", id="other-in-a-list"),
+        pytest.param("---\nlicense: no\ndate: 2026-13-45\n---\n", "no", id="words-that-look-like-other-types"),
+        pytest.param("---\nlicense: mit\nnote: a --- b\n---\n", "mit", id="dashes-inside"),
+        pytest.param("---\nlicense: {a: b}\n---\n", "unknown", id="a-mapping"),
+        pytest.param("---\nlicense:\n---\n", "unknown", id="no-value"),
         pytest.param("# A\n", "unknown", id="no-front-matter"),
     ],
 )

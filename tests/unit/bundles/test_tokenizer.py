@@ -1,6 +1,7 @@
 """The checkpoint's tokenizer: caller text never holds a control token."""
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,27 @@ def test_plain_text_survives_and_holds_no_control_token(text: str) -> None:
 
     assert not TOKENIZER.control_ids.intersection(ids)
     assert all(0 <= token < TOKENIZER.vocab_size for token in ids)
+
+
+def test_other_threads_run_while_a_long_text_is_tokenised() -> None:
+    """A long conversation in its thread must not stop the event loop in another."""
+    stop, turns = threading.Event(), 0
+
+    def count() -> None:
+        nonlocal turns
+        while not stop.wait(0.0005):
+            turns += 1
+
+    counter = threading.Thread(target=count)
+    counter.start()
+    before = turns
+    ids = TOKENIZER.encode_text("what does this do? " * 20_000)
+    during = turns - before
+    stop.set()
+    counter.join()
+
+    assert len(ids) > 20_000
+    assert during > 10
 
 
 def test_control_tokens_count_in_template_text_only() -> None:

@@ -7,8 +7,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from archrouter.domain.calibration import MAX_SHARPNESS, MIN_SHARPNESS, Calibration, IsotonicMap
-from archrouter.domain.posterior import log_softmax, posterior_from_scores
+from archrouter.domain.posterior import (
+    MAX_SHARPNESS,
+    MIN_SHARPNESS,
+    Calibration,
+    IsotonicMap,
+    log_softmax,
+    posterior_from_scores,
+)
 
 SCORES = hnp.arrays(np.float32, st.integers(2, 60), elements=st.floats(-50, 50, width=32))
 IDENTITY = IsotonicMap((0.0, 1.0), (0.0, 1.0))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archrouter.domain.decision import DecisionRule, Outcome, Stickiness, TurnKind, Verdict, decide
+from archrouter.domain.decision import Choice, DecisionRule, Outcome, Stickiness, TurnKind, decide
 from archrouter.domain.policy import ModelTarget, PolicySet, RoutePolicy
 
 MODELS = (ModelTarget("m"),)
@@ -28,21 +28,21 @@ TRAVEL = route("travel_plan", "travel", "plan")
 CODE_SET = policy_set(FIX, WRITE, CODE, TRAVEL)
 
 
-def verdict(probabilities: list[float], rule: DecisionRule, of: PolicySet = CODE_SET) -> Verdict:
+def chosen(probabilities: list[float], rule: DecisionRule, of: PolicySet = CODE_SET) -> Choice:
     """Decide over literal probabilities."""
     return decide(of, np.array(probabilities), rule)
 
 
 def test_outcome_is_matched_when_the_leading_route_reaches_its_threshold() -> None:
     """The most probable route wins at or above the threshold."""
-    result = verdict([0.5, 0.2, 0.1, 0.1, 0.1], DecisionRule(min_confidence=0.5))
+    result = chosen([0.5, 0.2, 0.1, 0.1, 0.1], DecisionRule(min_confidence=0.5))
 
-    assert Verdict(Outcome.MATCHED, FIX, 0.5) == result
+    assert Choice(Outcome.MATCHED, FIX, 0.5) == result
 
 
 def test_outcome_is_domain_fallback_when_only_the_domain_reaches_its_threshold() -> None:
     """The mass of a domain's routes sums up behind its domain-level policy."""
-    result = verdict([0.3, 0.25, 0.15, 0.1, 0.2], DecisionRule(min_confidence=0.6))
+    result = chosen([0.3, 0.25, 0.15, 0.1, 0.2], DecisionRule(min_confidence=0.6))
 
     assert Outcome.DOMAIN_FALLBACK is result.outcome
     assert CODE is result.route
@@ -51,45 +51,43 @@ def test_outcome_is_domain_fallback_when_only_the_domain_reaches_its_threshold()
 
 def test_domain_fallback_is_refused_when_no_match_outweighs_the_domain() -> None:
     """A domain that is less likely than no match is no fallback, however low its threshold."""
-    result = verdict([0.2, 0.1, 0.05, 0.05, 0.6], DecisionRule(min_confidence=0.3))
+    result = chosen([0.2, 0.1, 0.05, 0.05, 0.6], DecisionRule(min_confidence=0.3))
 
-    assert Verdict(Outcome.NO_MATCH, None, 0.6) == result
+    assert Choice(Outcome.NO_MATCH, None, 0.6) == result
 
 
 def test_domain_fallback_needs_a_domain_level_policy() -> None:
     """Without a domain-level policy the mass of a domain has nowhere to go."""
-    result = verdict([0.45, 0.4, 0.15], DecisionRule(min_confidence=0.8), policy_set(FIX, WRITE))
+    result = chosen([0.45, 0.4, 0.15], DecisionRule(min_confidence=0.8), policy_set(FIX, WRITE))
 
-    assert Verdict(Outcome.LOW_CONFIDENCE, None, 0.45) == result
+    assert Choice(Outcome.LOW_CONFIDENCE, None, 0.45) == result
 
 
 def test_domain_fallback_takes_the_domain_with_the_largest_mass() -> None:
     """Of several domains that reach their thresholds the most probable wins."""
     trip = route("travel", "travel")
-    result = verdict(
-        [0.2, 0.15, 0.3, 0.25, 0.1], DecisionRule(min_confidence=0.32), policy_set(FIX, CODE, TRAVEL, trip)
-    )
+    result = chosen([0.2, 0.15, 0.3, 0.25, 0.1], DecisionRule(min_confidence=0.32), policy_set(FIX, CODE, TRAVEL, trip))
 
     assert trip is result.route
 
 
 def test_outcome_is_no_match_when_no_match_leads_and_a_route_reaches_its_threshold() -> None:
     """A low threshold does not make a route beat a likelier no match."""
-    result = verdict([0.4, 0.0, 0.0, 0.0, 0.6], DecisionRule(min_confidence=0.1))
+    result = chosen([0.4, 0.0, 0.0, 0.0, 0.6], DecisionRule(min_confidence=0.1))
 
-    assert Verdict(Outcome.NO_MATCH, None, 0.6) == result
+    assert Choice(Outcome.NO_MATCH, None, 0.6) == result
 
 
 def test_outcome_is_low_confidence_when_a_route_leads_below_its_threshold() -> None:
     """The best route's probability is reported although it is not chosen."""
-    result = verdict([0.1, 0.05, 0.05, 0.45, 0.35], DecisionRule(min_confidence=0.5))
+    result = chosen([0.1, 0.05, 0.05, 0.45, 0.35], DecisionRule(min_confidence=0.5))
 
-    assert Verdict(Outcome.LOW_CONFIDENCE, None, 0.45) == result
+    assert Choice(Outcome.LOW_CONFIDENCE, None, 0.45) == result
 
 
 def test_ties_go_to_the_first_route_and_to_a_route_over_no_match() -> None:
     """Equal probabilities give the same answer every time."""
-    result = verdict([0.25, 0.25, 0.0, 0.25, 0.25], DecisionRule())
+    result = chosen([0.25, 0.25, 0.0, 0.25, 0.25], DecisionRule())
 
     assert FIX is result.route
 
@@ -119,15 +117,15 @@ def test_previous_route_is_kept_when_the_turn_is_not_a_user_turn(turn_kind: Turn
     """A tool result or a retry never moves an agent loop to another model."""
     rule = DecisionRule(min_confidence=0.9, stickiness=Stickiness("code_fix", turn_kind))
 
-    assert Verdict(Outcome.MATCHED, FIX, 0.1, kept=True) == verdict([0.1, 0.1, 0.1, 0.6, 0.1], rule)
+    assert Choice(Outcome.MATCHED, FIX, 0.1, kept=True) == chosen([0.1, 0.1, 0.1, 0.6, 0.1], rule)
 
 
 def test_previous_route_is_kept_when_the_new_route_does_not_lead_by_the_margin() -> None:
     """A user turn switches only by a clear lead."""
     rule = DecisionRule(stickiness=Stickiness("code_fix", switch_margin=0.2))
 
-    assert Verdict(Outcome.MATCHED, FIX, 0.35, kept=True) == verdict([0.35, 0.1, 0.0, 0.5, 0.05], rule)
-    assert TRAVEL is verdict([0.25, 0.15, 0.0, 0.5, 0.1], rule).route
+    assert Choice(Outcome.MATCHED, FIX, 0.35, kept=True) == chosen([0.35, 0.1, 0.0, 0.5, 0.05], rule)
+    assert TRAVEL is chosen([0.25, 0.15, 0.0, 0.5, 0.1], rule).route
 
 
 def test_previous_route_is_not_kept_when_it_leads_anyway_or_is_gone() -> None:
@@ -135,8 +133,8 @@ def test_previous_route_is_not_kept_when_it_leads_anyway_or_is_gone() -> None:
     leads = DecisionRule(stickiness=Stickiness("code_fix", switch_margin=0.5))
     gone = DecisionRule(stickiness=Stickiness("retired", TurnKind.RETRY))
 
-    assert not verdict([0.6, 0.1, 0.1, 0.1, 0.1], leads).kept
-    assert not verdict([0.6, 0.1, 0.1, 0.1, 0.1], gone).kept
+    assert not chosen([0.6, 0.1, 0.1, 0.1, 0.1], leads).kept
+    assert not chosen([0.6, 0.1, 0.1, 0.1, 0.1], gone).kept
 
 
 @given(

@@ -6,9 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from archrouter.domain.calibration import Calibration
 from archrouter.domain.errors import BackendProtocolError
-from archrouter.domain.posterior import log_softmax, posterior_from_scores
+from archrouter.domain.posterior import Calibration, log_softmax, posterior_from_scores
 
 SCORES = hnp.arrays(np.float32, st.integers(2, 200), elements=st.floats(-1e4, 1e4, width=32))
 

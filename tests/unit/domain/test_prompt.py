@@ -13,7 +13,7 @@ from archrouter.domain.answer import AnswerSkeleton, Quoting, candidate_sequence
 from archrouter.domain.conversation import Conversation, Message, Role
 from archrouter.domain.dialect import Dialect
 from archrouter.domain.errors import PromptTemplateError, PromptTooLongError
-from archrouter.domain.prompt import MIN_MESSAGE_TOKENS, CompiledPrompt, PromptCompiler
+from archrouter.domain.prompt import MIN_MESSAGE_TOKENS, AbandonedError, CompiledPrompt, PromptCompiler
 from archrouter.domain.scoring import Overflow
 from archrouter.domain.template import PromptTemplate
 from archrouter.domain.truncation import ELISION_MARKER
@@ -114,7 +114,7 @@ def test_forced_run_ends_where_the_ids_begin(tokenizer: BytePairTokenizer) -> No
 @settings(deadline=None)
 @given(
     before=TURNS,
-    question=st.text(min_size=1, max_size=400),
+    question=st.text(min_size=1, max_size=400).filter(str.strip),
     after=TURNS,
     extra=st.integers(0, 300),
     dialect=st.sampled_from(Dialect),
@@ -162,6 +162,17 @@ def test_too_long_conversation_is_refused_where_truncation_is_not_allowed(
 
     assert needed == len(fits.ids) + roomy.trie.max_path_token_count
     assert (needed, needed - 1) == (caught.value.prompt_token_count, caught.value.max_prompt_token_count)
+
+
+def test_an_abandoned_conversation_is_tokenised_no_further(compiled: dict[Dialect, CompiledPrompt]) -> None:
+    """Once its caller has gone, at most the message being tokenised is finished."""
+    answers = iter((False, False, True))
+    talk = conversation(*((Role.USER, "a b c"),) * 8)
+
+    with pytest.raises(AbandonedError):
+        compiled[Dialect.CARD].assemble(talk, is_abandoned=lambda: next(answers))
+
+    assert [] == list(answers)
 
 
 @pytest.mark.parametrize("dialect", Dialect)

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from prompts import FORMATS, GOLDEN
 
 from archrouter.domain.answer import AnswerSkeleton, Quoting
-from archrouter.domain.conversation import Conversation, Message, Role
+from archrouter.domain.conversation import Message, Role
 from archrouter.domain.dialect import Dialect
 from archrouter.domain.errors import ArchRouterError, PromptTemplateError
 from archrouter.domain.policy import RoutePolicy
-from archrouter.domain.template import PromptFormat, PromptTemplate, readable_messages
+from archrouter.domain.template import PromptFormat, PromptTemplate
 
 GOLDEN_CASES = json.loads((GOLDEN / "cases.json").read_text(encoding="utf-8"))
 
@@ -124,11 +124,3 @@ def test_version_changes_with_everything_that_decides_a_prompt() -> None:
     assert len(variants) == len({each.version for each in variants})
     assert make_format(text).version == variants[0].version
     assert variants[0].version.startswith("sha256:")
-
-
-def test_messages_without_text_are_left_out() -> None:
-    """An assistant turn that only called a tool says nothing about the route."""
-    spoken = (Message(Role.USER, "a"), Message(Role.USER, " "))
-    silent = Message(Role.ASSISTANT, "")
-
-    assert spoken == readable_messages(Conversation((spoken[0], silent, spoken[1]), 0, ends_with_user=True))

@@ -1,4 +1,4 @@
-"""The compact backend lets the model encode a policy set before any caller waits for it."""
+"""What the compact backend hands to the model, and lets it encode before any caller waits for it."""
 
 import json
 from dataclasses import replace
@@ -7,14 +7,17 @@ import numpy as np
 import pytest
 from fakes import make_set
 
-from archrouter.domain.calibration import Calibration, IsotonicMap
+from archrouter.domain.conversation import Conversation, Message, Role
 from archrouter.domain.errors import (
     ArchRouterError,
     BackendProtocolError,
     BackendUnavailableError,
     ModelNotReadyError,
     OverloadedError,
+    PromptTooLongError,
 )
+from archrouter.domain.posterior import Calibration, IsotonicMap
+from archrouter.domain.scoring import Overflow, ScoringRequest
 from archrouter.inference import tensors
 from archrouter.inference.compact import CompactBackend
 from archrouter.inference.per_policy_set import INLINE_CAPACITY, WARM_UP
@@ -30,15 +33,20 @@ PARAMETERS = {
 
 
 class Answer:
-    """An answer with a score of 0 for each candidate."""
+    """An answer with a score of 0 for each candidate, and every count the same."""
 
-    def __init__(self, count: int) -> None:
-        """Say for how many candidates."""
+    def __init__(self, count: int, said_count: int) -> None:
+        """Say for how many candidates, and what the model counts of tokens and messages."""
         self._count = count
+        self._said_count = said_count
 
     def as_numpy(self, name: str) -> np.ndarray[tuple[int], np.dtype[np.generic]]:
         """Give one output tensor."""
-        return np.zeros(self._count + 1, np.float32) if name == tensors.SCORES.name else np.zeros(1, np.int32)
+        return (
+            np.zeros(self._count + 1, np.float32)
+            if name == tensors.SCORES.name
+            else np.full(1, self._said_count, np.int32)
+        )
 
 
 class Connection(TritonClient):
@@ -49,6 +57,8 @@ class Connection(TritonClient):
         self.asked: list[list[str]] = []
         self.values: list[object] = []
         self.parameters = dict(PARAMETERS)
+        self.conversations: list[list[dict[str, str]]] = []
+        self.said_count = 0
         self.failure: ArchRouterError | None = None
 
     async def model_parameters(self, *_: object, **__: object) -> dict[str, str]:
@@ -62,7 +72,8 @@ class Connection(TritonClient):
         ids = [json.loads(candidate)["id"] for candidate in inputs[1].value.tolist()]
         self.asked.append(ids)
         self.values.append(inputs[1].value)
-        return Answer(len(ids))
+        self.conversations.append(json.loads(inputs[0].value[0]))
+        return Answer(len(ids), self.said_count)
 
 
 @pytest.fixture
@@ -168,3 +179,49 @@ async def test_a_calibration_of_another_shape_breaks_the_contract(connection: Co
 
     with pytest.raises(BackendProtocolError, match="'calibration'"):
         await CompactBackend(connection, "m").warm_up(timeout_s=1.0)
+
+
+@pytest.fixture
+async def backend(connection: Connection) -> CompactBackend:
+    """Return a backend that reads 300 tokens."""
+    backend = CompactBackend(connection, "compact_router")
+    await backend.warm_up(timeout_s=1.0)
+    return backend
+
+
+async def test_what_follows_the_latest_user_message_is_neither_handed_over_nor_dropped(
+    connection: Connection, backend: CompactBackend
+) -> None:
+    """An assistant's words after the question are not read by design; REJECT has nothing to refuse."""
+    messages = tuple(Message(role, "words") for role in (Role.ASSISTANT, Role.USER, Role.ASSISTANT))
+    request = ScoringRequest(SET, Conversation.from_messages(messages), Overflow.REJECT)
+
+    scoring = await backend.score(request, timeout_s=1.0)
+
+    assert ["assistant", "user"] == [message["role"] for message in connection.conversations[-1]]
+    assert (0, 0) == (scoring.usage.dropped_message_count, scoring.usage.dropped_token_count)
+
+
+async def test_a_huge_conversation_is_cut_before_it_is_sent(connection: Connection, backend: CompactBackend) -> None:
+    """Four megabytes never cross the wire; what the service leaves out is added to what the model does."""
+    conversation = Conversation.from_messages((Message(Role.USER, "word " * 20_000),) * 41)
+    connection.said_count = 2
+
+    usage = (await backend.score(ScoringRequest(SET, conversation), timeout_s=1.0)).usage
+
+    assert sum(len(message["content"]) for message in connection.conversations[-1]) < 60_000
+    assert 41 + 2 == usage.dropped_message_count + len(connection.conversations[-1])
+    assert usage.dropped_token_count > 1_000_000
+
+
+async def test_a_refused_conversation_is_told_what_would_be_read_of_it(
+    connection: Connection, backend: CompactBackend
+) -> None:
+    """Of each message before the question the model reads a share: it may drop tokens of a short conversation."""
+    connection.said_count = 5
+    request = ScoringRequest(SET, WARM_UP.conversation, Overflow.REJECT)
+
+    with pytest.raises(PromptTooLongError, match="has 10 tokens, the model would read 5 of them") as caught:
+        await backend.score(request, timeout_s=1.0)
+
+    assert (10, 300) == (caught.value.prompt_token_count, caught.value.max_prompt_token_count)

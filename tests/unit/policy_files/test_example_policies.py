@@ -6,8 +6,13 @@ import pytest
 
 from archrouter.domain.policy_lint import lint_policy_set
 from archrouter.domain.suite import check_suite_routes
-from archrouter.policy_files.directory import PolicyDirectory, policy_files, read_policy_file, suite_files
-from archrouter.policy_files.suites import load_suite
+from archrouter.policy_files.directory import (
+    PolicyDirectory,
+    policy_files,
+    read_policy_file,
+    read_suite_file,
+    suite_files,
+)
 
 _EXAMPLES = Path(__file__).parents[3] / "examples"
 _SUITES = (*suite_files(_EXAMPLES / "policies"), _EXAMPLES / "demo" / "conversations.yaml")
@@ -32,8 +37,9 @@ def test_example_suite_loads_and_expects_only_routes_that_exist(path: Path) -> N
     """Every example suite loads without a finding and names routes of its policy set."""
     policy_sets = {s.policy_set.id: s.policy_set for s in PolicyDirectory(_EXAMPLES / "policies").load().accepted}
 
-    suite, findings = load_suite(path.read_text(encoding="utf-8"))
+    document = read_suite_file(path)
 
-    assert () == findings
+    assert () == document.findings
+    suite = document.content
     assert suite is not None
     assert () == check_suite_routes(suite, policy_sets[suite.policy_set_id])

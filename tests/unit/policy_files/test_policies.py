@@ -10,8 +10,8 @@ from archrouter.domain.findings import Finding, Severity, has_errors
 from archrouter.domain.policy import MAX_ROUTES
 from archrouter.domain.policy_lint import lint_policy_set
 from archrouter.policy_files.policies import load_policy_set, read_policy_document
+from archrouter.strict_yaml.document import MAX_FINDINGS
 from archrouter.strict_yaml.nodes import MAX_DOCUMENT_BYTES, MAX_NODE_COUNT
-from archrouter.strict_yaml.reader import MAX_FINDINGS
 
 _HEAD = "policy_set: big\nfallback: [small]\nmodels: {small: {model: vendor/small}}\n"
 _VALID = (Path(__file__).parents[2] / "data/policies/valid/every_key_of_domains.yaml").read_text(encoding="utf-8")

@@ -14,10 +14,8 @@ import pytest
 from archrouter.domain.findings import Severity
 from archrouter.domain.policy import PolicySet
 from archrouter.domain.suite import Suite
-from archrouter.policy_files.directory import read_policy_file
-from archrouter.policy_files.suites import read_suite_document
+from archrouter.policy_files.directory import read_policy_file, read_suite_file
 from archrouter.strict_yaml.document import YamlDocument
-from archrouter.strict_yaml.nodes import read_text
 
 _CORPUS = Path(__file__).parents[2] / "data" / "policies"
 _EXPECTED_SUFFIX = ".expected.json"
@@ -34,9 +32,7 @@ def _name(path: Path) -> str:
 def _read(path: Path) -> YamlDocument[PolicySet] | YamlDocument[Suite]:
     if not path.stem.endswith("_test"):
         return read_policy_file(path)
-    text = read_text(path)
-    assert isinstance(text, str)
-    return read_suite_document(text)
+    return read_suite_file(path)
 
 
 def _expected(path: Path) -> object:

@@ -5,20 +5,9 @@ from pathlib import Path
 from archrouter.domain.findings import Finding, Severity
 from archrouter.domain.suite import check_suite_routes
 from archrouter.policy_files.policies import load_policy_set
-from archrouter.policy_files.suites import load_suite, read_suite_document
+from archrouter.policy_files.suites import read_suite_document
 
 _VALID_FILES = Path(__file__).parents[2] / "data/policies/valid"
-
-
-def test_load_gives_suite_and_findings_of_the_document() -> None:
-    """The short way to load gives the same suite and findings as the document."""
-    text = (_VALID_FILES / "every_key_test.yaml").read_text(encoding="utf-8")
-    document = read_suite_document(text)
-
-    suite, findings = load_suite(text)
-
-    assert document.content == suite
-    assert document.findings == findings
 
 
 def test_places_locate_an_expected_route_the_policy_set_does_not_have() -> None:

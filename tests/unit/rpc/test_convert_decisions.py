@@ -7,11 +7,10 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from archrouter import v1
-from archrouter.application.select_route import Candidate, CandidateKind, Decision, DecisionTimes
-from archrouter.domain.calibration import Calibration
-from archrouter.domain.decision import Outcome
+from archrouter.domain.decision import Candidate, CandidateKind, Decision, DecisionTimes, Outcome
 from archrouter.domain.findings import Severity
 from archrouter.domain.policy import ModelTarget, PolicySet, RoutePolicy
+from archrouter.domain.posterior import Calibration
 from archrouter.domain.scoring import BackendProfile, Tier, Usage
 from archrouter.domain.warnings import DecisionWarning, WarningCode
 from archrouter.rpc.convert.policies import SEVERITIES

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from archrouter import v1
-from archrouter.application.limits import RequestLimits
+from archrouter.application.router import RequestLimits
 from archrouter.domain.errors import InvalidRequestError
 from archrouter.rpc.convert.routing import check_batch, check_select_route
 

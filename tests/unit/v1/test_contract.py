@@ -13,7 +13,6 @@ from google.protobuf.json_format import ParseDict
 from google.rpc import error_details_pb2
 
 import archrouter.v1
-from archrouter.application import select_route
 from archrouter.domain import conversation, decision, findings, policy, scoring, warnings
 from archrouter.v1 import decision_pb2, error_reason_pb2, policy_pb2, policy_service_pb2, routing_service_pb2
 
@@ -151,7 +150,7 @@ IDEMPOTENCY = {
 
 NEVER_SENT = {"WARNING_CODE_ENGINE_UNAVAILABLE_COMPACT_USED"}
 DOMAIN_TWINS: dict[str, type[Enum]] = {
-    "CandidateKind": select_route.CandidateKind,
+    "CandidateKind": decision.CandidateKind,
     "Outcome": decision.Outcome,
     "OverflowBehavior": scoring.Overflow,
     "Role": conversation.Role,

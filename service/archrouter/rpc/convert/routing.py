@@ -10,10 +10,19 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import Struct
 
 from archrouter import v1
-from archrouter.application.limits import RequestLimits
-from archrouter.application.select_route import Candidate, CandidateKind, Decision, DecisionTimes, SelectRoute
+from archrouter.application.router import RequestLimits
+from archrouter.application.select_route import SelectRoute
 from archrouter.domain.conversation import Message, Role
-from archrouter.domain.decision import DecisionRule, Outcome, Stickiness, TurnKind
+from archrouter.domain.decision import (
+    Candidate,
+    CandidateKind,
+    Decision,
+    DecisionRule,
+    DecisionTimes,
+    Outcome,
+    Stickiness,
+    TurnKind,
+)
 from archrouter.domain.errors import InvalidRequestError
 from archrouter.domain.findings import Finding, Severity, quoted
 from archrouter.domain.policy import ModelTarget, PolicySet

@@ -9,8 +9,7 @@ import pytest
 from engine.calibrate.__main__ import main
 from engine.calibrate.decisions import LabelledDecision
 
-from archrouter.domain.calibration import Calibration
-from archrouter.domain.posterior import posterior_from_scores
+from archrouter.domain.posterior import Calibration, posterior_from_scores
 
 
 def make_decision(*probabilities: float, right: int = 0) -> LabelledDecision:
