@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -281,17 +282,8 @@ func subset(metadata, keys map[string]string) map[string]string {
 
 // codeName spells a code as the protocol does: DEADLINE_EXCEEDED, where Go prints DeadlineExceeded.
 func codeName(failure *archrouter.Error) string {
-	var name strings.Builder
-	for i, letter := range failure.Code.String() {
-		if i > 0 && letter >= 'A' && letter <= 'Z' {
-			name.WriteByte('_')
-		}
-		name.WriteRune(letter)
-	}
-	if spelled := strings.ToUpper(name.String()); spelled != "CANCELED" {
-		return spelled
-	}
-	return "CANCELLED"
+	name := regexp.MustCompile("([a-z])([A-Z])").ReplaceAllString(failure.Code.String(), "${1}_$2")
+	return strings.Replace(strings.ToUpper(name), "CANCELED", "CANCELLED", 1)
 }
 
 func modelNames(result archrouter.Result) []string {

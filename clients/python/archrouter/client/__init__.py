@@ -4,10 +4,11 @@
 package. Requests and responses are the messages of `archrouter.v1`.
 """
 
+from archrouter.client.channels import open_channel
 from archrouter.client.conversation import Conversation, Limits, parse_conversation
 from archrouter.client.errors import RoutingError
 from archrouter.client.options import ClientOptions, RetryOptions, TlsOptions
-from archrouter.client.routing import BlockingRoutingClient, RoutingClient, Selection, open_channel
+from archrouter.client.routing import BlockingRoutingClient, RoutingClient, Selection
 
 __all__ = [
     "BlockingRoutingClient",

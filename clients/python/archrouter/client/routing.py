@@ -5,9 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-import grpc
-import grpc.aio
-
+from archrouter.client.channels import open_blocking_channel, open_channel
 from archrouter.client.errors import RoutingError, rpc_errors_translated
 from archrouter.client.options import ClientOptions
 from archrouter.v1 import (
@@ -228,12 +226,7 @@ class BlockingRoutingClient(_Calls):
             options: Target, deadline, security, retries.
         """
         super().__init__(options)
-        channel_options = (("grpc.service_config", options.service_config),)
-        credentials = _credentials(options)
-        if credentials is None:
-            self._channel = grpc.insecure_channel(options.target, options=channel_options)
-        else:
-            self._channel = grpc.secure_channel(options.target, credentials, options=channel_options)
+        self._channel = open_blocking_channel(options)
         self._stub = RoutingServiceStub(self._channel)
 
     def __enter__(self) -> Self:
@@ -276,27 +269,3 @@ class BlockingRoutingClient(_Calls):
             return self._stub.GetServerInfo(
                 GetServerInfoRequest(), timeout=self._seconds(timeout_s), metadata=self._metadata
             )
-
-
-def open_channel(options: ClientOptions) -> grpc.aio.Channel:
-    """Open a channel, for services that have no client here, e.g. the standard health service.
-
-    Args:
-        options: Target and security; deadline and token belong to each call.
-
-    Returns:
-        A channel that connects with its first call and that the caller closes.
-    """
-    channel_options = (("grpc.service_config", options.service_config),)
-    credentials = _credentials(options)
-    if credentials is None:
-        return grpc.aio.insecure_channel(options.target, options=channel_options)
-    return grpc.aio.secure_channel(options.target, credentials, options=channel_options)
-
-
-def _credentials(options: ClientOptions) -> grpc.ChannelCredentials | None:
-    if options.tls is None:
-        return None
-    return grpc.ssl_channel_credentials(
-        options.tls.root_certificates, options.tls.private_key, options.tls.certificate_chain
-    )
