@@ -23,10 +23,9 @@ from engine.assemble import GPU_FILE, MODEL
 from engine.commands import serve_line
 from engine.fetch import Download, check_source, download_from_hub
 from engine.host import INSIDE_IMAGE, Host
-from engine.plan import plan_document, plan_text
 from engine.program import BadInputError, NeedsMoreError, PipelineError, StepFailedError, make_parser, run_program
 from engine.settings import DEFAULT_FILE, DEFAULT_TOOLKIT, Precision, read_settings
-from engine.steps import DEFAULT_ENDPOINT, BuildRequest, Place, Step, steps_of, tool_output
+from engine.steps import DEFAULT_ENDPOINT, BuildRequest, Place, Step, plan_document, plan_text, steps_of, tool_output
 
 _MODEL_REPOSITORY = Path("model_repository")
 _READY_TIMEOUT_S = 5.0
@@ -206,7 +205,7 @@ def _report(request: BuildRequest, left: Sequence[Step], *, as_json: bool) -> No
 
 def _parser() -> argparse.ArgumentParser:
     parser = make_parser(
-        "build",
+        "engine build",
         "Make a verified TensorRT engine from a checkpoint. Run it again after whatever stopped it: done steps stay.",
         [
             "--checkpoint Arch-Router-1.5B --plan",

@@ -20,14 +20,7 @@ _BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2,
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """Sizes of a model.
-
-    Attributes:
-        hidden_size: Width.
-        vocab_size: Rows of the embedding, padding included.
-        max_positions: Tokens it was made for.
-        is_tied: Whether the output layer is the embedding.
-    """
+    """Sizes of a model; the vocabulary's counts padding, and a tied model's output layer is its embedding."""
 
     hidden_size: int
     vocab_size: int

@@ -70,9 +70,10 @@ def status_of(error: InferenceServerException) -> grpc.StatusCode:
         error: Its ``status()`` is a string such as ``StatusCode.UNAVAILABLE``, or None for a client-side fault.
 
     Returns:
-        The status; INVALID_ARGUMENT for a fault that the client library found before sending anything.
+        The status; INVALID_ARGUMENT for a fault that the client library found before sending anything, UNKNOWN for
+        words that are no status.
     """
     text = error.status()
     if not text:
         return grpc.StatusCode.INVALID_ARGUMENT
-    return grpc.StatusCode[str(text).rpartition(".")[2]]
+    return grpc.StatusCode.__members__.get(str(text).rpartition(".")[2], grpc.StatusCode.UNKNOWN)
