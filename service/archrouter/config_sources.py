@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 
 from archrouter.config import ENV_PREFIX, Settings
 from archrouter.domain.findings import Finding
-from archrouter.strict_yaml.document import Reading, Table, read_table
+from archrouter.strict_yaml.document import LocatedFinding, Reading, Table, read_table
 from archrouter.strict_yaml.nodes import compose_document, read_text
 from archrouter.strict_yaml.values import Scalar, UnreadableError, Value
 
@@ -197,11 +197,11 @@ def _file_values(path: Path, problems: list[str]) -> dict[str, _Value]:
     root = text if isinstance(text, Finding) else compose_document(text, "a section, as in 'server:'")
     if isinstance(root, Finding):
         is_empty = isinstance(text, str) and not _CONTENT.search(text)
-        problems.extend([] if is_empty else [_placed(path, root)])
+        problems.extend([] if is_empty else [LocatedFinding(path, root).brief()])
         return {}
     reading = Reading()
     file = read_table(root, _file_table(), reading)
-    problems.extend(_placed(path, finding) for finding in reading.findings())
+    problems.extend(LocatedFinding(path, finding).brief() for finding in reading.findings())
     values: dict[str, _Value] = {}
     for key in setting_keys():
         given: Scalar | None = getattr(getattr(file, key.section), key.name, None)
@@ -232,11 +232,6 @@ def _word_type(key: SettingKey) -> object:
         raise UnreadableError(msg)
 
     return Annotated[Scalar | None, PlainValidator(as_word)]
-
-
-def _placed(path: Path, finding: Finding) -> str:
-    place = f"{path}:{finding.line}" if finding.line else str(path)
-    return f"{place}: {finding.field_path}: {finding.message}" if finding.field_path else f"{place}: {finding.message}"
 
 
 def _value_problem(error: ErrorDetails, values: Mapping[str, _Value]) -> str:

@@ -23,11 +23,7 @@ class PolicyReloader:
         self._lock = asyncio.Lock()
 
     async def reload(self) -> PolicySnapshot:
-        """Load the policy files anew; what cannot be used keeps its last good revision.
-
-        Returns:
-            What serves now.
-        """
+        """Load the policy files anew and return what serves now; an unusable one keeps its last good revision."""
         async with self._lock:
             snapshot = await self._store.reload()
         for source in snapshot.rejected:

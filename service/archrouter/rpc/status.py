@@ -181,14 +181,9 @@ _UNKNOWN = Row(StatusCode.INTERNAL, "INTERNAL", text=_INTERNAL)
 
 
 def describe_failure(error: Exception, decision_id: str) -> Failure:
-    """Turn an exception into what the caller gets.
+    """Turn an exception into what the caller gets; one without a row becomes INTERNAL with a fixed text.
 
-    Args:
-        error: Any exception; one without a row becomes INTERNAL with a fixed text.
-        decision_id: Id under which the log knows the failure.
-
-    Returns:
-        A status with its details, small enough for trailing metadata.
+    The log knows the failure under `decision_id`. The details are small enough for trailing metadata.
     """
     listed = next((kind for kind in type(error).__mro__ if kind in TABLE), None)
     row = TABLE[listed] if listed else _UNKNOWN

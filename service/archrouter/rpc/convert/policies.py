@@ -94,9 +94,6 @@ def policy_set_from_proto(message: v1.PolicySet) -> tuple[PolicySet, tuple[Findi
 def checked_policy_set_from_proto(message: v1.PolicySet) -> tuple[PolicySet | None, tuple[Finding, ...]]:
     """Read a policy set and check its rules. Takes milliseconds for hundreds of routes, none for too large a set.
 
-    Args:
-        message: Any message.
-
     Returns:
         The set, its revision known, or None when it breaks a rule, and the findings with proto field paths.
     """
