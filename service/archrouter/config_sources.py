@@ -1,6 +1,6 @@
 """Where the values of the configuration come from: flags, the environment, a file, and defaults, in this order.
 
-A name that nobody reads is an error in each of them: a setting with a typo is a setting that silently does nothing.
+An unknown name is an error in each of them: a setting with a typo is a setting that silently does nothing.
 """
 
 import difflib
@@ -24,7 +24,7 @@ from archrouter.strict_yaml.values import Scalar, UnreadableError, Value
 DEFAULT_SOURCE = "default"
 
 # Kubernetes puts these into every container of a namespace that has a service whose name begins with "archrouter",
-# e.g. ARCHROUTER_SERVICE_HOST or ARCHROUTER_TRITON_PORT_8001_TCP_ADDR. They are nobody's typo.
+# e.g. ARCHROUTER_SERVICE_HOST or ARCHROUTER_TRITON_PORT_8001_TCP_ADDR. They are no typos.
 _SERVICE_LINK = re.compile(
     ENV_PREFIX + r"(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?)?)"
 )
@@ -159,7 +159,7 @@ def setting_sources(
 ) -> Mapping[str, str]:
     """Say where each value comes from, by key: the flag, the name in the environment, ``FILE:LINE``, or ``default``.
 
-    The sources are those of `load_settings`; one that has a name that nobody reads is a `SettingsError` here too.
+    The sources are those of `load_settings`; an unknown name is a `SettingsError` here too.
     """
     values, problems = _collect(flags, config_file, environ)
     if problems:

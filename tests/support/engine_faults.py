@@ -100,7 +100,7 @@ FAULTS: dict[str, tuple[Callable[[Deployment], object], type[Exception], str]] =
     "vocabulary of another checkpoint": (
         built("pretrained_config", "vocab_size", value=151_936),
         BundleError,
-        r"its vocabulary has 151936 rows, the manifest says 1024; assemble the bundle anew",
+        r"its vocabulary has 151936 rows, the manifest says 1024; assemble the bundle again",
     ),
     "tokenizer of another checkpoint": (
         add_token_beyond_the_vocabulary,
@@ -173,7 +173,7 @@ FAULTS: dict[str, tuple[Callable[[Deployment], object], type[Exception], str]] =
     "manifest without an engine": (
         lambda it: edit_json(it.directory / "manifest.json", lambda manifest: manifest.pop("engine")),
         BundleError,
-        r"says runtime tensorrt_llm, but describes no engine; build the bundle anew",
+        r"says runtime tensorrt_llm, but describes no engine; build the bundle again",
     ),
     # What Triton says: the service runs, and its health stays NOT_SERVING with this reason in the log.
     "model_version of another bundle": (

@@ -28,7 +28,7 @@ class FleetReporter:
 
 
 async def reload_endpoints(fleet: Fleet, metrics: Metrics) -> bool:
-    """Have a fleet read its list anew, and count what came of it; say whether it is the one that serves now."""
+    """Have a fleet read its list again, and count what came of it; say whether it is the one that serves now."""
     taken = False
     try:
         taken = await fleet.reload()

@@ -25,7 +25,7 @@ class Connection:
 
     Attributes:
         target: HOST:PORT; empty when none was given.
-        embedded: Whether to start a service of one's own.
+        embedded: Whether to start a service for the command.
         timeout_s: Deadline of each call, in seconds.
         tls: How the channel is secured; None for plaintext.
         token: Bearer token; empty sends none.

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-_WIDTH_WITHOUT_TERMINAL = 160  # a table in a file or a pipe is not cut to the 80 columns of a terminal nobody has
+_WIDTH_WITHOUT_TERMINAL = 160  # a table in a file or a pipe is not cut to the 80 columns of a terminal
 
 
 def print_json(document: object) -> None:

@@ -18,7 +18,7 @@ from archrouter.rpc.health import ENDPOINTS_SERVICE
 
 
 def reload_by_signal(pid: int) -> Callable[[], None]:
-    """Make the action that asks a process of this machine to read its files anew; FailedError when it is not there."""
+    """Make the action that asks a process of this machine to read its files again; FailedError when it is not there."""
 
     def send() -> None:
         try:

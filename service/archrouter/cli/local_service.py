@@ -1,4 +1,4 @@
-"""A service of one's own: the real stack in child processes, gone when the command ends."""
+"""A service for the time of one command: the real stack in child processes, gone when the command ends."""
 
 import json
 import os
@@ -33,7 +33,7 @@ routes:
 
 
 class LocalServiceError(Exception):
-    """The service of one's own did not start; the text ends with the tail of its log."""
+    """The local service did not start; the text ends with the tail of its log."""
 
 
 @contextmanager

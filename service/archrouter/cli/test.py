@@ -89,8 +89,8 @@ def test(  # one parameter for each option
 ) -> None:
     """Run policy suites: conversations with the route that their author expects.
 
-    A running service (--target) is tested with the policy sets it has loaded, a service of one's own (--embedded)
-    with the policy files beside the suites.
+    A running service (--target) is tested with the policy sets it has loaded, a service started for the test
+    (--embedded) with the policy files beside the suites.
     """
     suites = [_load(path, policies) for path in suite_paths(paths, any_name=True)]
     if not suites:

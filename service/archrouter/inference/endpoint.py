@@ -29,7 +29,7 @@ class Model(ScoringBackend, Protocol):
     """A model of an inference server: it scores, and its life can be watched."""
 
     async def warm_up(self, *, timeout_s: float) -> BackendProfile:
-        """Make one real call and read the model's facts anew.
+        """Make one real call and read the model's facts again.
 
         Args:
             timeout_s: Time for the whole of it, > 0.

@@ -30,7 +30,7 @@ WHOLE_SERVER = ""
 """The service name that stands for the server as a whole."""
 
 ENDPOINTS_SERVICE = "archrouter.endpoints"
-"""No service to call, but a name to check: whether an exchange of endpoints is through. Nothing else depends on it."""
+"""No service to call, but a name to check: whether an exchange of endpoints is complete. Nothing else depends on it."""
 
 _DECIDING = frozenset({Component.MODEL, Component.POLICIES})
 

@@ -59,7 +59,7 @@ class Details:
 
     Attributes:
         metadata: Of ErrorInfo: every dynamic part of the message that no further detail holds.
-        further: Detail beside ErrorInfo; None when the kind of error has none.
+        further: Detail besides ErrorInfo; None when the kind of error has none.
     """
 
     metadata: Mapping[str, str] = field(default_factory=dict)
@@ -196,7 +196,7 @@ def describe_failure(error: Exception, decision_id: str) -> Failure:
     status.details.add().Pack(error_details_pb2.ErrorInfo(reason=reason, domain=ERROR_DOMAIN, metadata=metadata))
     if details.further is not None:
         status.details.add().Pack(details.further)
-    # The text of an unlisted exception is for the traceback's log line only: nobody vouches for what it holds.
+    # The text of an unlisted exception is for the traceback's log line only: it may hold anything.
     cause = str(error) if listed and row.text else "" if listed else type(error).__name__
     return Failure(status, reason, cause)
 

@@ -39,7 +39,7 @@ from archrouter.strict_yaml.values import (
 )
 
 MAX_FINDINGS = 100
-"""Findings listed of one document; whoever has more needs the first ones only."""
+"""Findings listed of one document; an author with more needs only the first ones."""
 
 Text = Annotated[str, BeforeValidator(as_text)]
 Number = Annotated[float, BeforeValidator(as_number)]
