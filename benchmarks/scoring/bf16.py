@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from engine.verify.constraint import constrained_probabilities
+from engine.verify.agreement import constrained_probabilities
 from engine.verify.oracle import TransformersOracle
 from engine.verify.questions import GOLDEN, questions_of, split_by_fit
 from numpy.typing import NDArray

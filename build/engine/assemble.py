@@ -205,7 +205,7 @@ def _write_repository(folder: Path, parts: Parts, settings: Settings, bundle: Pr
 def main(arguments: Sequence[str]) -> int:
     """Run the command and return its exit code."""
     parser = make_parser(
-        "assemble",
+        "engine assemble",
         "Put TensorRT engine, tokenizer, prompt and answer form into a bundle, and write the Triton model of it.",
         [
             (

@@ -23,10 +23,9 @@ from engine.assemble import GPU_FILE, MODEL
 from engine.commands import serve_line
 from engine.fetch import Download, check_source, download_from_hub
 from engine.host import INSIDE_IMAGE, Host
-from engine.plan import plan_document, plan_text
 from engine.program import BadInputError, NeedsMoreError, PipelineError, StepFailedError, make_parser, run_program
 from engine.settings import DEFAULT_FILE, DEFAULT_TOOLKIT, Precision, read_settings
-from engine.steps import DEFAULT_ENDPOINT, BuildRequest, Place, Step, steps_of, tool_output
+from engine.steps import DEFAULT_ENDPOINT, BuildRequest, Place, Step, plan_document, plan_text, steps_of, tool_output
 
 _MODEL_REPOSITORY = Path("model_repository")
 _READY_TIMEOUT_S = 5.0
@@ -206,7 +205,7 @@ def _report(request: BuildRequest, left: Sequence[Step], *, as_json: bool) -> No
 
 def _parser() -> argparse.ArgumentParser:
     parser = make_parser(
-        "build",
+        "engine build",
         "Make a verified TensorRT engine from a checkpoint. Run it again after whatever stopped it: done steps stay.",
         [
             "--checkpoint Arch-Router-1.5B --plan",
@@ -216,7 +215,7 @@ def _parser() -> argparse.ArgumentParser:
         ],
     )
     add = parser.add_argument
-    add("--checkpoint", required=True, help="folder of a Qwen2 checkpoint, or a hub id owner/name")
+    add("--checkpoint", required=True, help="folder of a Qwen2 or Qwen3 checkpoint, or a hub id owner/name")
     add("--revision", help="full commit; needed with a hub id")
     add("--precision", default="bf16", choices=[p.value for p in Precision], help="default: %(default)s")
     add("--toolkit", default=DEFAULT_TOOLKIT, help="version of TensorRT-LLM (default: %(default)s)")
@@ -224,7 +223,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--workspace", type=Path, help="folder for all steps (default: out/engine/<name>-<precision>)")
     add("--converted", type=Path, help="folder of the checkpoint converted for the CPU; converts nothing in probe")
     add("--prompt-template", type=Path, help="file of the prompt (default: from the model card)")
-    add("--dialect", default="card", choices=[d.value for d in Dialect], help="default: %(default)s")
+    add("--dialect", choices=[d.value for d in Dialect], help="default: that of the model family")
     add("--prompt-records", type=Path, help="labelled conversations whose prompts calibrate fp8 and int4_awq")
     add("--records", type=Path, help="labelled conversations to calibrate the confidence on")
     add("--endpoint", default=DEFAULT_ENDPOINT, help="gRPC of the Triton that serves it (default: %(default)s)")

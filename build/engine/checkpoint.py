@@ -1,4 +1,4 @@
-"""Whether a Qwen2 checkpoint's config, weights and tokenizer belong together. Reads headers, no weights."""
+"""Whether a checkpoint's config, weights and tokenizer belong together. Reads headers, no weights."""
 
 import json
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from archrouter.bundles.checkpoint import CheckpointFiles, read_checkpoint
+from archrouter.bundles.families import ModelFamily
 from archrouter.bundles.manifest import BundleError
 from archrouter.bundles.tokenizer import HfTokenizer
 from engine.program import BadInputError
@@ -20,19 +21,23 @@ _BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2,
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """Sizes of a model.
+    """Sizes of a model; the vocabulary's counts padding, a tied model's output layer is its embedding.
 
-    Attributes:
-        hidden_size: Width.
-        vocab_size: Rows of the embedding, padding included.
-        max_positions: Tokens it was made for.
-        is_tied: Whether the output layer is the embedding.
+    In Qwen3 the heads together may be wider than the model.
     """
 
     hidden_size: int
     vocab_size: int
     max_positions: int
     is_tied: bool
+    layer_count: int
+    head_count: int
+    head_size: int
+
+    @property
+    def dimensions(self) -> dict[str, int]:
+        """Sizes by the names in `ModelFamily.layer_tensors`."""
+        return {"hidden": self.hidden_size, "head": self.head_size, "query": self.head_count * self.head_size}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,7 @@ def check_checkpoint(directory: Path) -> CheckedCheckpoint:
     geometry = _read_geometry(directory / "config.json")
     shapes = _read_shapes(directory)
     _check_vocabulary(directory, geometry, shapes)
+    _check_layers(directory, files.family, geometry, shapes)
     _check_tokenizer(directory, files, geometry)
     return CheckedCheckpoint(files, geometry, shapes, sum(path.stat().st_size for path in _weight_files(directory)))
 
@@ -78,8 +84,16 @@ def _read_geometry(path: Path) -> Geometry:
             raise BadInputError(msg)
         return value
 
-    is_tied = bool(config.get("tie_word_embeddings", False))
-    return Geometry(size("hidden_size"), size("vocab_size"), size("max_position_embeddings"), is_tied)
+    hidden_size, head_count = size("hidden_size"), size("num_attention_heads")
+    return Geometry(
+        hidden_size=hidden_size,
+        vocab_size=size("vocab_size"),
+        max_positions=size("max_position_embeddings"),
+        is_tied=bool(config.get("tie_word_embeddings", False)),
+        layer_count=size("num_hidden_layers"),
+        head_count=head_count,
+        head_size=size("head_dim") if config.get("head_dim") is not None else hidden_size // head_count,
+    )
 
 
 def _read_shapes(directory: Path) -> dict[str, tuple[int, ...]]:
@@ -156,6 +170,21 @@ def _check_vocabulary(directory: Path, geometry: Geometry, shapes: dict[str, tup
                 f"{geometry.hidden_size}; config.json and weights are not of one model"
             )
             raise BadInputError(msg)
+
+
+def _check_layers(directory: Path, family: ModelFamily, geometry: Geometry, shapes: dict[str, tuple[int, ...]]) -> None:
+    """Check that every layer has the tensors by which the family is known, of the sizes the config says."""
+    for layer in range(geometry.layer_count):
+        for name, dimensions in family.layer_tensors.items():
+            full_name = f"model.layers.{layer}.{name}"
+            expected, found = tuple(geometry.dimensions[each] for each in dimensions), shapes.get(full_name)
+            if found != expected:
+                state = "is missing" if found is None else f"is {list(found)}"
+                msg = (
+                    f"{directory}: {full_name} {state}, by config.json it is {list(expected)}; config.json and weights "
+                    "are not of one model"
+                )
+                raise BadInputError(msg)
 
 
 def _check_tokenizer(directory: Path, files: CheckpointFiles, geometry: Geometry) -> None:

@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 
 from archrouter.bundles.manifest import BundleError
+from archrouter.evaluation.dataset import DatasetError
 
+EXITS = "exit codes: 0 done, 1 failed, 2 bad input, 3 this machine lacks what the step needs"
 _EXIT_TERMINATED = 128 + signal.SIGTERM
 _EXIT_INTERRUPTED = 128 + signal.SIGINT
 
@@ -34,38 +36,32 @@ class StepFailedError(PipelineError):
     """A tool ended with an error, or its output is not what it should be."""
 
 
-def make_parser(command: str, description: str, examples: Sequence[str]) -> argparse.ArgumentParser:
+def make_parser(program: str, description: str, examples: Sequence[str], exits: str = EXITS) -> argparse.ArgumentParser:
     """Make a parser whose help ends with examples and exit codes."""
-    program = f"python -m engine {command}"
-    lines = "\n".join(f"  {program} {example}" for example in examples)
+    lines = "\n".join(f"  python -m {program} {example}" for example in examples)
     return argparse.ArgumentParser(
-        prog=program,
+        prog=f"python -m {program}",
         description=description,
-        epilog=f"examples:\n{lines}\n\n"
-        "exit codes: 0 done, 1 failed, 2 bad input, 3 this machine lacks what the step needs",
+        epilog=f"examples:\n{lines}\n\n{exits}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
 
 
-def run_program(name: str, work: Callable[[], None]) -> int:
+def run_program(name: str, work: Callable[[], int | None], os_error_code: int = PipelineError.exit_code) -> int:
     """Run a command's work and turn what stops it into a message and an exit code."""
     before = signal.signal(signal.SIGTERM, _exit_on_signal)  # unfinished folders are removed on the way out
     try:
-        work()
+        return work() or 0
     except PipelineError as error:
-        return _fail(name, error, error.exit_code)
-    except BundleError as error:
-        return _fail(name, error, BadInputError.exit_code)
+        message, code = str(error), error.exit_code
+    except (BundleError, DatasetError) as error:
+        message, code = str(error), BadInputError.exit_code
     except OSError as error:
-        return _fail(name, f"{error}; nothing half-written is left", PipelineError.exit_code)
+        message, code = f"{error}; nothing half-written is left", os_error_code
     except KeyboardInterrupt:
-        return _fail(name, "interrupted; the same command goes on from here", _EXIT_INTERRUPTED)
+        message, code = "interrupted; the same command goes on from here", _EXIT_INTERRUPTED
     finally:
         signal.signal(signal.SIGTERM, before)
-    return 0
-
-
-def _fail(name: str, message: object, code: int) -> int:
     print(f"{name}: {message}", file=sys.stderr)
     return code
 

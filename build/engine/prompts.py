@@ -20,18 +20,7 @@ PROMPTS_FILE = "train.jsonl"
 
 
 def write_prompts(bundle: PromptBundle, records: Path, count: int, limits: Quantization, output: Path) -> None:
-    """Render prompts of labelled turns whose lengths differ least.
-
-    Args:
-        bundle: Tokenizer and prompt of the weights.
-        records: Labelled conversations, as ``archrouter eval`` reads them.
-        count: Prompts to write, >= 1.
-        limits: Longest prompt, and how much of one may be padding.
-        output: Folder to make; must not exist.
-
-    Raises:
-        BadInputError: When there are too few turns, or too few of near equal length.
-    """
+    """Render prompts of labelled turns whose lengths differ least; too few turns, or too unequal, are bad input."""
     prompts = [ids for ids in _prompts(bundle, records) if len(ids) <= limits.max_prompt_tokens]
     if not 1 <= count <= len(prompts):
         msg = (

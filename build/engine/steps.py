@@ -1,16 +1,18 @@
-"""The steps of a build, in order: what each runs, reads and writes."""
+"""The steps of a build, in order: what each runs, reads and writes; and the whole of it on paper."""
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 from archrouter.bundles.loader import load_bundle
 from archrouter.bundles.manifest import ENGINE_FOLDER
 from engine import commands
-from engine.assemble import MODEL
+from engine.assemble import GPU_FILE, MODEL
 from engine.checkpoint import CheckedCheckpoint, check_checkpoint
-from engine.commands import CHECKPOINT, PROMPTS, TENSORS, Command
+from engine.commands import CHECKPOINT, GPU_QUERY, PROMPTS, TENSORS, Command, serve_line
 from engine.fetch import Download, checkpoint_folder, fetch, is_hub_id
 from engine.prompts import write_prompts
 from engine.settings import DEFAULT_FILE, DEFAULT_TOOLKIT, Precision, Settings, Toolkit
@@ -18,6 +20,8 @@ from engine.settings import DEFAULT_FILE, DEFAULT_TOOLKIT, Precision, Settings, 
 DEFAULT_ENDPOINT = "127.0.0.1:8001"
 
 _PYTHON = "python"
+
+Document = dict[str, Any]  # Any: JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,7 @@ class BuildRequest:
     download: Download
     converted: Path | None = None
     prompt_template: Path | None = None
-    dialect: str = "card"
+    dialect: str | None = None
     prompt_records: Path | None = None
     records: Path | None = None
     endpoint: str = DEFAULT_ENDPOINT
@@ -128,7 +132,8 @@ def _probe(request: BuildRequest) -> Step:
             *("--output", str(output), "--precision", request.settings.probe.precision),
             *(("--converted", str(converted)) if converted else ()),
             *(("--prompt-template", str(template)) if template else ()),
-            *("--dialect", request.dialect, "--max-prompt-tokens", str(request.settings.engine.max_prompt_tokens)),
+            *(("--dialect", request.dialect) if request.dialect else ()),
+            *("--max-prompt-tokens", str(request.settings.engine.max_prompt_tokens)),
             *("--model-repository", str(request.model_repository)),
         ),
         needs=("fetch",),
@@ -240,3 +245,49 @@ def _calibrate(request: BuildRequest) -> Iterator[Step]:
 
 def _served(request: BuildRequest) -> Command:
     return ("--endpoint", request.endpoint, "--model", request.model, "--bundle", str(request.bundle))
+
+
+def plan_document(request: BuildRequest) -> Document:
+    """Plan a build; a checkpoint that cannot be used raises BadInputError."""
+    return {
+        "source": request.source,
+        "revision": request.revision,
+        "precision": request.precision.value,
+        "tensorrt_llm": request.version,
+        "image": request.toolkit.reference,
+        "workspace": str(request.workspace),
+        "steps": [_planned(step) for step in steps_of(request, request.inspect())],
+        "serve": serve_line(request.toolkit, request.settings.container, request.folder("assemble")),
+    }
+
+
+def plan_text(document: Document) -> str:
+    """Write a plan for people."""
+    lines = [
+        (
+            f"from {document['source']} to {document['workspace']}: {document['precision']}, "
+            f"TensorRT-LLM {document['tensorrt_llm']} in {document['image']}"
+        )
+    ]
+    for number, step in enumerate(document["steps"], 1):
+        lines += ["", f"{number}. {step['name']}, {step['place']}: {step['summary']}"]
+        lines += [f"   $ {command}" for command in step["commands"]] + [f"   {step['output']}"]
+    lines += ["", "Serve the TensorRT engine, before verify:", f"   $ {document['serve']}"]
+    lines += ["", "The commands run in the root of the repository, with PYTHONPATH=build. Nothing was run."]
+    return "\n".join(lines)
+
+
+def _planned(step: Step) -> Document:
+    commands = [shlex.join(step.command)] if step.command else []
+    if step.place is Place.IMAGE:
+        # Relative to the working folder, as people would write it; Docker wants absolute paths.
+        commands[0] = commands[0].replace(f"{Path.cwd()}/", '"$PWD"/')
+        commands.insert(0, f"mkdir -p {tool_output(step.output)}")
+        commands.append(f"{shlex.join(GPU_QUERY)} > {step.output / GPU_FILE}")
+    return {
+        "name": step.name,
+        "summary": step.summary,
+        "place": step.place.value,
+        "commands": commands,
+        "output": str(step.output),
+    }

@@ -1,1 +1,1 @@
-"""Measure how far an engine's confidence can be trusted, and write what corrects it into its bundle."""
+"""Measure how far an endpoint's confidence can be trusted, and write what corrects it into its bundle."""

@@ -54,17 +54,9 @@ Progress = Callable[[str, int, int], None]
 def choose(decisions: Sequence[LabelledDecision], *, fold_count: int, on_progress: Progress) -> Choice:
     """Cross-validate both maps and fit the better one on everything.
 
-    Args:
-        decisions: At least `MIN_DECISIONS`.
-        fold_count: Parts, >= 2; a conversation is in one of them, so that no map is tested on its neighbours.
-        on_progress: Told what is being done, how much of it is done, and of how much.
-
-    Returns:
-        The choice: the isotonic map only where its Brier score is lower than the temperature's by more than one
-        standard error of their paired differences, and its log loss is not higher by more than one.
-
-    Raises:
-        ValueError: When there are too few decisions, or fewer conversations than parts.
+    A conversation is in one of the parts, so that no map is tested on its neighbours. The isotonic map is chosen only
+    where its Brier score is lower than the temperature's by more than one standard error of their paired differences,
+    and its log loss is not higher by more than one. Too few decisions or conversations raise ValueError.
     """
     conversations = [decision.conversation_id for decision in decisions]
     _check_enough(len(decisions), len(set(conversations)), fold_count)

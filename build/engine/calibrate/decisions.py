@@ -1,4 +1,4 @@
-"""Labelled decisions: an engine's posterior for each question, the right candidate, and what a calibration is worth."""
+"""Labelled decisions: an endpoint's posterior for a question, the right candidate, and what a calibration is worth."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -17,14 +17,9 @@ from engine.verify.questions import Question
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelledDecision:
-    """One decision before calibration.
+    """One decision before calibration, about a message of 0-based index ``turn``.
 
-    Attributes:
-        conversation_id: Its conversation.
-        turn: 0-based index of the message.
-        candidates: The C candidates: route ids in policy order, then ``other``.
-        posterior: The engine's, over them.
-        right: Index of the right one.
+    Its candidates are the route ids in policy order, then ``other``; ``right`` is the index of the right one.
     """
 
     conversation_id: str
@@ -63,7 +58,7 @@ async def decide_all(
     call_timeout_s: float,
     on_done: Callable[[int], None],
 ) -> list[LabelledDecision]:
-    """Put every question to the engine."""
+    """Put every question to the endpoint."""
     slots = asyncio.Semaphore(concurrency)
     done_count = 0
 
@@ -87,13 +82,10 @@ async def decide_all(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measured:
-    """What a map is worth.
+    """What a map is worth: the log loss of each decision over all its candidates, and the figures of its confidence.
 
-    Attributes:
-        log_losses: float64 [N], of each decision over all its candidates.
-        squared_errors: float64 [N], of each decision's confidence against 1 where it is right and 0 where it is wrong;
-            their mean is the Brier score.
-        confidence: The figures ``archrouter eval`` reports.
+    The squared errors are of each confidence against 1 where it is right and 0 where it is wrong; their mean is the
+    Brier score.
     """
 
     log_losses: NDArray[np.float64]

@@ -8,6 +8,7 @@ from archrouter.bundles.calibration_file import CalibrationFile, Evidence, Figur
 from archrouter.domain.posterior import Calibration
 from archrouter.evaluation.charts import reliability_plot, render_svg, risk_coverage_plot
 from engine.calibrate.decisions import Choice, Measured
+from engine.verify.report import write_files
 
 JSON_FILE, MARKDOWN_FILE = "calibration_report.json", "calibration_report.md"
 
@@ -79,7 +80,6 @@ class Report:
 
     def write(self, directory: Path) -> None:
         """Write the report and its pictures; the JSON last, so that it is there only when all is."""
-        directory.mkdir(parents=True, exist_ok=True)
         calibrated, uncalibrated = self.chosen.confidence, self.choice.uncalibrated.confidence
         contents = {
             "risk_coverage.svg": render_svg(risk_coverage_plot(calibrated)),
@@ -88,10 +88,7 @@ class Report:
             MARKDOWN_FILE: self.markdown(),
             JSON_FILE: json.dumps(self.document(), indent=1) + "\n",
         }
-        for name, text in contents.items():
-            scratch = directory / f".{name}.part"
-            scratch.write_text(text, encoding="utf-8")
-            scratch.replace(directory / name)
+        write_files(directory, contents)
 
 
 def _described(calibration: Calibration) -> str:

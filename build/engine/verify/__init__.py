@@ -1,1 +1,1 @@
-"""Does a served engine compute what its checkpoint computes, and does it behave under load?"""
+"""Does an endpoint compute what its checkpoint computes, and does it behave under load?"""

@@ -1,144 +1,102 @@
-"""Compare a served engine with its checkpoint in transformers, and provoke it; see README.md beside this file."""
+"""Compare an endpoint with its checkpoint in transformers, and provoke it; see README.md beside this file."""
 
 import argparse
 import asyncio
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from archrouter.bundles.checkpoint import CheckpointFiles, read_checkpoint
 from archrouter.bundles.loader import PromptBundle, load_bundle
-from archrouter.bundles.manifest import BundleError
-from archrouter.evaluation.dataset import DatasetError, read_dataset
-from archrouter.inference.triton_client import TritonClient
+from archrouter.evaluation.dataset import read_dataset
+from engine.program import BadInputError, NeedsMoreError
 from engine.verify.agreement import Oracle
-from engine.verify.overload import DEFAULT_CALL_COUNT
-from engine.verify.program import Exit, Place, at_least, fail, in_range, make_parser, place_of, progress
+from engine.verify.behaviour import DEFAULT_CALL_COUNT
+from engine.verify.endpoint import Endpoint
+from engine.verify.program import Tell, at_least, connected, in_range, make_parser, run
 from engine.verify.questions import GOLDEN, Question, digest_of, questions_of, split_by_fit
-from engine.verify.report import CannotRunError, Check, Report, Thresholds
+from engine.verify.report import Report, Thresholds
 from engine.verify.run import Verification, verify
-from engine.verify.served import ServedEngine
 
 PROGRAM = "engine.verify"
 _MAX_CONCURRENT_REQUESTS = 8
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Verify the engine that the arguments name."""
-    options = _parser().parse_args(arguments)
-    try:
-        report = _verify(options)
-        if options.output:
-            report.write(options.output)
-    except (BundleError, DatasetError) as error:
-        return fail(PROGRAM, error, Exit.USAGE)
-    except (CannotRunError, OSError) as error:
-        return fail(PROGRAM, error, Exit.COULD_NOT_RUN)
-    print(json.dumps(report.document(), ensure_ascii=False, indent=1) if options.json else report.markdown())
-    return Exit.PASSED if report.passed else Exit.MISSED
+    """Verify the endpoint that the arguments name."""
+    return run(PROGRAM, _parser().parse_args(arguments), _verify, lambda report: 0 if report.passed else 1)
 
 
 def _parser() -> argparse.ArgumentParser:
     limits = Thresholds()
     parser = make_parser(
         PROGRAM,
-        "Put golden conversations to a served engine and to its checkpoint in transformers (float32), compare the "
+        "Put golden conversations to an endpoint and to its checkpoint in transformers (float32), compare the "
         "decisions, and check logits, KV reuse, prompt limits, cancellation and overload. Needs the extra build.",
         [
             "--endpoint 127.0.0.1:8001 --bundle bundles/arch-router --checkpoint Arch-Router-1.5B --output out/verify",
             "--embedded --bundle DIR --checkpoint DIR --json",
         ],
     )
-    parser.add_argument("--checkpoint", required=True, type=Path, metavar="DIR", help="the Hugging Face directory")
-    parser.add_argument("--output", type=Path, metavar="DIR", help="also write verify.json and verify.md there")
-    parser.add_argument(
-        "--golden",
-        type=Path,
-        default=GOLDEN,
-        metavar="DIR",
-        help="labelled conversations in the format of 'archrouter eval' (default: those of this program)",
-    )
-    parser.add_argument(
-        "--min-route-agreement",
-        type=in_range(0, 1),
-        default=limits.min_route_agreement,
-        help="share of questions with the oracle's route (%(default)s)",
-    )
-    parser.add_argument(
-        "--max-probability-difference",
-        type=in_range(0, 1),
-        default=limits.max_probability_difference,
-        help="distance from the oracle's probabilities that 95 %% of the questions keep (%(default)s, for bf16)",
-    )
-    parser.add_argument(
-        "--max-logit-difference",
-        type=in_range(0, 100),
-        default=limits.max_logit_difference,
-        help="distance of a logit alone and among other calls that 95 %% of them keep (%(default)s, for bf16)",
-    )
-    parser.add_argument(
-        "--overload-calls",
-        type=at_least(2),
-        default=DEFAULT_CALL_COUNT,
-        help="calls at once, doubled up to three times until one is refused (%(default)s)",
-    )
-    parser.add_argument("--oracle-device", default="auto", help="torch device of the oracle (%(default)s)")
+    add = partial(parser.add_argument, metavar="DIR", type=Path)
+    add("--checkpoint", required=True, help="the Hugging Face directory")
+    golden = "labelled conversations in the format of 'archrouter eval' (default: those of this program)"
+    add("--golden", default=GOLDEN, help=golden)
+    add = partial(parser.add_argument, type=in_range(0, 1))
+    routes = "share of questions with the oracle's route (%(default)s)"
+    add("--min-route-agreement", default=limits.min_route_agreement, help=routes)
+    distance = "distance from the oracle's probabilities that 95 %% of the questions keep (%(default)s, for bf16)"
+    add("--max-probability-difference", default=limits.max_probability_difference, help=distance)
+    distance = "distance of a logit alone and among other calls that 95 %% of them keep (%(default)s, for bf16)"
+    add("--max-logit-difference", type=in_range(0, 100), default=limits.max_logit_difference, help=distance)
+    calls = "calls at once, doubled up to three times until one is refused (%(default)s)"
+    add("--overload-calls", type=at_least(2), default=DEFAULT_CALL_COUNT, help=calls)
+    add("--oracle-device", type=str, default="auto", help="torch device of the oracle (%(default)s)")
     return parser
 
 
-def _verify(options: argparse.Namespace) -> Report:
-    # Whatever calibrates the engine later has no part in what it computes.
+def _verify(options: argparse.Namespace, tell: Tell) -> Report:
+    # Whatever calibrates the model later has no part in what it computes.
     bundle = load_bundle(options.bundle, with_calibration=False)
     checkpoint = read_checkpoint(options.checkpoint)
     questions, left_out = split_by_fit(questions_of(read_dataset(options.golden)), bundle)
     if not questions:
         msg = f"{options.golden}: no policy set fits this model's {bundle.profile.max_prompt_token_count} tokens"
-        raise DatasetError(msg)
+        raise BadInputError(msg)
+    tell("reading the checkpoint", 0, 0)
     oracle = _oracle(options.checkpoint, options.oracle_device)
-    place, checks = asyncio.run(_run(options, bundle, checkpoint, oracle, questions))
-    return Report(
-        endpoint=place.endpoint,
-        model=place.model,
-        model_version=bundle.profile.model_version,
-        checkpoint=checkpoint.name,
-        questions_digest=digest_of(questions),
-        question_count=len(questions),
-        left_out=[question.name for question in left_out],
-        thresholds=_thresholds(options),
-        checks=checks,
-    )
+    names = [question.name for question in left_out]
+    return asyncio.run(_ask(options, bundle, checkpoint, oracle, questions, names, tell))
 
 
-async def _run(
+async def _ask(
     options: argparse.Namespace,
     bundle: PromptBundle,
     checkpoint: CheckpointFiles,
     oracle: Oracle,
-    questions: Sequence[Question],
-) -> tuple[Place, tuple[Check, ...]]:
-    async with place_of(options, bundle) as place:
-        connection = TritonClient(place.endpoint, max_concurrent_requests=_MAX_CONCURRENT_REQUESTS)
-        engine = ServedEngine(
-            connection=connection,
-            model=place.model,
-            bundle=bundle,
-            max_seq_len=checkpoint.max_positions,
-            vocab_size=_vocab_size(bundle, options.checkpoint),
-            call_timeout_s=options.call_timeout_s,
-        )
-        try:
-            with progress() as tell:
-                verification = Verification(
-                    engine, oracle, questions, _thresholds(options), options.overload_calls, tell
-                )
-                return place, await verify(verification)
-        finally:
-            await connection.close()
-
-
-def _thresholds(options: argparse.Namespace) -> Thresholds:
-    return Thresholds(options.min_route_agreement, options.max_probability_difference, options.max_logit_difference)
+    questions: tuple[Question, ...],
+    left_out: Sequence[str],
+    tell: Tell,
+) -> Report:
+    limits = (options.min_route_agreement, options.max_probability_difference, options.max_logit_difference)
+    thresholds, vocab_size = Thresholds(*limits), _vocab_size(bundle, options.checkpoint)
+    async with connected(options, bundle, _MAX_CONCURRENT_REQUESTS) as (connection, model):
+        timeout_s = options.call_timeout_s
+        endpoint = Endpoint(connection, model, bundle, checkpoint.max_positions, vocab_size, timeout_s)
+        checks = await verify(Verification(endpoint, oracle, questions, thresholds, options.overload_calls, tell))
+    return Report(
+        endpoint=connection.endpoint,
+        model=model,
+        model_version=bundle.profile.model_version,
+        checkpoint=checkpoint.name,
+        questions_digest=digest_of(questions),
+        question_count=len(questions),
+        left_out=left_out,
+        thresholds=thresholds,
+        checks=checks,
+    )
 
 
 def _oracle(checkpoint: Path, device: str) -> Oracle:
@@ -149,10 +107,10 @@ def _oracle(checkpoint: Path, device: str) -> Oracle:
         return TransformersOracle(checkpoint, device)
     except ImportError as error:
         msg = f"the oracle needs the extra build ({error}); run: make .venv-build/.ready-build"
-        raise CannotRunError(msg) from error
+        raise NeedsMoreError(msg) from error
     except (ValueError, RuntimeError) as error:
         msg = f"{checkpoint}: transformers cannot run it on {device}: {error}"
-        raise CannotRunError(msg) from error
+        raise NeedsMoreError(msg) from error
 
 
 def _vocab_size(bundle: PromptBundle, checkpoint: Path) -> int:

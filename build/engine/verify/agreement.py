@@ -1,6 +1,7 @@
-"""Does the engine say what its checkpoint says?"""
+"""Does the endpoint say what its checkpoint says?"""
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Protocol
@@ -8,15 +9,14 @@ from typing import Protocol
 import numpy as np
 
 from archrouter.bundles.loader import PromptBundle
-from archrouter.domain.answer import candidate_sequences
+from archrouter.domain.answer import candidate_sequences, longer_sequences
 from archrouter.domain.conversation import Conversation
 from archrouter.domain.policy import NO_MATCH_ID
 from archrouter.domain.tokens import TokenIds
 from archrouter.inference.language_model import LanguageModelBackend
-from engine.verify.constraint import constrained_probabilities
+from engine.verify.endpoint import Endpoint
 from engine.verify.questions import Question
 from engine.verify.report import QUANTILE, Check, Thresholds
-from engine.verify.served import ServedEngine
 
 PROMPT_TOKENS, ROUTE, PROBABILITY = "prompt_tokens", "route_agreement", "probability_difference"
 
@@ -24,7 +24,7 @@ _WORST_COUNT = 5
 
 
 class Oracle(Protocol):
-    """What the engine should compute."""
+    """What the endpoint should compute."""
 
     def prompt_tokens(self, message: str) -> TokenIds:
         """Tokenise a user message inside the checkpoint's chat template, assistant header included."""
@@ -38,7 +38,7 @@ class Comparison:
     """One question, answered by both."""
 
     question: str
-    engine_route: str
+    endpoint_route: str
     oracle_route: str
     difference: float
     dropped_token_count: int
@@ -66,15 +66,15 @@ def check_prompt_tokens(bundle: PromptBundle, oracle: Oracle, questions: Sequenc
 
 
 async def compare(
-    engine: ServedEngine, oracle: Oracle, questions: Sequence[Question], on_done: Callable[[int], None]
+    endpoint: Endpoint, oracle: Oracle, questions: Sequence[Question], on_done: Callable[[int], None]
 ) -> list[Comparison]:
     """Put every question to both."""
     # Every subtree is asked for: the service's shortcut is bounded by its epsilon and has tests of its own.
-    backend = LanguageModelBackend(engine.connection, engine.model, engine.bundle, epsilon=0.0)
-    await backend.warm_up(timeout_s=engine.call_timeout_s)
+    backend = LanguageModelBackend(endpoint.connection, endpoint.model, endpoint.bundle, epsilon=0.0)
+    await backend.warm_up(timeout_s=endpoint.call_timeout_s)
     comparisons = []
     for question in questions:
-        comparisons.append(await _compare(backend, engine, oracle, question))
+        comparisons.append(await _compare(backend, endpoint, oracle, question))
         on_done(len(comparisons))
     return comparisons
 
@@ -83,10 +83,10 @@ def check_agreement(comparisons: Sequence[Comparison], thresholds: Thresholds) -
     """Judge the comparisons."""
     count = len(comparisons)
     worst = sorted(comparisons, key=lambda one: -one.difference)[:_WORST_COUNT]
-    other = [one for one in comparisons if one.engine_route != one.oracle_route]
+    other = [one for one in comparisons if one.endpoint_route != one.oracle_route]
     share = 1 - len(other) / count
     bound = float(np.quantile([one.difference for one in comparisons], QUANTILE))
-    remedy = "compare checkpoint, precision and engine: other weights, or a precision that costs too much"
+    remedy = "compare checkpoint, precision and TensorRT engine: other weights, or a precision that costs too much"
     return (
         Check.of(
             ROUTE,
@@ -113,23 +113,23 @@ def check_agreement(comparisons: Sequence[Comparison], thresholds: Thresholds) -
     )
 
 
-async def _compare(
-    backend: LanguageModelBackend, engine: ServedEngine, oracle: Oracle, question: Question
-) -> Comparison:
-    bundle, request = engine.bundle, question.request
+async def _compare(backend: LanguageModelBackend, endpoint: Endpoint, oracle: Oracle, question: Question) -> Comparison:
+    bundle, request = endpoint.bundle, question.request
     # What is compared is what the service sees: prefixes come from the cache, where they were put by a first call.
-    await backend.score(request, timeout_s=engine.call_timeout_s)
-    scoring = await backend.score(request, timeout_s=engine.call_timeout_s)
+    await backend.score(request, timeout_s=endpoint.call_timeout_s)
+    scoring = await backend.score(request, timeout_s=endpoint.call_timeout_s)
     prompt = bundle.compiler.compile(question.policy_set).assemble(request.conversation)
-    skeleton = bundle.prompt_format.skeleton
-    answers = candidate_sequences(question.policy_set, skeleton, bundle.tokenizer, bundle.end_id)
+    answer_form = (question.policy_set, bundle.prompt_format.skeleton, bundle.tokenizer, bundle.end_id)
+    answers = (*candidate_sequences(*answer_form), *longer_sequences(*answer_form))
     log_probs = await asyncio.to_thread(oracle.answer_log_probabilities, prompt.ids, answers)
-    expected = np.array(constrained_probabilities(answers, log_probs))
     found = np.exp(scoring.posterior.log_probabilities)
     names = [*(route.id for route in question.policy_set.routes), NO_MATCH_ID]
+    # A list that goes on counts for its first route.
+    owners = np.arange(len(answers)) % len(names)
+    expected = np.bincount(owners, constrained_probabilities(answers, log_probs))
     return Comparison(
         question=question.name,
-        engine_route=names[int(found.argmax())],
+        endpoint_route=names[int(found.argmax())],
         oracle_route=names[int(expected.argmax())],
         difference=float(np.abs(found - expected).max()),
         dropped_token_count=prompt.dropped_token_count,
@@ -141,3 +141,25 @@ def _user_message(bundle: PromptBundle, question: Question, conversation: Conver
     written = bundle.prompt_format.segments(question.policy_set.routes, conversation.messages)
     text = "".join(segment.text for segment in written)
     return text.removeprefix(bundle.prompt_format.chat_head).removesuffix(bundle.prompt_format.chat_tail)
+
+
+def constrained_probabilities(answers: Sequence[TokenIds], log_probs: Sequence[Sequence[float]]) -> list[float]:
+    """Renormalise full-vocabulary log-probabilities at every step over the tokens some answer goes on with.
+
+    Brute force, to check the trie: it shares no code and no idea with `archrouter.domain.trie`. Of each answer, none of
+    which is the beginning of another, it takes the natural-log probability of each token after those before it.
+    """
+    probabilities = []
+    for own, answer in enumerate(answers):
+        total = 0.0
+        for position in range(len(answer)):
+            siblings = {
+                other[position]: log_probs[index][position]
+                for index, other in enumerate(answers)
+                if len(other) > position and other[:position] == answer[:position]
+            }
+            highest = max(siblings.values())
+            mass = sum(math.exp(value - highest) for value in siblings.values())
+            total += log_probs[own][position] - highest - math.log(mass)
+        probabilities.append(math.exp(total))
+    return probabilities

@@ -11,7 +11,7 @@ from archrouter.domain.tokens import TokenIds
 
 
 class TransformersOracle:
-    """Computes what the engine should compute."""
+    """Computes what the endpoint should compute."""
 
     def __init__(self, checkpoint: Path, device: str, dtype: torch.dtype = torch.float32) -> None:
         """Load the weights; nothing is downloaded."""

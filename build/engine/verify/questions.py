@@ -1,4 +1,4 @@
-"""Labelled conversations, in the format of ``archrouter eval``, as questions to an engine."""
+"""Labelled conversations, in the format of ``archrouter eval``, as questions to an endpoint."""
 
 import hashlib
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Question:
 
     @property
     def request(self) -> ScoringRequest:
-        """What the engine is asked."""
+        """What the endpoint is asked."""
         return ScoringRequest(self.policy_set, Conversation.from_messages(self.source.prefix(self.label)))
 
 
@@ -48,10 +48,8 @@ def split_by_fit(
     questions: tuple[Question, ...], bundle: PromptBundle
 ) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
     """Set aside the questions whose policies a model cannot take."""
-    fits: dict[str, bool] = {}
-    for question in questions:
-        if question.policy_set.revision not in fits:
-            fits[question.policy_set.revision] = _fits(question.policy_set, bundle)
+    policy_sets = {question.policy_set.revision: question.policy_set for question in questions}
+    fits = {revision: _fits(policy_set, bundle) for revision, policy_set in policy_sets.items()}
     kept = tuple(question for question in questions if fits[question.policy_set.revision])
     return kept, tuple(question for question in questions if not fits[question.policy_set.revision])
 

@@ -11,10 +11,6 @@ QUANTILE = 0.95
 """Rounding has no hard bound: a few values may lie outside."""
 
 
-class CannotRunError(Exception):
-    """Nothing can be said about the engine: it does not answer, or a tool is missing. The text has the remedy."""
-
-
 class Verdict(Enum):
     """How a check ended."""
 
@@ -46,10 +42,10 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """What the TensorRT engine must reach. The bounds on numbers are those of bfloat16; docs/engine.md derives them.
+    """What an endpoint must reach. The bounds on numbers are those of bfloat16; docs/engine.md derives them.
 
     Attributes:
-        min_route_agreement: Share in [0, 1] of questions on which engine and oracle choose the same route.
+        min_route_agreement: Share in [0, 1] of questions on which endpoint and oracle choose the same route.
         max_probability_difference: In [0, 1], over the candidates of a question; for `QUANTILE` of the questions.
         max_logit_difference: Between a call alone and among others, over the vocabulary; for `QUANTILE` of the calls.
     """
@@ -107,16 +103,18 @@ class Report:
 
     def write(self, directory: Path) -> None:
         """Write both forms; the JSON last, so that it is there only when all is."""
-        directory.mkdir(parents=True, exist_ok=True)
-        _replace(directory / MARKDOWN_FILE, self.markdown())
-        _replace(directory / JSON_FILE, json.dumps(self.document(), ensure_ascii=False, indent=1) + "\n")
+        document = json.dumps(self.document(), ensure_ascii=False, indent=1) + "\n"
+        write_files(directory, {MARKDOWN_FILE: self.markdown(), JSON_FILE: document})
 
 
 def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def _replace(path: Path, text: str) -> None:
-    scratch = path.with_name(f".{path.name}.part")
-    scratch.write_text(text, encoding="utf-8")
-    scratch.replace(path)
+def write_files(directory: Path, contents: Mapping[str, str]) -> None:
+    """Write text files in the given order, each whole."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, text in contents.items():
+        scratch = directory / f".{name}.part"
+        scratch.write_text(text, encoding="utf-8")
+        scratch.replace(directory / name)

@@ -102,7 +102,7 @@ def build_core(
         partial(
             connect,
             max_concurrent_requests=settings.triton.max_concurrent_requests,
-            count_request=metrics.count_backend_request,
+            count_request=metrics.backend_requests.labels,
         ),
         on_change,
         interval_s=settings.triton.health_interval_s,

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 from archrouter.application.policy_store import PolicyStore
 from archrouter.application.ports import Clock, ScoringBackend
-from archrouter.application.select_route import SelectRoute
+from archrouter.application.select_route import Decision, DecisionTimes, SelectRoute
 from archrouter.domain.conversation import Conversation, Message, Role
-from archrouter.domain.decision import Decision, DecisionTimes, decide, ranked
 from archrouter.domain.errors import (
     BackendProtocolError,
     BudgetExceededError,
@@ -15,6 +14,7 @@ from archrouter.domain.errors import (
 )
 from archrouter.domain.findings import Finding, Severity
 from archrouter.domain.policy import PolicySet
+from archrouter.domain.posterior import decide, ranked
 from archrouter.domain.scoring import Scoring, ScoringRequest, Usage
 from archrouter.domain.warnings import DecisionWarning, WarningCode
 

@@ -1,11 +1,12 @@
-"""The question the service answers, free of protobuf."""
+"""The question the service answers and the answer it gives, free of protobuf."""
 
 from dataclasses import dataclass, field
 
 from archrouter.domain.conversation import Message
-from archrouter.domain.decision import DecisionRule
-from archrouter.domain.policy import PolicySet
-from archrouter.domain.scoring import Overflow
+from archrouter.domain.decision import Candidate, DecisionRule, Outcome
+from archrouter.domain.policy import ModelTarget, PolicySet, RoutePolicy
+from archrouter.domain.scoring import BackendProfile, Overflow, Usage
+from archrouter.domain.warnings import DecisionWarning
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +28,48 @@ class SelectRoute:
     inline_policy_set: PolicySet | None = None
     rule: DecisionRule = field(default_factory=DecisionRule)
     overflow: Overflow = Overflow.TRUNCATE
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionTimes:
+    """Where the time of one decision went, in seconds >= 0."""
+
+    total_s: float
+    tokenize_s: float
+    queue_s: float
+    inference_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer.
+
+    Attributes:
+        decision_id: Id under which it is known everywhere.
+        outcome: What was decided.
+        route: The chosen policy; None for NO_MATCH and LOW_CONFIDENCE.
+        models: Models to use, best first; the set's fallback where no route was chosen. Never empty.
+        confidence: Calibrated probability of what stands behind the outcome, in [0, 1].
+        candidates: Every candidate, most probable first; ties in policy order, no match last.
+        policy_set: The set that decided.
+        inline: Whether the set came with the request.
+        profile: The model that decided.
+        kept: Whether stickiness kept the previous route.
+        warnings: What the reader should know.
+        usage: What the decision cost.
+        times: Where the time went.
+    """
+
+    decision_id: str
+    outcome: Outcome
+    route: RoutePolicy | None
+    models: tuple[ModelTarget, ...]
+    confidence: float
+    candidates: tuple[Candidate, ...]
+    policy_set: PolicySet
+    inline: bool
+    profile: BackendProfile
+    kept: bool
+    warnings: tuple[DecisionWarning, ...]
+    usage: Usage
+    times: DecisionTimes

@@ -34,12 +34,12 @@ class BundleRequest:
     """What bundle to build.
 
     Attributes:
-        checkpoint: A Hugging Face directory of a Qwen2 model; nothing is downloaded.
+        checkpoint: A Hugging Face directory of a Qwen2 or Qwen3 model; nothing is downloaded.
         output: Where the bundle goes; must not exist.
         precision: ``fp32`` or ``int4``, for the conversion.
         exported: Folder of a model that is converted already; None converts.
         prompt_template: File of the prompt; None takes it from the checkpoint's model card.
-        dialect: The JSON the weights were trained to read.
+        dialect: The JSON the weights were trained to read; None is that of their family.
         max_prompt_token_count: Tokens to read at most; the checkpoint's own limit caps it.
         model_repository: Folder that holds ``reference_lm``.
         force: Whether to take an answer skeleton that too few probes agree on.
@@ -50,7 +50,7 @@ class BundleRequest:
     precision: str
     exported: Path | None
     prompt_template: Path | None
-    dialect: Dialect
+    dialect: Dialect | None
     max_prompt_token_count: int
     model_repository: Path
     force: bool
@@ -83,10 +83,10 @@ def build_bundle(request: BundleRequest, report: Callable[[str], None]) -> Promp
             )
             convert_for_cpu(request.checkpoint, directory / MODEL_FOLDER, precision=request.precision)
         write_prompt_files(directory, plan)
-        write_manifest(directory, plan, AnswerSkeleton(), agreement=0.0, probe_count=0)
+        write_manifest(directory, plan, checkpoint.family.skeleton, agreement=0.0, probe_count=0)
         report("probing how the weights write their answer")
         probe = asyncio.run(_probe(load_bundle(directory), request.model_repository))
-        skeleton = _trusted(probe, force=request.force)
+        skeleton = _trusted(probe, checkpoint.family.skeleton if request.force else None)
         write_manifest(directory, plan, skeleton, agreement=probe.agreement, probe_count=probe.answer_count)
         report(f"answer skeleton {skeleton.render('name')}: {probe.agreement:.0%} of {probe.answer_count} probes")
         load_bundle(directory)
@@ -95,27 +95,29 @@ def build_bundle(request: BundleRequest, report: Callable[[str], None]) -> Promp
 
 def _plan(request: BundleRequest) -> BundlePlan:
     template = request.prompt_template
-    if template is None and request.dialect is not Dialect.CARD:
+    checkpoint = read_checkpoint(request.checkpoint)
+    dialect = request.dialect or checkpoint.family.dialect
+    if template is None and dialect is not Dialect.CARD:
         msg = (
             f"the model card's prompt is for the dialect {Dialect.CARD.value}; give the prompt that the weights were "
-            f"trained with for the dialect {request.dialect.value} with --prompt-template"
+            f"trained with for the dialect {dialect.value} with --prompt-template"
         )
         raise BundleError(msg)
-    checkpoint = read_checkpoint(request.checkpoint)
     return BundlePlan(
         checkpoint=checkpoint,
         prompt_template=read_utf8(template) if template else checkpoint.prompt_template(),
-        dialect=request.dialect,
+        dialect=dialect,
         # One position stays free for the token whose logits are asked for.
         max_prompt_token_count=min(request.max_prompt_token_count, checkpoint.max_positions - 1),
     )
 
 
-def _trusted(probe: SkeletonProbe, *, force: bool) -> AnswerSkeleton:
-    if probe.skeleton is not None and (probe.is_trustworthy or force):
+def _trusted(probe: SkeletonProbe, otherwise: AnswerSkeleton | None) -> AnswerSkeleton:
+    """Return the probed form where enough probes agree, else with a form to fall back to the best there is."""
+    if probe.skeleton is not None and (probe.is_trustworthy or otherwise):
         return probe.skeleton
-    if force:
-        return AnswerSkeleton()
+    if otherwise is not None:
+        return otherwise
     msg = (
         f"only {probe.agreement:.0%} of {probe.answer_count} probes agree on the form of the answer, "
         f"{MIN_AGREEMENT:.0%} are needed; is the prompt the one the weights were trained with? --force builds anyway"

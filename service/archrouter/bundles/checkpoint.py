@@ -4,10 +4,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from archrouter.bundles.families import FAMILIES, ModelFamily
 from archrouter.bundles.manifest import BundleError, digest_of, digest_of_file
 from archrouter.bundles.model_card import license_of, prompt_template_of
-
-SUPPORTED_ARCHITECTURE = "qwen2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +16,7 @@ class CheckpointFiles:
     Attributes:
         directory: Where it is.
         name: What it is called: the directory's name.
+        family: What its architecture's checkpoints have in common.
         license: From the model card's front matter; ``unknown`` when it states none.
         max_positions: Tokens the model was made for.
         tokenizer: Content of ``tokenizer.json``.
@@ -29,6 +29,7 @@ class CheckpointFiles:
 
     directory: Path
     name: str
+    family: ModelFamily
     license: str
     max_positions: int
     tokenizer: bytes
@@ -57,6 +58,7 @@ def read_checkpoint(directory: Path) -> CheckpointFiles:
     Raises:
         BundleError: When a file is missing or malformed, or the architecture is not supported.
     """
+    family, max_positions = _geometry(directory / "config.json")
     tokenizer_config = _json(directory / "tokenizer_config.json")
     special_tokens = _special_tokens(directory, tokenizer_config)
     card_file = directory / "README.md"
@@ -64,8 +66,9 @@ def read_checkpoint(directory: Path) -> CheckpointFiles:
     return CheckpointFiles(
         directory=directory,
         name=directory.resolve().name,
+        family=family,
         license=license_of(card),
-        max_positions=_max_positions(directory / "config.json"),
+        max_positions=max_positions,
         tokenizer=_bytes(directory / "tokenizer.json"),
         chat_template=_chat_template(directory, tokenizer_config),
         special_tokens=special_tokens,
@@ -84,17 +87,17 @@ def read_utf8(path: Path) -> str:
         raise BundleError(msg) from error
 
 
-def _max_positions(path: Path) -> int:
-    """Read how many tokens the model was made for, which has to be one of the supported architecture."""
+def _geometry(path: Path) -> tuple[ModelFamily, int]:
+    """Read which family the model is of, and how many tokens it was made for."""
     config = _json(path)
     architecture, max_positions = config.get("model_type"), config.get("max_position_embeddings")
-    if architecture != SUPPORTED_ARCHITECTURE:
-        msg = f"{path} says model_type {architecture!r}; only {SUPPORTED_ARCHITECTURE} is supported"
+    if not isinstance(architecture, str) or architecture not in FAMILIES:
+        msg = f"{path} says model_type {architecture!r}; only {' and '.join(FAMILIES)} are supported"
         raise BundleError(msg)
     if not isinstance(max_positions, int) or max_positions < 1:
         msg = f"{path} says max_position_embeddings {max_positions!r}; it must be a count of tokens"
         raise BundleError(msg)
-    return max_positions
+    return FAMILIES[architecture], max_positions
 
 
 def _special_tokens(directory: Path, config: dict[str, object]) -> dict[str, str]:

@@ -85,7 +85,12 @@ def load_bundle(directory: Path, *, with_calibration: bool = True) -> PromptBund
             manifest=manifest,
             tokenizer=tokenizer,
             prompt_format=prompt_format,
-            compiler=PromptCompiler(prompt_format, tokenizer, max_prompt_token_count=limit),
+            compiler=PromptCompiler(
+                prompt_format,
+                tokenizer,
+                max_prompt_token_count=limit,
+                max_message_count=manifest.limits.max_message_count,
+            ),
             profile=BackendProfile(
                 tier=Tier.ENGINE,
                 model_version=model_version,
@@ -105,6 +110,7 @@ def load_bundle(directory: Path, *, with_calibration: bool = True) -> PromptBund
 
 
 def _prompt_format(directory: Path, manifest: Manifest) -> PromptFormat:
+    skeleton = manifest.skeleton
     frame = chat_frame_of((directory / CHAT_TEMPLATE_FILE).read_text("utf-8"), manifest.special_tokens)
     return PromptFormat(
         template=PromptTemplate.parse((directory / PROMPT_TEMPLATE_FILE).read_text("utf-8")),
@@ -112,5 +118,5 @@ def _prompt_format(directory: Path, manifest: Manifest) -> PromptFormat:
         chat_head=frame.head,
         chat_tail=frame.tail,
         end_token=manifest.end_token,
-        skeleton=AnswerSkeleton(manifest.skeleton.prefix, manifest.skeleton.suffix, Quoting(manifest.skeleton.quoting)),
+        skeleton=AnswerSkeleton(skeleton.prefix, skeleton.suffix, Quoting(skeleton.quoting), is_list=skeleton.is_list),
     )

@@ -44,14 +44,16 @@ class Skeleton(Strict):
     prefix: str
     suffix: str
     quoting: Literal["json_ascii", "json_utf8", "python"]
+    is_list: bool = Field(False, description="A list of route ids, its bracket in prefix and suffix.")  # noqa: FBT003
     probe_count: int = Field(ge=0, description="Greedy generations it was read from; 0 = taken as given.")
     agreement: float = Field(ge=0, le=1, description="Share of them that had this form.")
 
 
 class Limits(Strict):
-    """What the engine accepts."""
+    """What the engine accepts, and what its weights were trained to read."""
 
     max_prompt_token_count: int = Field(ge=1)
+    max_message_count: int | None = Field(None, ge=2, description="The newest messages are read; None reads all.")
 
 
 class Engine(Strict):
@@ -73,7 +75,7 @@ class Manifest(Strict):
     format: Literal[1]
     checkpoint: Checkpoint
     runtime: Literal["cpu", "tensorrt_llm"]
-    dialect: Literal["card", "gateway"]
+    dialect: Literal["card", "gateway", "plano"]
     end_token: str = Field(min_length=1)
     pad_token: str = Field(min_length=1)
     special_tokens: dict[str, str] = Field(default_factory=dict, description="Names the chat template may use.")

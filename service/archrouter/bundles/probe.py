@@ -1,17 +1,18 @@
 """Reads the answer skeleton off served weights: which quotes and spaces they really write.
 
-The prompt asks for ``{"route": "name"}``; weights in the wild also answer ``{'route': 'name'}``. Scoring needs the form
-the model itself would choose, so it is measured on greedy generations when a bundle is built.
+The prompt asks for ``{"route": "name"}``, or for a list of names; weights in the wild also answer
+``{'route': 'name'}``. Scoring needs the form the model itself would choose, so it is measured on greedy generations
+when a bundle is built.
 """
 
 import ast
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from archrouter.bundles.loader import PromptBundle
-from archrouter.domain.answer import AnswerSkeleton, Quoting
+from archrouter.domain.answer import LIST_SEPARATOR, AnswerSkeleton, Quoting
 from archrouter.domain.conversation import Conversation, Message, Role
 from archrouter.domain.policy import PolicySet, RoutePolicy
 from archrouter.inference.generation import generate
@@ -44,7 +45,10 @@ _TURNS = (
     "put on my favourite album",
 )
 
-_ANSWER = re.compile(r"(?P<prefix>\{\s*([\"'])route\2\s*:\s*)(?P<literal>([\"']).*\4)(?P<suffix>\s*\})", re.DOTALL)
+_KEY = r"\{\s*(?P<key>[\"'])route(?P=key)\s*:\s*"
+_IDS = r"[\"'].*[\"']"
+_ONE = re.compile(rf"(?P<prefix>{_KEY})(?P<ids>{_IDS})(?P<suffix>\s*\}})", re.DOTALL)
+_LIST = re.compile(rf"(?P<prefix>{_KEY}\[\s*)(?P<ids>(?:{_IDS})?)(?P<suffix>\s*\]\s*\}})", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,21 +126,27 @@ def probe_skeleton(answers: Sequence[str]) -> SkeletonProbe:
     # JSON with and without escapes is one form until a character outside ASCII tells them apart.
     quotings = [quoting for answer in answers if (quoting := _json_quoting_of(answer)) is not None]
     json_quoting = Counter(quotings).most_common(1)[0][0] if quotings else Quoting.JSON_ASCII
-    (prefix, suffix, is_python), count = Counter(forms).most_common(1)[0]
-    skeleton = AnswerSkeleton(prefix, suffix, Quoting.PYTHON if is_python else json_quoting)
+    (most, is_python), count = Counter(forms).most_common(1)[0]
+    skeleton = replace(most, quoting=Quoting.PYTHON if is_python else json_quoting)
     return SkeletonProbe(skeleton, count / len(answers), len(answers))
 
 
-def _form_of(answer: str) -> tuple[str, str, bool] | None:
-    """Split an answer into what surrounds the id: prefix, suffix, and whether the id is a Python literal."""
-    match = _ANSWER.fullmatch(answer.strip())
+def _form_of(answer: str) -> tuple[AnswerSkeleton, bool] | None:
+    """Read the form of an answer but for its quoting, and whether the ids are Python literals."""
+    one, many = _ONE.fullmatch(answer.strip()), _LIST.fullmatch(answer.strip())
+    match = one or many
     if match is None:
         return None
     try:
-        ast.literal_eval(match["literal"])  # a literal, never code
+        value = ast.literal_eval(f"[{match['ids']}]")  # literals, never code
     except (SyntaxError, ValueError):
         return None
-    return match["prefix"], match["suffix"], "'" in match["prefix"]
+    is_list = one is None
+    if not all(isinstance(route_id, str) for route_id in value) or (len(value) != 1 and not is_list):
+        return None
+    if len(value) > 1 and not re.search(rf"[\"']{LIST_SEPARATOR}[\"']", match["ids"]):
+        return None
+    return AnswerSkeleton(match["prefix"], match["suffix"], is_list=is_list), "'" in match["prefix"]
 
 
 def _json_quoting_of(answer: str) -> Quoting | None:

@@ -128,10 +128,14 @@ def write_manifest(
             prefix=skeleton.prefix,
             suffix=skeleton.suffix,
             quoting=skeleton.quoting.value,
+            is_list=skeleton.is_list,
             probe_count=probe_count,
             agreement=agreement,
         ),
-        limits=Limits(max_prompt_token_count=plan.max_prompt_token_count),
+        limits=Limits(
+            max_prompt_token_count=plan.max_prompt_token_count,
+            max_message_count=plan.checkpoint.family.max_message_count,
+        ),
         engine=engine,
         files={str(path.relative_to(directory)): digest_of_file(path) for path in files},
     )

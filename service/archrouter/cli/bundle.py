@@ -67,7 +67,9 @@ def check(directory: Path) -> None:
 
 
 @bundle.command(short_help="Make a bundle from a checkpoint directory.", epilog=BUILD_EPILOG)
-@click.option("--checkpoint", required=True, type=_EXISTING_FOLDER, help="Hugging Face directory of a Qwen2 model.")
+@click.option(
+    "--checkpoint", required=True, type=_EXISTING_FOLDER, help="Hugging Face directory of a Qwen2 or Qwen3 model."
+)
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder to make; must not exist.")
 @click.option("--runtime", type=click.Choice(["cpu"]), default="cpu", show_default=True, help="What will serve it.")
 @click.option(
@@ -86,9 +88,8 @@ def check(directory: Path) -> None:
 @click.option(
     "--dialect",
     type=click.Choice([dialect.value for dialect in Dialect]),
-    default=Dialect.CARD.value,
-    show_default=True,
-    help="JSON of routes and messages: the model card's, or the reference gateway's.",
+    help="JSON of routes and messages: of the model card, the reference gateway, or its successor Plano. "
+    "Default: that of the model family.",
 )
 @click.option(
     "--max-prompt-tokens",
@@ -113,7 +114,7 @@ def build(  # noqa: PLR0913  # one for each option
     precision: str,
     converted: Path | None,
     prompt_template: Path | None,
-    dialect: str,
+    dialect: str | None,
     max_prompt_tokens: int,
     model_repository: Path,
     force: bool,
@@ -130,7 +131,7 @@ def build(  # noqa: PLR0913  # one for each option
         precision=precision,
         exported=converted,
         prompt_template=prompt_template,
-        dialect=Dialect(dialect),
+        dialect=Dialect(dialect) if dialect else None,
         max_prompt_token_count=max_prompt_tokens,
         model_repository=model_repository,
         force=force,

@@ -9,6 +9,9 @@ from archrouter.domain.findings import Finding, Severity
 from archrouter.domain.policy import NO_MATCH_ID, PolicySet
 from archrouter.domain.tokens import TokenIds, Tokenizer
 
+LIST_SEPARATOR = ", "
+"""Between the elements of a list, in Python and in the JSON that the weights were trained on."""
+
 
 class Quoting(Enum):
     """How the answer writes the route id, quotes included."""
@@ -34,21 +37,47 @@ class AnswerSkeleton:
     """The form of the answer, as measured on the weights when their bundle is built.
 
     Arch-Router was trained to answer ``{"route": "<name>"}`` (paper, section 4.2); weights in the wild also answer
-    with single quotes.
+    with single quotes. Its successor answers a list, ``{"route": ["<name>", "<name>"]}``, empty where nothing fits
+    (katanemo/plano, ``orchestrator_model_v1.rs``); the first name is the one that is used.
 
     Attributes:
-        prefix: Text before the quoted id.
-        suffix: Text after it.
-        quoting: How the id is written.
+        prefix: Text before the quoted id, or before the ids of a list.
+        suffix: Text after it, or after them.
+        quoting: How an id is written.
+        is_list: Whether the answer is a list of ids, its bracket in prefix and suffix.
     """
 
     prefix: str = '{"route": '
     suffix: str = "}"
     quoting: Quoting = Quoting.JSON_ASCII
+    is_list: bool = False
 
     def render(self, route_id: str) -> str:
-        """Write the whole answer for one candidate: what the model would generate before its end token."""
+        """Write the whole answer for one candidate: what the model would generate before its end token.
+
+        Of a list it is the one with this route alone, or the empty one.
+        """
+        if self.is_list and route_id == NO_MATCH_ID:
+            return self.prefix + self.suffix
         return f"{self.prefix}{self.quoting.quote(route_id)}{self.suffix}"
+
+    def render_longer(self, route_id: str) -> str:
+        """Write a list that begins with one route and goes on.
+
+        What it goes on with makes no difference to where it leaves the list that ends there.
+
+        Args:
+            route_id: Id of a route.
+
+        Returns:
+            The list with the route twice.
+        """
+        quoted = self.quoting.quote(route_id)
+        return f"{self.prefix}{quoted}{LIST_SEPARATOR}{quoted}{self.suffix}"
+
+
+LIST_ANSWER = AnswerSkeleton('{"route": [', "]}", Quoting.JSON_UTF8, is_list=True)
+"""What the successor's prompt asks for."""
 
 
 def candidate_sequences(
@@ -83,3 +112,23 @@ def candidate_sequences(
     if findings:
         raise PolicySetInvalidError(tuple(findings))
     return sequences
+
+
+def longer_sequences(
+    policy_set: PolicySet, skeleton: AnswerSkeleton, tokenizer: Tokenizer, end_id: int
+) -> tuple[TokenIds, ...]:
+    """Tokenise, for every route, a list that begins with it and goes on.
+
+    Args:
+        policy_set: N routes.
+        skeleton: Form of the answer.
+        tokenizer: The checkpoint's tokenizer.
+        end_id: Id of the token that ends the model's turn.
+
+    Returns:
+        N sequences in policy order; none where the answer is no list. O(total characters).
+    """
+    if not skeleton.is_list:
+        return ()
+    texts = (skeleton.render_longer(route.id) for route in policy_set.routes)
+    return tuple((*tokenizer.encode_text(text), end_id) for text in texts)

@@ -1,16 +1,9 @@
-"""Decisions, and how calibrated probabilities become one: thresholds, domain back-off and stickiness."""
+"""What a decision is made of: outcome, candidates, and the rule that it follows."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
-import numpy as np
-from numpy.typing import NDArray
-
-from archrouter.domain.policy import ModelTarget, PolicySet, RoutePolicy
-from archrouter.domain.posterior import Posterior
-from archrouter.domain.scoring import BackendProfile, Usage
-from archrouter.domain.warnings import DecisionWarning
+from archrouter.domain.policy import RoutePolicy
 
 
 class Outcome(Enum):
@@ -68,13 +61,6 @@ class DecisionRule:
     default_min_confidence: float = 0.0
     stickiness: Stickiness = field(default_factory=Stickiness)
 
-    def threshold(self, policy_set: PolicySet, route: RoutePolicy) -> float:
-        """Resolve the threshold of one route, in [0, 1]: request, route, policy set, server, in this order."""
-        for threshold in (self.min_confidence, route.min_confidence, policy_set.min_confidence):
-            if threshold is not None:
-                return threshold
-        return self.default_min_confidence
-
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -112,135 +98,3 @@ class Candidate:
     probability: float
     log_probability: float
     exact: bool
-
-
-@dataclass(frozen=True, slots=True)
-class DecisionTimes:
-    """Where the time of one decision went, in seconds >= 0."""
-
-    total_s: float
-    tokenize_s: float
-    queue_s: float
-    inference_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """The answer.
-
-    Attributes:
-        decision_id: Id under which it is known everywhere.
-        outcome: What was decided.
-        route: The chosen policy; None for NO_MATCH and LOW_CONFIDENCE.
-        models: Models to use, best first; the set's fallback where no route was chosen. Never empty.
-        confidence: Calibrated probability of what stands behind the outcome, in [0, 1].
-        candidates: Every candidate, most probable first; ties in policy order, no match last.
-        policy_set: The set that decided.
-        inline: Whether the set came with the request.
-        profile: The model that decided.
-        kept: Whether stickiness kept the previous route.
-        warnings: What the reader should know.
-        usage: What the decision cost.
-        times: Where the time went.
-    """
-
-    decision_id: str
-    outcome: Outcome
-    route: RoutePolicy | None
-    models: tuple[ModelTarget, ...]
-    confidence: float
-    candidates: tuple[Candidate, ...]
-    policy_set: PolicySet
-    inline: bool
-    profile: BackendProfile
-    kept: bool
-    warnings: tuple[DecisionWarning, ...]
-    usage: Usage
-    times: DecisionTimes
-
-
-def decide(policy_set: PolicySet, probabilities: NDArray[np.float64], rule: DecisionRule) -> Choice:
-    """Turn probabilities into an outcome. O(routes).
-
-    Args:
-        policy_set: The N routes that were candidates, in order.
-        probabilities: float64 [N + 1], calibrated, sums to 1; the last is no match.
-        rule: Thresholds and stickiness.
-
-    Returns:
-        The choice; ties go to the route that comes first in the policy set, and to a route over no match.
-    """
-    kept = _kept_route(policy_set, probabilities, rule.stickiness)
-    if kept is not None:
-        return Choice(Outcome.MATCHED, policy_set.routes[kept], float(probabilities[kept]), kept=True)
-    best = int(np.argmax(probabilities[:-1]))
-    best_route = policy_set.routes[best]
-    best_probability, no_match_probability = float(probabilities[best]), float(probabilities[-1])
-    reaches = best_probability >= rule.threshold(policy_set, best_route)
-    if reaches and best_probability >= no_match_probability:
-        return Choice(Outcome.MATCHED, best_route, best_probability)
-    if not reaches:
-        fallback = _domain_fallback(policy_set, probabilities, rule)
-        if fallback is not None:
-            return fallback
-    if no_match_probability > best_probability:
-        return Choice(Outcome.NO_MATCH, None, no_match_probability)
-    return Choice(Outcome.LOW_CONFIDENCE, None, best_probability)
-
-
-def ranked(policy_set: PolicySet, posterior: Posterior, probabilities: NDArray[np.float64]) -> tuple[Candidate, ...]:
-    """List every candidate, most probable first.
-
-    Args:
-        policy_set: The N routes that were candidates, in order.
-        posterior: Over them and no match, as the model gave it.
-        probabilities: float64 [N + 1], the posterior calibrated.
-
-    Returns:
-        N + 1 candidates; the sort is stable, so ties keep policy order and no match comes last.
-    """
-    route_ids = [route.id for route in policy_set.routes]
-    return tuple(
-        Candidate(
-            kind=CandidateKind.ROUTE if index < len(route_ids) else CandidateKind.NO_MATCH,
-            route_id=route_ids[index] if index < len(route_ids) else "",
-            probability=float(probabilities[index]),
-            log_probability=float(posterior.log_probabilities[index]),
-            exact=bool(posterior.exact[index]),
-        )
-        for index in np.argsort(-probabilities, kind="stable")
-    )
-
-
-def _kept_route(policy_set: PolicySet, probabilities: NDArray[np.float64], stickiness: Stickiness) -> int | None:
-    previous = next((i for i, route in enumerate(policy_set.routes) if route.id == stickiness.previous_route_id), None)
-    if previous is None:
-        return None
-    if stickiness.turn_kind is not TurnKind.USER:
-        return previous
-    leader = int(np.argmax(probabilities))
-    lead = probabilities[leader] - probabilities[previous]
-    return previous if leader != previous and lead < stickiness.switch_margin else None
-
-
-def _domain_fallback(policy_set: PolicySet, probabilities: NDArray[np.float64], rule: DecisionRule) -> Choice | None:
-    """Pick the domain-level policy whose domain, summed over its routes, reaches its threshold and beats no match."""
-    no_match_probability = float(probabilities[-1])
-    candidates = [
-        (mass, route)
-        for mass, route in _domain_masses(policy_set, probabilities)
-        if mass >= rule.threshold(policy_set, route) and mass > no_match_probability
-    ]
-    if not candidates:
-        return None
-    mass, route = max(candidates, key=lambda candidate: candidate[0])
-    return Choice(Outcome.DOMAIN_FALLBACK, route, min(mass, 1.0))
-
-
-def _domain_masses(policy_set: PolicySet, probabilities: NDArray[np.float64]) -> Iterator[tuple[float, RoutePolicy]]:
-    masses: dict[str, float] = {}
-    for route, probability in zip(policy_set.routes, probabilities, strict=False):
-        masses[route.domain] = masses.get(route.domain, 0.0) + float(probability)
-    for route in policy_set.routes:
-        if route.covers_domain:
-            yield masses[route.domain], route

@@ -6,6 +6,9 @@ Everything not asked keeps its even share, so the posterior is whole at any time
 
 The posterior of a candidate is the product, along its path, of the softmax over the branch's children: the model's
 distribution over answers under the constraint that the answer is a candidate, as constrained decoding defines it.
+
+Where answers are lists, a candidate's posterior is that of all lists it begins: where its answers part from each other
+alone there is nothing to ask. Only of the winner it is asked, last, how much of its mass is on longer lists.
 """
 
 import math
@@ -44,7 +47,8 @@ class Expansion:
     """What is known so far, and what to ask next.
 
     A finished expansion has made 1 call for the root and 1 for each other branch whose mass exceeds epsilon. The
-    branches of one depth are disjoint, so these are fewer than 1 / epsilon a depth, and at most C - 1 in all.
+    branches of one depth are disjoint, so these are fewer than 1 / epsilon a depth, and at most C - 1 in all. Where
+    answers are lists, branches at which the answers of one candidate part are not asked, but for one: the winner's.
 
     Attributes:
         trie: The candidates.
@@ -55,6 +59,8 @@ class Expansion:
         on_trie_mass: Share in [0, 1] of the whole vocabulary's softmax that fell on the root's children; 1 before
             the root was asked.
         call_count: Rows taken in so far.
+        longer_list_mass: Share in [0, 1] of the winner's mass that is on lists which go on after it; 0 where answers
+            are no lists, and before `paths` is empty.
     """
 
     trie: CandidateTrie
@@ -63,7 +69,12 @@ class Expansion:
     posterior: Posterior
     on_trie_mass: float
     call_count: int
+    longer_list_mass: float
     _questions: tuple[_Question, ...]
+    _log_masses: NDArray[np.float64]
+    _exact: NDArray[np.bool_]
+    _endings: tuple[_Question, ...]  # branches at which the answers of one candidate part
+    _winner: int | None  # None while candidates are still being told apart
 
     @classmethod
     def start(cls, trie: CandidateTrie, *, vocab_size: int, epsilon: float = DEFAULT_EPSILON) -> "Expansion":
@@ -83,10 +94,11 @@ class Expansion:
         if not 0 <= epsilon < 1:
             msg = f"epsilon is {epsilon}; choose a mass from 0 up to, not including, 1"
             raise ValueError(msg)
-        count = trie.candidate_count
-        even = Posterior(np.full(count, -math.log(count)), np.full(count, count == 1))
+        count = trie.answer_count
+        masses, exact = np.full(count, -math.log(count)), np.full(count, count == 1)
         questions = (_Question(_ROOT, 0.0),) if trie.branches else ()
-        return cls(trie, vocab_size, epsilon, even, 1.0, 0, questions)
+        posterior = _posterior_of(trie, masses, exact)
+        return cls(trie, vocab_size, epsilon, posterior, 1.0, 0, 0.0, questions, masses, exact, (), None)
 
     @property
     def paths(self) -> tuple[TokenIds, ...]:
@@ -111,24 +123,45 @@ class Expansion:
             msg = f"{len(rows)} rows of logits answer {len(self._questions)} calls"
             raise BackendProtocolError(msg)
         log_epsilon = math.log(self.epsilon) if self.epsilon else -math.inf
-        log_probabilities = self.posterior.log_probabilities.copy()
-        exact = self.posterior.exact.copy()
-        questions = []
+        log_masses, exact = self._log_masses.copy(), self._exact.copy()
+        questions: list[_Question] = []
+        endings = list(self._endings)
         for question, row in zip(self._questions, rows, strict=True):
             for child, log_mass in self._split(question, row):
-                below = list(child.candidates)
-                log_probabilities[below] = log_mass - math.log(len(below))
-                exact[below] = len(below) == 1 or log_mass == -math.inf
-                if child.branch is not None and log_mass > log_epsilon:
-                    questions.append(_Question(child.branch, log_mass))
+                below = list(child.answers)
+                is_decided = len({self.trie.candidate(answer) for answer in below}) == 1
+                log_masses[below] = log_mass - math.log(len(below))
+                exact[below] = is_decided or log_mass == -math.inf
+                if child.branch is not None and log_mass > (-math.inf if is_decided else log_epsilon):
+                    (endings if is_decided else questions).append(_Question(child.branch, log_mass))
         asked_root = bool(rows) and self.call_count == 0
+        posterior, winner = _posterior_of(self.trie, log_masses, exact), self._winner
+        if winner is None and not questions:
+            winner = int(posterior.log_probabilities.argmax())
+            questions = [ending for ending in endings if self._is_of(ending, winner)]
         return replace(
             self,
-            posterior=Posterior(log_probabilities, exact),
+            posterior=posterior,
             on_trie_mass=self._share_of_root(rows[0]) if asked_root else self.on_trie_mass,
             call_count=self.call_count + len(rows),
+            longer_list_mass=0.0 if questions or winner is None else self._longer_share(winner, log_masses),
             _questions=tuple(sorted(questions, key=lambda question: (-question.log_mass, question.branch))),
+            _log_masses=log_masses,
+            _exact=exact,
+            _endings=tuple(endings),
+            _winner=winner,
         )
+
+    def _longer_share(self, winner: int, log_masses: NDArray[np.float64]) -> float:
+        """Return the share of the winner's mass that is on its longer list."""
+        longer = self.trie.candidate_count + winner
+        if longer >= self.trie.answer_count:
+            return 0.0
+        return min(math.exp(log_masses[longer] - np.logaddexp(log_masses[winner], log_masses[longer])), 1.0)
+
+    def _is_of(self, question: _Question, candidate: int) -> bool:
+        """Say whether all answers below a branch are the candidate's, for a branch where those of one part."""
+        return self.trie.candidate(self.trie.branches[question.branch].children[0].answers[0]) == candidate
 
     def _split(self, question: _Question, row: NDArray[np.float32]) -> list[tuple[Child, float]]:
         """Split a branch's mass among its children."""
@@ -154,3 +187,13 @@ class Expansion:
         log_probabilities = log_softmax(row.astype(np.float64))
         tokens = [child.token for child in self.trie.branches[_ROOT].children]
         return min(float(np.exp(log_probabilities[tokens]).sum()), 1.0)
+
+
+def _posterior_of(trie: CandidateTrie, log_masses: NDArray[np.float64], exact: NDArray[np.bool_]) -> Posterior:
+    """Add up the masses of each candidate's answers."""
+    count = trie.candidate_count
+    log_probabilities, all_exact = log_masses[:count].copy(), exact[:count].copy()
+    longer = slice(0, trie.answer_count - count)
+    log_probabilities[longer] = np.logaddexp(log_probabilities[longer], log_masses[count:])
+    all_exact[longer] &= exact[count:]
+    return Posterior(log_probabilities, all_exact)

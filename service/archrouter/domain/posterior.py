@@ -1,4 +1,4 @@
-"""The posterior over candidates, and its calibration: what turns a model's belief into a probability that holds.
+"""The posterior over candidates: normalised, calibrated to probabilities that hold, and decided by.
 
 Candidates are the routes in policy order, then the no-match answer. Everything here is linear in their number.
 
@@ -11,13 +11,16 @@ temperature (Guo et al. 2017, arXiv 1706.04599) and so keep the order of the can
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from archrouter.domain.decision import Candidate, CandidateKind, Choice, DecisionRule, Outcome, Stickiness, TurnKind
 from archrouter.domain.errors import BackendProtocolError
+from archrouter.domain.policy import PolicySet, RoutePolicy
 
 MIN_SHARPNESS, MAX_SHARPNESS = 0.05, 20.0
 """Bounds of 1 / temperature for a single decision: a curve may ask for what no temperature gives, such as less than an
@@ -164,3 +167,107 @@ class Calibration:
         if self.isotonic is not None:
             log_probabilities = log_softmax(log_probabilities * self.isotonic.sharpness(log_probabilities))
         return np.exp(log_probabilities)
+
+
+def decide(policy_set: PolicySet, probabilities: NDArray[np.float64], rule: DecisionRule) -> Choice:
+    """Turn probabilities into an outcome. O(routes).
+
+    Args:
+        policy_set: The N routes that were candidates, in order.
+        probabilities: float64 [N + 1], calibrated, sums to 1; the last is no match.
+        rule: Thresholds and stickiness.
+
+    Returns:
+        The choice; ties go to the route that comes first in the policy set, and to a route over no match.
+    """
+    kept = _kept_route(policy_set, probabilities, rule.stickiness)
+    if kept is not None:
+        return Choice(Outcome.MATCHED, policy_set.routes[kept], float(probabilities[kept]), kept=True)
+    best = int(np.argmax(probabilities[:-1]))
+    best_route = policy_set.routes[best]
+    best_probability, no_match_probability = float(probabilities[best]), float(probabilities[-1])
+    reaches = best_probability >= threshold_of(rule, policy_set, best_route)
+    if reaches and best_probability >= no_match_probability:
+        return Choice(Outcome.MATCHED, best_route, best_probability)
+    if not reaches:
+        fallback = _domain_fallback(policy_set, probabilities, rule)
+        if fallback is not None:
+            return fallback
+    if no_match_probability > best_probability:
+        return Choice(Outcome.NO_MATCH, None, no_match_probability)
+    return Choice(Outcome.LOW_CONFIDENCE, None, best_probability)
+
+
+def ranked(policy_set: PolicySet, posterior: Posterior, probabilities: NDArray[np.float64]) -> tuple[Candidate, ...]:
+    """List every candidate, most probable first.
+
+    Args:
+        policy_set: The N routes that were candidates, in order.
+        posterior: Over them and no match, as the model gave it.
+        probabilities: float64 [N + 1], the posterior calibrated.
+
+    Returns:
+        N + 1 candidates; the sort is stable, so ties keep policy order and no match comes last.
+    """
+    route_ids = [route.id for route in policy_set.routes]
+    return tuple(
+        Candidate(
+            kind=CandidateKind.ROUTE if index < len(route_ids) else CandidateKind.NO_MATCH,
+            route_id=route_ids[index] if index < len(route_ids) else "",
+            probability=float(probabilities[index]),
+            log_probability=float(posterior.log_probabilities[index]),
+            exact=bool(posterior.exact[index]),
+        )
+        for index in np.argsort(-probabilities, kind="stable")
+    )
+
+
+def threshold_of(rule: DecisionRule, policy_set: PolicySet, route: RoutePolicy) -> float:
+    """Resolve the threshold of one route.
+
+    Args:
+        rule: Thresholds of request and server.
+        policy_set: Holds the route.
+        route: The route.
+
+    Returns:
+        The first there is, in [0, 1]: the request's, the route's, the policy set's, the server's.
+    """
+    for threshold in (rule.min_confidence, route.min_confidence, policy_set.min_confidence):
+        if threshold is not None:
+            return threshold
+    return rule.default_min_confidence
+
+
+def _kept_route(policy_set: PolicySet, probabilities: NDArray[np.float64], stickiness: Stickiness) -> int | None:
+    previous = next((i for i, route in enumerate(policy_set.routes) if route.id == stickiness.previous_route_id), None)
+    if previous is None:
+        return None
+    if stickiness.turn_kind is not TurnKind.USER:
+        return previous
+    leader = int(np.argmax(probabilities))
+    lead = probabilities[leader] - probabilities[previous]
+    return previous if leader != previous and lead < stickiness.switch_margin else None
+
+
+def _domain_fallback(policy_set: PolicySet, probabilities: NDArray[np.float64], rule: DecisionRule) -> Choice | None:
+    """Pick the domain-level policy whose domain, summed over its routes, reaches its threshold and beats no match."""
+    no_match_probability = float(probabilities[-1])
+    candidates = [
+        (mass, route)
+        for mass, route in _domain_masses(policy_set, probabilities)
+        if mass >= threshold_of(rule, policy_set, route) and mass > no_match_probability
+    ]
+    if not candidates:
+        return None
+    mass, route = max(candidates, key=lambda candidate: candidate[0])
+    return Choice(Outcome.DOMAIN_FALLBACK, route, min(mass, 1.0))
+
+
+def _domain_masses(policy_set: PolicySet, probabilities: NDArray[np.float64]) -> Iterator[tuple[float, RoutePolicy]]:
+    masses: dict[str, float] = {}
+    for route, probability in zip(policy_set.routes, probabilities, strict=False):
+        masses[route.domain] = masses.get(route.domain, 0.0) + float(probability)
+    for route in policy_set.routes:
+        if route.covers_domain:
+            yield masses[route.domain], route

@@ -9,15 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
 
-from archrouter.domain.answer import candidate_sequences
-from archrouter.domain.conversation import Conversation, Message, Role
+from archrouter.domain.answer import candidate_sequences, longer_sequences
+from archrouter.domain.conversation import Conversation, Message, Role, estimated_token_count
 from archrouter.domain.errors import PromptTemplateError, PromptTooLongError
 from archrouter.domain.policy import PolicySet, RoutePolicy
 from archrouter.domain.scoring import Overflow
 from archrouter.domain.template import PromptFormat
 from archrouter.domain.tokens import Segment, TokenIds, Tokenizer, check_seams
 from archrouter.domain.trie import CandidateTrie
-from archrouter.domain.truncation import ELISION_MARKER, EncodeMessage, fit_conversation
+from archrouter.domain.truncation import ELISION_MARKER, EncodeMessage, fit_conversation, split_newest
 
 MIN_MESSAGE_TOKENS = 32
 """Tokens of the latest user message there must be room for beside the policies, or the policy set is refused."""
@@ -61,6 +61,7 @@ class CompiledPrompt:
         trie: The candidates: the routes in policy order, then no match.
         vocab_size: Ids of the tokenizer.
         max_prompt_token_count: Tokens the model reads at most, a call's path included.
+        max_message_count: The newest messages it reads, >= 2; None reads all.
         encode_message: Tokenises one message.
     """
 
@@ -70,6 +71,7 @@ class CompiledPrompt:
     trie: CandidateTrie
     vocab_size: int
     max_prompt_token_count: int
+    max_message_count: int | None
     encode_message: EncodeMessage
 
     @property
@@ -109,30 +111,40 @@ class CompiledPrompt:
                 raise AbandonedError
             return self.encode_message(message, last=last)
 
-        fitted = fit_conversation(conversation.messages, encode, self.max_conversation_token_count)
+        older, newest = split_newest(conversation.messages, self.max_message_count)
+        fitted = fit_conversation(newest, encode, self.max_conversation_token_count)
         if overflow is Overflow.REJECT and (fitted.dropped_message_count or fitted.dropped_token_count):
             raise PromptTooLongError(
                 prompt_token_count=self._fixed_token_count + len(fitted.ids) + fitted.dropped_token_count,
                 max_prompt_token_count=self.max_prompt_token_count,
             )
+        older_token_count = sum(estimated_token_count(len(message.content)) for message in older)
         return Prompt(
             ids=self.prefix_ids + fitted.ids + self.tail_ids,
             prefix_token_count=len(self.prefix_ids),
-            dropped_message_count=fitted.dropped_message_count,
-            dropped_token_count=fitted.dropped_token_count,
+            dropped_message_count=fitted.dropped_message_count + len(older),
+            dropped_token_count=fitted.dropped_token_count + older_token_count,
         )
 
 
 class PromptCompiler:
     """Compiles policy sets for one checkpoint. Immutable."""
 
-    def __init__(self, prompt_format: PromptFormat, tokenizer: Tokenizer, *, max_prompt_token_count: int) -> None:
+    def __init__(
+        self,
+        prompt_format: PromptFormat,
+        tokenizer: Tokenizer,
+        *,
+        max_prompt_token_count: int,
+        max_message_count: int | None = None,
+    ) -> None:
         """Check that the bundle's parts fit together, which takes a few dozen short tokenisations.
 
         Args:
             prompt_format: The bundle's prompt.
             tokenizer: The bundle's tokenizer.
             max_prompt_token_count: Tokens the model reads at most, > 0.
+            max_message_count: The newest messages it reads, >= 2; None reads all.
 
         Raises:
             PromptTemplateError: When tokenising in pieces would give other tokens than tokenising the whole, the end
@@ -141,6 +153,7 @@ class PromptCompiler:
         self._format = prompt_format
         self._tokenizer = tokenizer
         self._max_prompt_token_count = max_prompt_token_count
+        self._max_message_count = max_message_count
         self._end_id = _end_id(tokenizer, prompt_format.end_token)
         for probe in _SEAM_PROBES:
             check_seams(tokenizer, _probe_segments(prompt_format, probe))
@@ -159,15 +172,16 @@ class PromptCompiler:
             PromptTooLongError: When the policies leave no room for a message of `MIN_MESSAGE_TOKENS`.
             PolicySetInvalidError: When the tokenizer cannot tell two ids apart.
         """
-        sequences = candidate_sequences(policy_set, self._format.skeleton, self._tokenizer, self._end_id)
+        answer_form = (policy_set, self._format.skeleton, self._tokenizer, self._end_id)
         prefix = (segment.encode(self._tokenizer) for segment in self._format.prefix(policy_set.routes))
         compiled = CompiledPrompt(
             policy_set_revision=policy_set.revision,
             prefix_ids=tuple(chain.from_iterable(prefix)),
             tail_ids=self._tail_ids,
-            trie=CandidateTrie.of(sequences),
+            trie=CandidateTrie.of(candidate_sequences(*answer_form), longer_sequences(*answer_form)),
             vocab_size=self._tokenizer.vocab_size,
             max_prompt_token_count=self._max_prompt_token_count,
+            max_message_count=self._max_message_count,
             encode_message=self._encode_message,
         )
         needed = len(self._encode_message(Message(Role.USER, ELISION_MARKER), last=True)) + MIN_MESSAGE_TOKENS

@@ -103,6 +103,8 @@ class Scoring:
         times: Where the time went.
         on_trie_mass: Share in [0, 1] of the model's next-token mass that fell on candidates; 1 for a model that can
             answer nothing else.
+        longer_list_mass: Share in [0, 1] of the leading candidate's mass on answers that name further routes after it;
+            0 for a model whose answers are no lists.
     """
 
     posterior: Posterior
@@ -110,3 +112,4 @@ class Scoring:
     usage: Usage
     times: StageTimes
     on_trie_mass: float = 1.0
+    longer_list_mass: float = 0.0

@@ -2,10 +2,10 @@ r"""The text of the prompt, cut into the pieces that are tokenised on their own.
 
 The prompt is one user message inside the checkpoint's chat template::
 
-    template   chat head, prompt up to the routes, [{"
-    plain      routes, "}], line breaks                     from the policy file or, inline, from a caller
-    template   prompt between the slots, [{"
-    plain      messages, one piece each, "}], line breaks   from a caller
+    template   chat head, prompt up to the routes, opening of their list, as [{"
+    plain      routes, closing of the list, line breaks            from the policy file or, inline, from a caller
+    template   prompt between the slots, opening of the conversation
+    plain      messages, one piece each, closing, line breaks      from a caller
     template   rest of the prompt, chat tail with the assistant header
 
 The line breaks after a slot belong to the piece before them, because pre-tokenizers of the GPT and Qwen families take
@@ -21,7 +21,7 @@ from functools import cached_property
 
 from archrouter.domain.answer import AnswerSkeleton
 from archrouter.domain.conversation import Message
-from archrouter.domain.dialect import LIST_CLOSE, LIST_OPEN, Dialect, TagGuard
+from archrouter.domain.dialect import Dialect, TagGuard
 from archrouter.domain.errors import PromptTemplateError
 from archrouter.domain.policy import RoutePolicy
 from archrouter.domain.tokens import Segment
@@ -114,12 +114,13 @@ class PromptFormat:
         Returns:
             The pieces, the same for every request of a policy set. O(characters).
         """
-        records = self.dialect.separator.join(self.dialect.route_record(route, self._tags) for route in routes)
+        form = self.dialect.routes
+        records = form.separator.join(self.dialect.route_record(route, self._tags) for route in routes)
         line_breaks, between = _split_line_breaks(self.template.between)
         return (
-            Segment(self.chat_head + self.template.before_routes + LIST_OPEN, is_template=True),
-            Segment(records + LIST_CLOSE + line_breaks, is_template=False),
-            Segment(between + LIST_OPEN, is_template=True),
+            Segment(self.chat_head + self.template.before_routes + form.opening, is_template=True),
+            Segment(records + form.closing + line_breaks, is_template=False),
+            Segment(between + self.dialect.messages.opening, is_template=True),
         )
 
     def message(self, message: Message, *, last: bool) -> Segment:
@@ -133,7 +134,8 @@ class PromptFormat:
             The piece, which does not depend on the messages around it. O(characters).
         """
         line_breaks, _ = _split_line_breaks(self.template.after_conversation)
-        close = LIST_CLOSE + line_breaks if last else self.dialect.separator
+        form = self.dialect.messages
+        close = form.closing + line_breaks if last else form.separator
         return Segment(self.dialect.message_record(message, self._tags) + close, is_template=False)
 
     @property

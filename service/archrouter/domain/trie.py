@@ -3,6 +3,9 @@
 The tokens that all candidates share (``{"route": "``) are forced: they are appended to the prompt and cost nothing.
 Everywhere else a run without a choice is compressed into the path to the next branch. C candidates have at most C - 1
 branches, whatever their length.
+
+Where an answer is a list, a candidate is its first element, and two answers belong to it: the list that ends there,
+and the longer one, which stands for all lists that go on. The trie is over answers; candidates share them.
 """
 
 from collections import deque
@@ -19,12 +22,12 @@ class Child:
 
     Attributes:
         token: The next token's id.
-        candidates: Indices of the candidates below, ascending, at least one.
-        branch: Index of the branch where they part; None when there is one candidate.
+        answers: Indices of the answers below, ascending, at least one.
+        branch: Index of the branch where they part; None when there is one answer.
     """
 
     token: int
-    candidates: tuple[int, ...]
+    answers: tuple[int, ...]
     branch: int | None
 
 
@@ -47,11 +50,14 @@ class CandidateTrie:
 
     Attributes:
         candidate_count: Number of candidates C, at least one.
-        branches: Breadth first, the root's at index 0; empty when there is one candidate. Independent of the order
-            of the candidates but for the indices in `Child.candidates`.
+        answer_count: Number of answers, >= C. The first C are the candidates', in order; answer C + i is the longer
+            list of candidate i.
+        branches: Breadth first, the root's at index 0; empty when there is one answer. Independent of the order of
+            the candidates but for the indices in `Child.answers`.
     """
 
     candidate_count: int
+    answer_count: int
     branches: tuple[Branch, ...]
 
     @property
@@ -64,13 +70,19 @@ class CandidateTrie:
         """Tokens that the longest call appends to the prompt."""
         return max((len(branch.path) for branch in self.branches), default=0)
 
+    def candidate(self, answer: int) -> int:
+        """Name the candidate an answer belongs to."""
+        return answer % self.candidate_count
+
     @classmethod
-    def of(cls, sequences: Sequence[TokenIds]) -> "CandidateTrie":
+    def of(cls, sequences: Sequence[TokenIds], longer: Sequence[TokenIds] = ()) -> "CandidateTrie":
         """Build the trie.
 
         Args:
             sequences: Full answer of every candidate, end token included, in candidate order; none may be the
                 beginning of another.
+            longer: For each of the first candidates, a longer list that begins with it; none where answers are no
+                lists.
 
         Returns:
             The trie. O(C log C + total tokens) for building, plus O(C x longest path) for the branches' own paths.
@@ -78,10 +90,11 @@ class CandidateTrie:
         Raises:
             ValueError: When there is no sequence, or one is equal to or the beginning of another.
         """
+        count, sequences = len(sequences), (*sequences, *longer)
         order = sorted(range(len(sequences)), key=sequences.__getitem__)
         _check_prefix_free(sequences, order)
         if len(order) == 1:
-            return cls(1, ())
+            return cls(1, 1, ())
         branches: list[Branch] = []
         groups = deque([order])
         while groups:
@@ -95,7 +108,7 @@ class CandidateTrie:
                 if branch is not None:
                     groups.append(below)
             branches.append(Branch(sequences[group[0]][:depth], tuple(children)))
-        return cls(len(order), tuple(branches))
+        return cls(count, len(order), tuple(branches))
 
 
 def _check_prefix_free(sequences: Sequence[TokenIds], order: Sequence[int]) -> None:

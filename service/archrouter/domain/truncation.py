@@ -62,6 +62,26 @@ class FittedConversation:
     dropped_token_count: int = 0
 
 
+def split_newest(
+    messages: Sequence[Message], max_message_count: int | None
+) -> tuple[Sequence[Message], Sequence[Message]]:
+    """Separate the messages that weights were trained to read from the older ones.
+
+    Args:
+        messages: Oldest first, at least one of them from the user.
+        max_message_count: How many they read, >= 2; None for all.
+
+    Returns:
+        The older ones and the newest; the latest user message is among these in any case.
+    """
+    start = max(len(messages) - max_message_count, 0) if max_message_count else 0
+    latest = latest_user_index(messages)
+    if latest >= start:
+        return messages[:start], messages[start:]
+    older = [message for index, message in enumerate(messages[: start + 1]) if index != latest]
+    return older, (messages[latest], *messages[start + 1 :])
+
+
 def fit_conversation(messages: Sequence[Message], encode: EncodeMessage, max_token_count: int) -> FittedConversation:
     """Drop what does not fit: whole messages, oldest first, and never the latest user message.
 

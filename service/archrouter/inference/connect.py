@@ -5,11 +5,11 @@ from collections.abc import Callable
 from archrouter.inference.compact import CompactBackend
 from archrouter.inference.endpoint import EndpointSpec, Model
 from archrouter.inference.language_model import LanguageModelBackend
-from archrouter.inference.triton_client import TritonClient
+from archrouter.inference.triton_client import Counter, TritonClient
 
 
 def connect(
-    spec: EndpointSpec, *, max_concurrent_requests: int, count_request: Callable[[str], None] | None = None
+    spec: EndpointSpec, *, max_concurrent_requests: int, count_request: Callable[[str], Counter] | None = None
 ) -> Model:
     """Connect to an endpoint, its model cold: nothing is sent before the first call. See `TritonClient`."""
     client = TritonClient(spec.address, max_concurrent_requests=max_concurrent_requests, count_request=count_request)

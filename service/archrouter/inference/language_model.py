@@ -29,6 +29,9 @@ from archrouter.inference.triton_errors import RETRY_AFTER_S
 _PINNED_PRIORITY = 100
 """Highest retention priority: the policies' KV blocks are evicted last."""
 
+PIN_DURATION_MS = 600_000
+"""A policy set that nobody asks for loses its blocks' priority after ten minutes; each call renews it."""
+
 _NANOSECONDS = 1e-9
 
 
@@ -110,9 +113,9 @@ class LanguageModelBackend:
 
     async def _score(self, request: ScoringRequest, *, timeout_s: float) -> Scoring:
         started_s = time.perf_counter()
-        compiled = self._compiled.held.get(request.policy_set.revision) or await self._compile_inline(
-            request.policy_set
-        )
+        held = self._compiled.held.get(request.policy_set.revision)
+        is_loaded = held is not None
+        compiled = held or await self._compile_inline(request.policy_set)
         abandoned = threading.Event()
         try:  # tokenising a long conversation takes milliseconds; in a thread it does not hold up other calls
             prompt = await asyncio.to_thread(
@@ -124,7 +127,8 @@ class LanguageModelBackend:
         expansion = Expansion.start(compiled.trie, vocab_size=compiled.vocab_size, epsilon=self._epsilon)
         first_reused, queue_s = 0, 0.0
         while expansion.paths:
-            answers = await self._ask(prompt, expansion.paths, timeout_s=timeout_s - (time.perf_counter() - started_s))
+            requests = [scoring_inputs(self._bundle, prompt, path, pinned=is_loaded) for path in expansion.paths]
+            answers = await self._ask(requests, timeout_s=timeout_s - (time.perf_counter() - started_s))
             self._check_width(answers[0].row)
             if expansion.call_count == 0:
                 first_reused = answers[0].reused_token_count
@@ -147,6 +151,7 @@ class LanguageModelBackend:
                 inference_s=max(time.perf_counter() - tokenized_s - queue_s, 0.0),
             ),
             on_trie_mass=expansion.on_trie_mass,
+            longer_list_mass=expansion.longer_list_mass,
         )
 
     async def _compile(self, policy_set: PolicySet) -> CompiledPrompt:
@@ -170,33 +175,30 @@ class LanguageModelBackend:
             )
             raise BackendProtocolError(msg)
 
-    async def _ask(self, prompt: Prompt, paths: tuple[TokenIds, ...], *, timeout_s: float) -> list[_Answer]:
+    async def _ask(self, requests: list[list[NamedArray]], *, timeout_s: float) -> list[_Answer]:
         """Make all calls of one depth together; the first that fails cancels the others."""
         try:
             async with asyncio.TaskGroup() as group:
-                calls = [group.create_task(self._call(prompt, path, timeout_s=timeout_s)) for path in paths]
+                calls = [group.create_task(self._call(inputs, timeout_s=timeout_s)) for inputs in requests]
         except BaseExceptionGroup as failures:
             first = failures.exceptions[0]
             raise first from first.__cause__  # what Triton said, instead of the group
         return [call.result() for call in calls]
 
-    async def _call(self, prompt: Prompt, path: TokenIds, *, timeout_s: float) -> _Answer:
-        result = await self._connection.infer(
-            self._model,
-            scoring_inputs(self._bundle, prompt, path),
-            tensors.LANGUAGE_MODEL.outputs,
-            timeout_s=timeout_s,
-        )
+    async def _call(self, inputs: list[NamedArray], *, timeout_s: float) -> _Answer:
+        result = await self._connection.infer(self._model, inputs, tensors.LANGUAGE_MODEL.outputs, timeout_s=timeout_s)
         return _answer(result)
 
 
-def scoring_inputs(bundle: Bundle, prompt: Prompt, path: TokenIds) -> list[NamedArray]:
+def scoring_inputs(bundle: Bundle, prompt: Prompt, path: TokenIds, *, pinned: bool = False) -> list[NamedArray]:
     """Write one request by the wire recipe: tokens [1, N], scalars [1, 1], one new token, its raw logits.
 
     Args:
         bundle: Of the model that is asked.
         prompt: The prompt.
         path: Tokens of the answer that are taken as given.
+        pinned: Whether the KV blocks of the policies are to outlive others; for loaded policy sets only, since every
+            inline set would pin its own.
 
     Returns:
         The inputs.
@@ -213,9 +215,24 @@ def scoring_inputs(bundle: Bundle, prompt: Prompt, path: TokenIds) -> list[Named
         scalar(tensors.RETURN_GENERATION_LOGITS, value=True, dtype=np.bool_),
         scalar(tensors.RETURN_PERF_METRICS, value=True, dtype=np.bool_),
         scalar(tensors.EXCLUDE_INPUT_IN_OUTPUT, value=True, dtype=np.bool_),
+        *(_retention(prompt.prefix_token_count) if pinned else ()),
+    ]
+
+
+def _retention(prefix_token_count: int) -> list[NamedArray]:
+    """Pin the blocks that all requests of a policy set share, and no other.
+
+    A block is pinned when its first token lies in the range (TensorRT-LLM, ``KvCacheRetentionConfig``), so the range
+    ends with the last whole block: the next one holds words of one conversation and would stay for nobody.
+    """
+    shared_token_count = prefix_token_count // tensors.TOKENS_PER_BLOCK * tensors.TOKENS_PER_BLOCK
+    if not shared_token_count:
+        return []
+    return [
         scalar(tensors.RETENTION_STARTS, 0, np.int32),
-        scalar(tensors.RETENTION_ENDS, prompt.prefix_token_count, np.int32),
+        scalar(tensors.RETENTION_ENDS, shared_token_count, np.int32),
         scalar(tensors.RETENTION_PRIORITIES, _PINNED_PRIORITY, np.int32),
+        scalar(tensors.RETENTION_DURATIONS_MS, PIN_DURATION_MS, np.int32),
     ]
 
 

@@ -66,6 +66,7 @@ EXCLUDE_INPUT_IN_OUTPUT = _scalar("exclude_input_in_output", "BOOL")
 RETENTION_STARTS = Tensor("retention_token_range_starts", "INT32", (-1,))
 RETENTION_ENDS = Tensor("retention_token_range_ends", "INT32", (-1,))
 RETENTION_PRIORITIES = Tensor("retention_token_range_priorities", "INT32", (-1,))
+RETENTION_DURATIONS_MS = Tensor("retention_token_range_durations_ms", "INT32", (-1,))
 OUTPUT_IDS = Tensor("output_ids", "INT32", (-1, -1))
 SEQUENCE_LENGTH = Tensor("sequence_length", "INT32", (-1,))
 GENERATION_LOGITS = Tensor("generation_logits", "FP32", (-1, -1, -1))
@@ -88,6 +89,7 @@ LANGUAGE_MODEL = ModelTensors(
         RETENTION_STARTS,
         RETENTION_ENDS,
         RETENTION_PRIORITIES,
+        RETENTION_DURATIONS_MS,
     ),
     # The C++ backend refuses a list of outputs without the first two.
     outputs=(

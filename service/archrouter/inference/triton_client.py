@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 import numpy as np
@@ -29,6 +29,14 @@ _CHANNEL_ARGS = [
 ]
 
 
+class Counter(Protocol):
+    """Counts something."""
+
+    def inc(self) -> None:
+        """Count one."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class NamedArray:
     """An input tensor and its value, C-contiguous, of the tensor's type (BYTES: an object array of bytes)."""
@@ -45,19 +53,19 @@ class TritonClient:
         endpoint: str,
         *,
         max_concurrent_requests: int,
-        count_request: Callable[[str], None] | None = None,
+        count_request: Callable[[str], Counter] | None = None,
     ) -> None:
         """Open lazily: nothing is sent before the first call.
 
         Args:
             endpoint: HOST:PORT of Triton's gRPC.
             max_concurrent_requests: Inferences in flight at a time, >= 1; more wait within their own deadline.
-            count_request: Called with the name of the gRPC status of each inference.
+            count_request: Gives the counter of inferences that ended with the gRPC status of that name.
         """
         self.endpoint = endpoint
         self._client = InferenceServerClient(endpoint, channel_args=_CHANNEL_ARGS)
         self._slots = asyncio.Semaphore(max_concurrent_requests)
-        self._count_request = count_request or (lambda _code: None)
+        self._count_request = count_request
 
     async def infer(
         self, model: str, inputs: Sequence[NamedArray], outputs: Sequence[Tensor], *, timeout_s: float
@@ -90,13 +98,17 @@ class TritonClient:
                     client_timeout=remaining_s,
                 )
         except TimeoutError:
-            self._count_request(grpc.StatusCode.DEADLINE_EXCEEDED.name)
+            self._count(grpc.StatusCode.DEADLINE_EXCEEDED)
             raise BudgetExceededError(remaining_s=0.0) from None
         except InferenceServerException as error:
-            self._count_request(status_of(error).name)
+            self._count(status_of(error))
             raise domain_error(model, error) from error
-        self._count_request(grpc.StatusCode.OK.name)
+        self._count(grpc.StatusCode.OK)
         return result
+
+    def _count(self, code: grpc.StatusCode) -> None:
+        if self._count_request is not None:
+            self._count_request(code.name).inc()
 
     async def is_model_ready(self, model: str, *, timeout_s: float) -> bool:
         """Ask whether a model would take a request; False also when the server cannot be reached in time."""

@@ -55,9 +55,10 @@ def domain_error(model: str, error: InferenceServerException) -> ArchRouterError
 def status_of(error: InferenceServerException) -> grpc.StatusCode:
     """Read the gRPC status of a Triton client error, e.g. out of ``StatusCode.UNAVAILABLE``.
 
-    One without a status is a fault that the client library found before sending anything: INVALID_ARGUMENT.
+    One without a status is a fault that the client library found before sending anything: INVALID_ARGUMENT; words that
+    are no status are UNKNOWN.
     """
     text = error.status()
     if not text:
         return grpc.StatusCode.INVALID_ARGUMENT
-    return grpc.StatusCode[str(text).rpartition(".")[2]]
+    return grpc.StatusCode.__members__.get(str(text).rpartition(".")[2], grpc.StatusCode.UNKNOWN)

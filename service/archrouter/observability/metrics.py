@@ -94,7 +94,7 @@ class Metrics:
             self.stage_duration.labels(stage)
 
     def _start_operation_metrics(self, registry: CollectorRegistry) -> None:
-        self._backend_requests = Counter(
+        self.backend_requests = Counter(
             "archrouter_backend_requests_total",
             "Completed calls to the inference server by gRPC status code.",
             ("code",),
@@ -112,7 +112,7 @@ class Metrics:
             registry=registry,
         )
         for code in GRPC_CODES:
-            self._backend_requests.labels(code)
+            self.backend_requests.labels(code)
         for result in RELOAD_RESULTS:
             self._policy_reloads.labels(result)
 
@@ -142,10 +142,6 @@ class Metrics:
             self.confidence.labels(policy_set_id)
             for outcome in OUTCOMES:
                 self.decisions.labels(policy_set_id, outcome)
-
-    def count_backend_request(self, code: str) -> None:
-        """Count a call to the inference server; a code that is none of `GRPC_CODES` counts as UNKNOWN."""
-        self._backend_requests.labels(code if code in GRPC_CODES else grpc.StatusCode.UNKNOWN.name).inc()
 
     def count_policy_reload(self, *, rejected_count: int, unix_time_s: float) -> None:
         """Count a load of the policy files, with the number of files without a usable policy set."""

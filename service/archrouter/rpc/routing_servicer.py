@@ -9,7 +9,7 @@ from google.rpc import error_details_pb2
 from grpc import aio
 
 from archrouter import v1
-from archrouter.domain.decision import Decision
+from archrouter.application.select_route import Decision
 from archrouter.domain.errors import ModelNotReadyError, PolicySetInvalidError
 from archrouter.domain.findings import Finding
 from archrouter.domain.policy import PolicySet

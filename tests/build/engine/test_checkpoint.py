@@ -1,6 +1,7 @@
 """A checkpoint whose parts do not belong together is refused before anything is made of it."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,7 +73,18 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda d: edit(d / "config.json", hidden_size=None),
         "hidden_size is None; it must be a positive integer",
     ),
-    "another architecture": (lambda d: edit(d / "config.json", model_type="llama"), "only qwen2 is supported"),
+    "heads of another size": (
+        lambda d: edit(d / "config.json", head_dim=64),
+        r"layers\.0\.self_attn\.q_proj\.weight is \[128, 128\], by config.json it is \[256, 128\]; .* not of one model",
+    ),
+    "weights of another family": (
+        lambda d: edit(d / "config.json", model_type="qwen3"),
+        r"layers\.0\.self_attn\.q_norm\.weight is missing, by config.json it is \[32\]; .* not of one model",
+    ),
+    "another architecture": (
+        lambda d: edit(d / "config.json", model_type="llama"),
+        "only qwen2 and qwen3 are supported",
+    ),
 }
 
 
@@ -98,3 +110,20 @@ def test_a_sound_checkpoint_is_described_by_its_headers(checkpoint: Path) -> Non
         geometry.max_positions,
         geometry.is_tied,
     )
+
+
+def test_a_qwen3_checkpoint_has_heads_of_a_size_of_their_own(root: Path) -> None:
+    """Four heads of 32 over a width of 64, a norm for each: sound by its config, which no Qwen2's would be."""
+    checked = check_checkpoint(root / "tests" / "data" / "tiny_successor")
+
+    assert {"hidden": 64, "head": 32, "query": 128} == checked.geometry.dimensions
+    assert (32,) == checked.shapes["model.layers.1.self_attn.k_norm.weight"]
+
+
+def test_a_qwen3_checkpoint_without_its_head_size_is_refused(root: Path, tmp_path: Path) -> None:
+    """The width over the number of heads is not what its weights have."""
+    directory = Path(shutil.copytree(root / "tests" / "data" / "tiny_successor", tmp_path / "tiny"))
+    edit(directory / "config.json", head_dim=None)
+
+    with pytest.raises(BadInputError, match=r"q_proj\.weight is \[128, 64\], by config.json it is \[64, 64\]"):
+        check_checkpoint(directory)

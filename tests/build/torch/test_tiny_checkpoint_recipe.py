@@ -17,11 +17,14 @@ from tiny_checkpoint.evaluate import heldout_examples
 from tiny_checkpoint.golden import golden_examples
 from tiny_checkpoint.model import make_model, round_to_bfloat16
 from tiny_checkpoint.onnx_export import FloatArray, export, store_as_bfloat16
+from tiny_checkpoint.successor import SEED, make_successor
 from tiny_checkpoint.train import TrainingPlan, batch_loss, make_batch, train
 from tokenizers import Tokenizer
-from transformers import Qwen2ForCausalLM
+from transformers import Qwen2ForCausalLM, Qwen3ForCausalLM
 
-CHECKPOINT = Path(__file__).parents[3] / "tests" / "data" / "tiny_checkpoint"
+DATA = Path(__file__).parents[3] / "tests" / "data"
+CHECKPOINT = DATA / "tiny_checkpoint"
+SUCCESSOR = DATA / "tiny_successor"
 WORLD = load_world()
 
 
@@ -140,3 +143,28 @@ def test_rounding_to_bfloat16_leaves_nothing_to_round(tokenizer: Tokenizer) -> N
     round_to_bfloat16(model)
 
     assert all(torch.equal(weights, weights.bfloat16().float()) for weights in model.parameters())
+
+
+def test_the_committed_successor_is_what_its_recipe_makes(tokenizer: Tokenizer) -> None:
+    """Random weights from a seed, stored as bfloat16."""
+    torch.manual_seed(SEED)
+    made = make_successor(tokenizer).to(torch.bfloat16)
+    committed = Qwen3ForCausalLM.from_pretrained(SUCCESSOR, dtype=torch.bfloat16, local_files_only=True)
+
+    assert all(torch.equal(a, b) for a, b in zip(made.parameters(), committed.parameters(), strict=True))
+
+
+def test_the_committed_export_of_the_successor_computes_what_torch_does() -> None:
+    """Its norms of query and key and its wide heads come through the conversion: the last row of logits is equal."""
+    ids = np.arange(5, 45, dtype=np.int64)[None]
+    model = Qwen3ForCausalLM.from_pretrained(SUCCESSOR, dtype=torch.float32, local_files_only=True).eval()
+    session = ort.InferenceSession(SUCCESSOR / "onnx" / "model.onnx", providers=["CPUExecutionProvider"])
+    past = {
+        one.name: np.zeros((1, 2, 0, 32), np.float32) for one in session.get_inputs() if one.name.startswith("past_key")
+    }
+
+    (actual,) = session.run(["logits"], {"input_ids": ids, "attention_mask": np.ones_like(ids), **past})
+
+    with torch.no_grad():
+        expected = model(torch.from_numpy(ids)).logits[0, -1].numpy()
+    np.testing.assert_allclose(actual[0, -1], expected, atol=1e-4)

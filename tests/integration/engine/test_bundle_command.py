@@ -75,3 +75,11 @@ def test_a_bundle_of_the_gateways_dialect_is_built_from_its_prompt(published: Pa
 
     assert 0 == code, output
     assert "gateway" == inspect(tmp_path / "bundle")["dialect"]
+
+
+def test_a_family_with_a_dialect_of_its_own_needs_its_prompt(root: Path, tmp_path: Path) -> None:
+    """Without a dialect given it is the family's, and no card has a prompt for that of Qwen3."""
+    code, output = build(root / "tests" / "data" / "tiny_successor", tmp_path / "bundle")
+
+    assert 1 == code
+    assert "for the dialect plano with --prompt-template" in " ".join(output.split())

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from engine.verify.constraint import constrained_probabilities
+from engine.verify.agreement import constrained_probabilities
 from golden import Golden
 
 from archrouter.bundles.builder import REFERENCE_MODEL

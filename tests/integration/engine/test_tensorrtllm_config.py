@@ -110,7 +110,7 @@ async def test_the_services_requests_pass_the_cores_validation(
     calls = [
         connection.infer(
             MODEL,
-            scoring_inputs(bundle, prompt, prompt.ids[:number]),
+            scoring_inputs(bundle, prompt, prompt.ids[:number], pinned=True),
             tensors.LANGUAGE_MODEL.outputs,
             timeout_s=CALL_TIMEOUT_S,
         )
@@ -137,7 +137,7 @@ async def test_the_core_refuses_what_breaks_the_contract(
 ) -> None:
     """Before the backend sees it, naming the tensor: so the requests that pass prove something."""
     prompt = bundle.compiler.compile(WARM_UP.policy_set).assemble(WARM_UP.conversation)
-    inputs = [one for one in scoring_inputs(bundle, prompt, ()) if one.tensor.name != name]
+    inputs = [one for one in scoring_inputs(bundle, prompt, (), pinned=True) if one.tensor.name != name]
     inputs.append(NamedArray(dataclasses.replace(tensors.END_ID, name=name, datatype="INT32"), value))
 
     with pytest.raises(ArchRouterError) as refused:

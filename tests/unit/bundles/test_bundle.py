@@ -145,7 +145,7 @@ def change_config(key: str, value: object) -> Callable[[Path], None]:
 
 
 CHECKPOINT_FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
-    "architecture": (change_config("model_type", "llama"), "only qwen2 is supported"),
+    "architecture": (change_config("model_type", "llama"), "only qwen2 and qwen3 are supported"),
     "positions": (change_config("max_position_embeddings", None), "max_position_embeddings None"),
     "no config": (lambda d: (d / "config.json").unlink(), r"config\.json cannot be read"),
     "config is no object": (lambda d: (d / "config.json").write_text("[]"), "no JSON object"),

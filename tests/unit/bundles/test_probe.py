@@ -7,6 +7,8 @@ from archrouter.domain.answer import AnswerSkeleton, Quoting
 
 JSON = AnswerSkeleton('{"route": ', "}", Quoting.JSON_ASCII)
 
+LIST = AnswerSkeleton('{"route": [', "]}", Quoting.JSON_ASCII, is_list=True)
+
 
 @pytest.mark.parametrize(
     ("answer", "skeleton"),
@@ -17,6 +19,11 @@ JSON = AnswerSkeleton('{"route": ', "}", Quoting.JSON_ASCII)
         ("{'route': \"it's\"}", AnswerSkeleton("{'route': ", "}", Quoting.PYTHON)),
         ('{"route": "\\u00e9tude"}', JSON),
         ('{"route": "étude"}', AnswerSkeleton('{"route": ', "}", Quoting.JSON_UTF8)),
+        ('{"route": ["code_fix"]}', LIST),
+        ('{"route": []}', LIST),
+        ('{"route": ["a", "b"]}', LIST),
+        ("{'route': ['a', \"it's\"]}", AnswerSkeleton("{'route': [", "]}", Quoting.PYTHON, is_list=True)),
+        ('{"route":[ "a" ] }', AnswerSkeleton('{"route":[ ', " ] }", Quoting.JSON_ASCII, is_list=True)),
         ('{ "route" : "a" }', AnswerSkeleton('{ "route" : ', " }", Quoting.JSON_ASCII)),
     ],
 )
@@ -40,7 +47,19 @@ def test_a_probe_is_trustworthy_from_four_fifths_on() -> None:
     assert probe_skeleton(['{"route": "a"}'] * 4 + ["?"]).is_trustworthy
 
 
-@pytest.mark.parametrize("answer", ["", "no idea", '{"route": other}', '{"route": "a" + "b"}', '{"answer": "a"}'])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *("", "no idea", '{"route": other}', '{"route": "a" + "b"}', '{"answer": "a"}', '{"route": "a", "b"}'),
+        *(
+            '{"route": [a]}',
+            '{"route": ["a"}',
+            '{"route": [["a"]]}',
+            '{"route": ["a", 1, "b"]}',
+            '{"route": ["a","b"]}',
+        ),
+    ],
+)
 def test_an_answer_without_the_form_gives_no_skeleton(answer: str) -> None:
     """Nothing is guessed from text that is not an answer."""
     assert SkeletonProbe(None, 0.0, 1) == probe_skeleton([answer])

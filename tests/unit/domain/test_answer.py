@@ -2,13 +2,14 @@
 
 import ast
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prompts import BytePairTokenizer, LongestMatchTokenizer, make_routes
 
-from archrouter.domain.answer import AnswerSkeleton, Quoting, candidate_sequences
+from archrouter.domain.answer import LIST_ANSWER, AnswerSkeleton, Quoting, candidate_sequences, longer_sequences
 from archrouter.domain.errors import PolicySetInvalidError
 
 END = 0
@@ -42,6 +43,29 @@ def test_answer_reads_back_as_the_route_id(route_id: str, quoting: Quoting) -> N
     answer = AnswerSkeleton(quoting=quoting).render(route_id)
 
     assert {"route": route_id} == (ast.literal_eval(answer) if quoting is Quoting.PYTHON else json.loads(answer))
+
+
+@given(st.text(), st.sampled_from(Quoting))
+def test_list_reads_back_as_its_routes(route_id: str, quoting: Quoting) -> None:
+    """One route, none, or two: no id can break out of its quotes or of the list."""
+    skeleton = replace(LIST_ANSWER, quoting=quoting)
+    read = ast.literal_eval if quoting is Quoting.PYTHON else json.loads
+
+    assert {"route": [route_id] if route_id != "other" else []} == read(skeleton.render(route_id))
+    assert {"route": [route_id, route_id]} == read(skeleton.render_longer(route_id))
+
+
+def test_lists_that_go_on_are_tokenised_for_every_route_but_not_for_no_match(tokenizer: BytePairTokenizer) -> None:
+    """They share the tokens of the shorter list up to the end of its first route; other forms have none."""
+    routes, end = make_routes(("code", "d"), ("code_review", "d")), 7
+
+    shorter = candidate_sequences(routes, LIST_ANSWER, tokenizer, end)
+    longer = longer_sequences(routes, LIST_ANSWER, tokenizer, end)
+
+    assert '{"route": ["code", "code"]}' == tokenizer.decode(longer[0][:-1])
+    assert '{"route": []}' == tokenizer.decode(shorter[-1][:-1])
+    assert ((3, 2), end) == ((len(shorter), len(longer)), longer[1][-1])
+    assert () == longer_sequences(routes, AnswerSkeleton(), tokenizer, end)
 
 
 def test_sequences_are_the_routes_in_order_then_no_match() -> None:

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archrouter.domain.decision import Choice, DecisionRule, Outcome, Stickiness, TurnKind, decide
+from archrouter.domain.decision import Choice, DecisionRule, Outcome, Stickiness, TurnKind
 from archrouter.domain.policy import ModelTarget, PolicySet, RoutePolicy
+from archrouter.domain.posterior import decide, threshold_of
 
 MODELS = (ModelTarget("m"),)
 
@@ -109,7 +110,7 @@ def test_threshold_resolves_from_request_to_server(
     one = route("a", min_confidence=route_threshold)
     rule = DecisionRule(min_confidence=request_threshold, default_min_confidence=0.4)
 
-    assert expected == rule.threshold(policy_set(one, min_confidence=set_threshold), one)
+    assert expected == threshold_of(rule, policy_set(one, min_confidence=set_threshold), one)
 
 
 @pytest.mark.parametrize("turn_kind", [TurnKind.TOOL_RESULT, TurnKind.RETRY])

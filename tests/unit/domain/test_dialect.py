@@ -1,13 +1,14 @@
-"""JSON in two dialects, and tags that callers may not write."""
+"""JSON in every dialect, and tags that callers may not write."""
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from archrouter.domain.conversation import Message, Role
-from archrouter.domain.dialect import LIST_CLOSE, LIST_OPEN, Dialect, TagGuard
+from archrouter.domain.dialect import Dialect, TagGuard
 from archrouter.domain.policy import RoutePolicy
 
 NO_TAGS = TagGuard(())
@@ -21,7 +22,8 @@ def message(content: str, role: Role = Role.USER) -> Message:
 
 def render(dialect: Dialect, content: str, tags: TagGuard = TAGS) -> str:
     """Write a conversation of one message."""
-    return LIST_OPEN + dialect.message_record(message(content), tags) + LIST_CLOSE
+    form = dialect.messages
+    return form.opening + dialect.message_record(message(content), tags) + form.closing
 
 
 @pytest.mark.parametrize(
@@ -32,10 +34,19 @@ def render(dialect: Dialect, content: str, tags: TagGuard = TAGS) -> str:
             r'[{"role": "user", "content": "a \"b\" \\ \u4f60\u597d \ud83d\ude42 it' + "'" + r's\n\t\u007f"}]',
         ),
         (Dialect.GATEWAY, r'[{"role":"user","content":"a \"b\" \\ 你好 🙂 it' + "'" + 's\\n\\t\x7f"}]'),
+        (
+            Dialect.PLANO,
+            """[
+    {
+        "role": "user",
+        "content": "a \\"b\\" \\\\ 你好 🙂 it's\\n\\t\x7f"
+    }
+]""",
+        ),
     ],
 )
 def test_message_has_the_bytes_of_its_dialect(dialect: Dialect, expected: str) -> None:
-    """Written by hand: CARD has spaces and escapes everything outside ASCII, GATEWAY has neither."""
+    """Written by hand: CARD has spaces and escapes everything outside ASCII, GATEWAY has neither, PLANO is indented."""
     actual = render(dialect, 'a "b" \\ 你好 🙂 it\'s\n\t\x7f')
 
     assert expected == actual
@@ -46,6 +57,7 @@ def test_message_has_the_bytes_of_its_dialect(dialect: Dialect, expected: str) -
     [
         (Dialect.CARD, r'name": "\u7ffb\u8bd1", "description": "x'),
         (Dialect.GATEWAY, 'name":"翻译","description":"x'),
+        (Dialect.PLANO, 'name": "翻译", "description": "x'),
     ],
 )
 def test_route_is_written_as_name_and_description_only(dialect: Dialect, expected: str) -> None:
@@ -59,14 +71,18 @@ def test_route_is_written_as_name_and_description_only(dialect: Dialect, expecte
     st.lists(st.tuples(st.sampled_from([Role.USER, Role.ASSISTANT]), st.text()), min_size=1), st.sampled_from(Dialect)
 )
 def test_joined_records_are_the_bytes_of_json_dumps(turns: list[tuple[Role, str]], dialect: Dialect) -> None:
-    """Any text without tags comes out as the standard library writes it, in either dialect."""
+    """Any text without tags comes out as the standard library writes it, in every dialect."""
     records = [{"role": role.value, "content": text} for role, text in turns]
-    compact = dialect is Dialect.GATEWAY
-    expected = json.dumps(records, ensure_ascii=not compact, separators=(",", ":") if compact else None)
+    ways: dict[Dialect, dict[str, Any]] = {  # Any: options of several types
+        Dialect.CARD: {"ensure_ascii": True},
+        Dialect.GATEWAY: {"ensure_ascii": False, "separators": (",", ":")},
+        Dialect.PLANO: {"ensure_ascii": False, "indent": 4},
+    }
+    form = dialect.messages
 
-    actual = dialect.separator.join(dialect.message_record(message(text, role), NO_TAGS) for role, text in turns)
+    actual = form.separator.join(dialect.message_record(message(text, role), NO_TAGS) for role, text in turns)
 
-    assert expected == LIST_OPEN + actual + LIST_CLOSE
+    assert json.dumps(records, **ways[dialect]) == form.opening + actual + form.closing
 
 
 @given(

@@ -2,8 +2,6 @@
 
 import math
 import random
-from collections.abc import Callable
-from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -11,57 +9,14 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from seeded_models import END, SEEDS, VOCABULARY, Tokens, brute_force, make_model, probabilities_of, run
 
 from archrouter.domain.errors import BackendProtocolError
 from archrouter.domain.expansion import DEFAULT_EPSILON, Expansion
 from archrouter.domain.trie import CandidateTrie
 
-END = 9
-VOCABULARY = 12
 BODIES = st.lists(st.lists(st.integers(0, 3), max_size=6).map(tuple), min_size=1, max_size=24, unique=True)
 SEQUENCES = BODIES.map(lambda bodies: [(*body, END) for body in bodies])
-SEEDS = st.integers(0, 2**32 - 1)
-
-Row = NDArray[np.float32]
-Model = Callable[[tuple[int, ...]], Row]
-Tokens = tuple[int, ...]
-
-
-def make_model(seed: int, spread: float = 3.0) -> Model:
-    """Make a language model: logits that are a pseudo-random function of the tokens before."""
-
-    @cache
-    def model(tokens: Tokens) -> Row:
-        generator = np.random.default_rng([seed, len(tokens), *tokens])
-        return (generator.standard_normal(VOCABULARY) * spread).astype(np.float32)
-
-    return model
-
-
-def brute_force(sequences: list[Tokens], model: Model) -> NDArray[np.float64]:
-    """Score every token of every candidate, each against all tokens that any candidate could go on with there."""
-    probabilities = []
-    for sequence in sequences:
-        log_probability = 0.0
-        for depth, token in enumerate(sequence):
-            allowed = {other[depth] for other in sequences if other[:depth] == sequence[:depth]}
-            row = model(sequence[:depth]).astype(np.float64)
-            log_probability += row[token] - math.log(sum(math.exp(row[each]) for each in allowed))
-        probabilities.append(math.exp(log_probability))
-    return np.array(probabilities)
-
-
-def run(sequences: list[Tokens], model: Model, epsilon: float = DEFAULT_EPSILON) -> Expansion:
-    """Ask until there is nothing left to ask."""
-    expansion = Expansion.start(CandidateTrie.of(sequences), vocab_size=VOCABULARY, epsilon=epsilon)
-    while expansion.paths:
-        expansion = expansion.advance([model(path) for path in expansion.paths])
-    return expansion
-
-
-def probabilities_of(expansion: Expansion) -> NDArray[np.float64]:
-    """Leave log space."""
-    return np.exp(expansion.posterior.log_probabilities)
 
 
 @given(SEQUENCES, SEEDS)
@@ -143,7 +98,7 @@ def test_calls_are_the_root_and_every_branch_above_epsilon(sequences: list[Token
     model = make_model(seed)
     trie = CandidateTrie.of(sequences)
     expected = brute_force(sequences, model)
-    masses = [sum(expected[i] for i in c.candidates) for b in trie.branches for c in b.children if c.branch is not None]
+    masses = [sum(expected[i] for i in c.answers) for b in trie.branches for c in b.children if c.branch is not None]
     assume(all(abs(mass - epsilon) > 1e-9 for mass in masses))
 
     expansion = Expansion.start(trie, vocab_size=VOCABULARY, epsilon=epsilon)

@@ -52,7 +52,7 @@ def test_ids_of_the_pieces_are_the_ids_of_the_whole_text(
     dialect: Dialect,
     tokenizer: BytePairTokenizer,
 ) -> None:
-    """For any Unicode in routes and messages, in both dialects, every seam is where the tokenizer cuts anyway."""
+    """For any Unicode in routes and messages, in every dialect, every seam is where the tokenizer cuts anyway."""
     messages = (*(Message(role, text) for role, text in turns), Message(Role.USER, question))
     segments = FORMATS[dialect].segments(make_routes(*routes).routes, messages)
     # Text that spells a control token is another matter: it must not have the ids of the whole.
@@ -193,6 +193,49 @@ def test_policies_that_leave_no_room_are_refused_when_compiled(dialect: Dialect,
 
     assert caught.value.max_prompt_token_count == 200
     assert enough - MIN_MESSAGE_TOKENS <= len(prompt.ids) <= enough
+
+
+def compile_with_limit(tokenizer: BytePairTokenizer, max_message_count: int | None) -> CompiledPrompt:
+    """Compile for weights that read so many messages."""
+    prompt_format = FORMATS[Dialect.PLANO]
+    compiler = PromptCompiler(
+        prompt_format, tokenizer, max_prompt_token_count=LARGE, max_message_count=max_message_count
+    )
+    return compiler.compile(make_routes(("a", "b")))
+
+
+@given(turns=TURNS, question=TEXT.filter(str.strip), max_message_count=st.integers(2, 4))
+@settings(deadline=None)
+def test_only_the_newest_messages_are_read_where_the_weights_have_a_limit(
+    turns: list[tuple[Role, str]], question: str, max_message_count: int, tokenizer: BytePairTokenizer
+) -> None:
+    """The prompt is that of the newest messages alone, and what is left out is reported as dropped."""
+    whole = (*(turn for turn in turns if turn[1].strip()), (Role.USER, question))
+
+    prompt = compile_with_limit(tokenizer, max_message_count).assemble(conversation(*whole))
+
+    without = compile_with_limit(tokenizer, None)
+    assert without.assemble(conversation(*whole[-max_message_count:])).ids == prompt.ids
+    assert max(len(whole) - max_message_count, 0) == prompt.dropped_message_count
+    assert sum(-(-len(text) // 4) for _, text in whole[:-max_message_count]) == prompt.dropped_token_count
+
+
+def test_the_latest_user_message_is_read_even_when_it_is_not_among_the_newest(tokenizer: BytePairTokenizer) -> None:
+    """It decides the route; three answers after it push out no more than the oldest of them."""
+    answers = [(Role.ASSISTANT, text) for text in ("one", "two", "three")]
+
+    prompt = compile_with_limit(tokenizer, 2).assemble(conversation((Role.USER, "question"), *answers))
+
+    expected = compile_with_limit(tokenizer, None).assemble(conversation((Role.USER, "question"), answers[-1]))
+    assert (expected.ids, 2) == (prompt.ids, prompt.dropped_message_count)
+
+
+def test_messages_beyond_the_limit_do_not_make_a_conversation_too_long(tokenizer: BytePairTokenizer) -> None:
+    """They are not read, so they are no reason to refuse a request that must not be truncated."""
+    long = replace(compile_with_limit(tokenizer, 2), max_prompt_token_count=1000)
+    turns = [(Role.USER, "word " * 3000), (Role.ASSISTANT, "Done."), (Role.USER, "question")]
+
+    assert 1 == long.assemble(conversation(*turns), Overflow.REJECT).dropped_message_count
 
 
 def test_compiled_prompt_names_its_revision(tokenizer: BytePairTokenizer) -> None:

@@ -59,7 +59,7 @@ def test_every_candidate_is_reached_by_exactly_its_own_tokens(sequences: list[tu
             node = trie.branches[branch]
             assert node.path == sequence[: len(node.path)]
             child = next(child for child in node.children if child.token == sequence[len(node.path)])
-            branch, below = child.branch, child.candidates
+            branch, below = child.branch, child.answers
         assert (candidate,) == below
 
 
@@ -76,9 +76,9 @@ def test_structure_is_minimal_and_breadth_first(sequences: list[tuple[int, ...]]
         assert len(tokens) >= 2
         assert sorted(set(tokens)) == tokens
         for child in branch.children:
-            assert (child.branch is None) == (len(child.candidates) == 1)
+            assert (child.branch is None) == (len(child.answers) == 1)
             below = trie.branches[child.branch].children if child.branch is not None else ()
-            assert not below or child.candidates == tuple(sorted(c for grand in below for c in grand.candidates))
+            assert not below or child.answers == tuple(sorted(c for grand in below for c in grand.answers))
 
 
 @given(SEQUENCES, st.randoms(use_true_random=False))
@@ -93,7 +93,7 @@ def test_structure_is_independent_of_the_order_of_candidates(
     renamed = tuple(
         Branch(
             branch.path,
-            tuple(Child(c.token, tuple(sorted(order[i] for i in c.candidates)), c.branch) for c in branch.children),
+            tuple(Child(c.token, tuple(sorted(order[i] for i in c.answers)), c.branch) for c in branch.children),
         )
         for branch in shuffled.branches
     )

@@ -13,7 +13,7 @@ from archrouter.domain.errors import (
     OverloadedError,
 )
 from archrouter.inference.triton_client import TritonClient
-from archrouter.inference.triton_errors import domain_error
+from archrouter.inference.triton_errors import domain_error, status_of
 
 EXPECTED: dict[grpc.StatusCode, type[ArchRouterError]] = {
     grpc.StatusCode.CANCELLED: BackendUnavailableError,
@@ -76,3 +76,10 @@ async def test_the_original_error_is_kept_as_the_cause() -> None:
 
     assert isinstance(asked.value.__cause__, InferenceServerException)
     assert isinstance(inferred.value.__cause__, InferenceServerException)
+
+
+def test_words_that_are_no_status_count_as_unknown() -> None:
+    """No text of the inference server becomes the label of a metric."""
+    error = InferenceServerException(msg="refused", status="connection to 10.0.0.7 refused")
+
+    assert grpc.StatusCode.UNKNOWN is status_of(error)

@@ -117,7 +117,7 @@ def config(text: str) -> ModelConfig:
 def sent() -> list[NamedArray]:
     """Write one request as the service does, of 40 prompt tokens and a path of 2."""
     bundle = cast("PromptBundle", SimpleNamespace(end_id=7, pad_id=8))
-    return scoring_inputs(bundle, Prompt(tuple(range(40)), 32, 0, 0), (1, 2))
+    return scoring_inputs(bundle, Prompt(tuple(range(40)), 32, 0, 0), (1, 2), pinned=True)
 
 
 def found_fact(tensor: Any) -> Fact:  # noqa: ANN401  # a protobuf message

@@ -39,7 +39,7 @@ def test_exposition_is_the_documented_one(registry: CollectorRegistry) -> None:
     recorded.truncations.inc()
     recorded.stage_duration.labels("tokenize").observe(0.0004)
     recorded.stage_duration.labels("inference").observe(0.002)
-    recorded.count_backend_request("OK")
+    recorded.backend_requests.labels("OK").inc()
     recorded.count_policy_reload(rejected_count=0, unix_time_s=1_700_000_000.0)
     recorded.count_endpoint_reload("failure")
     recorded.set_endpoint_states({"ready": 2, "draining": 1})
@@ -56,15 +56,6 @@ def test_failed_reload_keeps_the_time_of_the_last_success(registry: CollectorReg
 
     assert 1 == registry.get_sample_value("archrouter_policy_reloads_total", {"result": "failure"})
     assert 100 == registry.get_sample_value("archrouter_policy_last_reload_success_timestamp_seconds")
-
-
-def test_unknown_backend_code_counts_as_unknown(registry: CollectorRegistry) -> None:
-    """No text of the inference server becomes a label value."""
-    recorded = Metrics(registry, version="1.2.3")
-
-    recorded.count_backend_request("connection to 10.0.0.7 refused")
-
-    assert 1 == registry.get_sample_value("archrouter_backend_requests_total", {"code": "UNKNOWN"})
 
 
 def test_each_registry_has_metrics_of_its_own(registry: CollectorRegistry) -> None:

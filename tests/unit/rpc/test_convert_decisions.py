@@ -7,7 +7,8 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from archrouter import v1
-from archrouter.domain.decision import Candidate, CandidateKind, Decision, DecisionTimes, Outcome
+from archrouter.application.select_route import Decision, DecisionTimes
+from archrouter.domain.decision import Candidate, CandidateKind, Outcome
 from archrouter.domain.findings import Severity
 from archrouter.domain.policy import ModelTarget, PolicySet, RoutePolicy
 from archrouter.domain.posterior import Calibration

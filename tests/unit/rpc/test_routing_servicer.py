@@ -7,7 +7,8 @@ from fake_backend import FAKE_PROFILE
 from fakes import make_set
 from prometheus_client import CollectorRegistry
 
-from archrouter.domain.decision import Decision, DecisionTimes, Outcome
+from archrouter.application.select_route import Decision, DecisionTimes
+from archrouter.domain.decision import Outcome
 from archrouter.domain.scoring import Usage
 from archrouter.observability.metrics import Metrics
 from archrouter.rpc.routing_servicer import count_decision, log_fields

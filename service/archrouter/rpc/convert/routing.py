@@ -11,18 +11,9 @@ from google.protobuf.struct_pb2 import Struct
 
 from archrouter import v1
 from archrouter.application.router import RequestLimits
-from archrouter.application.select_route import SelectRoute
+from archrouter.application.select_route import Decision, DecisionTimes, SelectRoute
 from archrouter.domain.conversation import Message, Role
-from archrouter.domain.decision import (
-    Candidate,
-    CandidateKind,
-    Decision,
-    DecisionRule,
-    DecisionTimes,
-    Outcome,
-    Stickiness,
-    TurnKind,
-)
+from archrouter.domain.decision import Candidate, CandidateKind, DecisionRule, Outcome, Stickiness, TurnKind
 from archrouter.domain.errors import InvalidRequestError
 from archrouter.domain.findings import Finding, Severity, quoted
 from archrouter.domain.policy import ModelTarget, PolicySet

@@ -1,4 +1,4 @@
-"""One Triton with a healthy engine and its faulty variants, and an oracle that remembers what torch computed."""
+"""One Triton with a healthy endpoint and its faulty variants, and an oracle that remembers what torch computed."""
 
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from engine.verify.endpoint import Endpoint
 from engine.verify.questions import Question, questions_of
-from engine.verify.served import ServedEngine
 from reference_lm_variants import write_variant
 from tiny_checkpoint.corpus import Message, Route
 from tiny_checkpoint.labelled import write_records
@@ -97,13 +97,13 @@ async def variants_endpoint(
 
 
 @pytest_asyncio.fixture
-async def make_engine(bundle: PromptBundle) -> AsyncIterator[Callable[..., ServedEngine]]:
-    """Give a function that names an engine under test: its endpoint and its model."""
+async def make_endpoint(bundle: PromptBundle) -> AsyncIterator[Callable[..., Endpoint]]:
+    """Give a function that names an endpoint under test: its address and its model."""
     connections = []
 
-    def make(endpoint: str, model: str, *, call_timeout_s: float = CALL_TIMEOUT_S) -> ServedEngine:
-        connections.append(TritonClient(endpoint, max_concurrent_requests=8))
-        return ServedEngine(connections[-1], model, bundle, 1024, 1024, call_timeout_s)
+    def make(address: str, model: str, *, call_timeout_s: float = CALL_TIMEOUT_S) -> Endpoint:
+        connections.append(TritonClient(address, max_concurrent_requests=8))
+        return Endpoint(connections[-1], model, bundle, 1024, 1024, call_timeout_s)
 
     yield make
     for connection in connections:

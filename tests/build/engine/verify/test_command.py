@@ -120,7 +120,7 @@ def no_checkpoint(arguments: list[str], folder: Path) -> None:
         (no_checkpoint, "config.json cannot be read"),
     ],
 )
-def test_wrong_files_are_told_from_an_engine_that_fails(
+def test_wrong_files_are_told_from_an_endpoint_that_fails(
     arguments: list[str],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],

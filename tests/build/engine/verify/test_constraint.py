@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from engine.verify.constraint import constrained_probabilities
+from engine.verify.agreement import constrained_probabilities
 from hypothesis import given
 from hypothesis import strategies as st
 

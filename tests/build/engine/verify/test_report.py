@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 from engine.verify.agreement import Comparison, check_agreement
-from engine.verify.overload import Burst, judge_overload, judge_queue_full
-from engine.verify.parallel import judge_parallel
+from engine.verify.behaviour import Burst, judge_overload, judge_queue_full
+from engine.verify.endpoint import Refusal
+from engine.verify.logits import judge_parallel
 from engine.verify.report import Check, Report, Thresholds, Verdict
-from engine.verify.served import Refusal
 
 from archrouter.domain.errors import ArchRouterError, BackendUnavailableError, OverloadedError
 
@@ -70,7 +70,7 @@ def test_agreement_is_judged_by_the_thresholds() -> None:
 
 
 def test_rounding_in_bfloat16_is_no_disagreement() -> None:
-    """Logits of 16 to 32 step by 0.125 in bfloat16: probabilities that are 0.06 off are those of a healthy engine."""
+    """Logits of 16 to 32 step by 0.125 in bfloat16: probabilities that are 0.06 off are those of a healthy endpoint."""
     healthy = [comparison(agrees=True, difference=0.05) for _ in range(99)] + [comparison(agrees=True, difference=0.1)]
     other = [comparison(agrees=True, difference=0.2 * (index % 2)) for index in range(100)]
 

@@ -1,4 +1,4 @@
-"""The engine under test, and the calls that the service never makes."""
+"""The endpoint under test, and the calls that the service never makes."""
 
 import asyncio
 import contextlib
@@ -27,20 +27,12 @@ _MEASURED_TOKENS = 32
 _SHOWN_CHARACTERS = 200
 _READY_TIMEOUT_S, _READY_POLL_S = 5.0, 0.1
 
-_AWAY = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.DEADLINE_EXCEEDED})
-
 
 @dataclass(frozen=True)
-class ServedEngine:
-    """What is verified.
+class Endpoint:
+    """What is verified: a model of a Triton, and the bundle it should belong to.
 
-    Attributes:
-        connection: To the Triton that serves it.
-        model: Its name there.
-        bundle: The bundle it should belong to.
-        max_seq_len: Tokens of prompt and answer together that it cannot exceed; it may be made for fewer.
-        vocab_size: Rows of logits of its checkpoint, padding included.
-        call_timeout_s: Longest wait for one call, in seconds.
+    It may be made for fewer than ``max_seq_len`` tokens of prompt and answer; ``vocab_size`` counts padding.
     """
 
     connection: TritonClient
@@ -92,12 +84,7 @@ async def wait_until_ready(connection: TritonClient, model: str, *, timeout_s: f
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a call has no answer.
-
-    Attributes:
-        status: Name of the gRPC status; empty where the answer itself was wrong.
-        text: What Triton said, or what is wrong with the answer.
-    """
+    """Why a call has no answer: what Triton said with which gRPC status, or with none what is wrong with the answer."""
 
     status: str
     text: str
@@ -115,8 +102,3 @@ def refusal_of(error: ArchRouterError) -> Refusal:
     if isinstance(cause, InferenceServerException):
         return Refusal(status_of(cause).name, cause.message() or "")
     return Refusal("", str(error))
-
-
-def is_away(error: ArchRouterError) -> bool:
-    """Say whether nobody answered, so that nothing is known about the engine."""
-    return refusal_of(error).status in {status.name for status in _AWAY}

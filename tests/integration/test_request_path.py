@@ -1,0 +1,69 @@
+"""One decision enters the files that docs/architecture.md names, in that order, and no other of ours."""
+
+import asyncio
+import re
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import FrameType
+
+import pytest_asyncio
+from grpc import aio
+
+from archrouter import v1
+from archrouter.app.service import _Service
+from archrouter.config import PoliciesSettings, ServerSettings, Settings, TritonSettings
+
+SERVICE = Path(_Service.run.__code__.co_filename).parents[1]
+STUBS = Path(v1.__file__).parent
+REQUEST = v1.SelectRouteRequest(
+    messages=[v1.Message(role=v1.Role.ROLE_USER, content="my python script crashes, please fix it")]
+)
+
+
+@pytest_asyncio.fixture
+async def address(triton_endpoint: str, root: Path, tmp_path: Path) -> AsyncIterator[str]:
+    """Run the whole service in this process, over a real Triton, and give its address."""
+    settings = Settings(
+        server=ServerSettings(listen="127.0.0.1:0", drain_delay_s=0.0),
+        policies=PoliciesSettings(directory=str(root / "examples" / "policies"), default="llm-gateway"),
+        triton=TritonSettings(endpoint=triton_endpoint),
+    )
+    ready_file = tmp_path / "ready"
+    service = _Service(settings, ready_file)
+    running = asyncio.create_task(service.run())
+    async with asyncio.timeout(60):
+        while not ready_file.exists():
+            await asyncio.sleep(0.05)
+    yield service._address
+    service._stop.set()
+    await running
+
+
+def files_in_the_page(root: Path) -> list[str]:
+    """Read the numbered list of the page's section on one request."""
+    page = (root / "docs" / "architecture.md").read_text("utf-8")
+    section = page.split("## One request")[1].split("\n## ")[0]
+    return re.findall(r"^\d+\. `([a-z_/]+\.py)`", section, re.MULTILINE)
+
+
+async def test_one_decision_enters_the_files_that_the_page_names(address: str, root: Path) -> None:
+    """At most ten, found by tracing a real call; generated stubs are nobody's to read."""
+    entered: dict[str, None] = {}
+
+    def trace(frame: FrameType, event: str, _argument: object) -> None:
+        file = Path(frame.f_code.co_filename)
+        if event == "call" and file.is_relative_to(SERVICE) and not file.is_relative_to(STUBS):
+            entered[file.relative_to(SERVICE).as_posix()] = None
+
+    async with aio.insecure_channel(address) as channel:
+        stub: v1.RoutingServiceAsyncStub = v1.RoutingServiceStub(channel)
+        await stub.SelectRoute(REQUEST)  # what happens once does not count
+        sys.setprofile(trace)
+        try:
+            await stub.SelectRoute(REQUEST)
+        finally:
+            sys.setprofile(None)
+
+    assert files_in_the_page(root) == list(entered)
+    assert len(entered) <= 10
