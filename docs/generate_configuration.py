@@ -19,10 +19,10 @@ INTRODUCTION = """\
 <!-- Written by docs/generate_configuration.py from service/archrouter/config.py; do not edit. -->
 
 Every setting has a default. A value comes from a flag of `archrouter serve`, else from the environment, else from the
-file that `--config FILE` names, else from the default here. A name that nobody reads is an error in each of them.
+file that `--config FILE` names, else from the default here. An unknown name is an error in each of them.
 Units are in the names: `_s` is seconds, `_bytes` is bytes, everything else is a count.
 
-Settings are read once, at the start: changing one needs a restart. Policy files are not settings. They are read anew
+Settings are read once, at the start: changing one needs a restart. Policy files are not settings. They are read again
 on SIGHUP and on `ReloadPolicySets`, without a restart; so is, on SIGHUP, the [endpoints file](upgrades.md).
 
 `--embedded` is short for `--embedded-enabled`, `--policies` for `--policies-directory`. Switches are turned off by

@@ -2,7 +2,7 @@
 
 A step whose output exists is not run again while what it was made from is the same: ``STEP.digest`` in the workspace
 is the digest of its command, of its inputs' names, sizes and times, and of the digests of the steps before it. It is
-written last, so a step that was interrupted starts anew.
+written last, so a step that was interrupted starts again.
 """
 
 import argparse
@@ -116,7 +116,7 @@ class Builder:
             command = (sys.executable, *command[1:])
         code = self.host.run(command)
         if code:
-            msg = f"step {step.name} ended with exit code {code}; its output stands above"
+            msg = f"step {step.name} ended with exit code {code}; see its output above"
             raise _EXIT_ERRORS.get(code, StepFailedError)(msg)
 
 

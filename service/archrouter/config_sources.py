@@ -1,6 +1,6 @@
 """Where the values of the configuration come from: flags, the environment, a file, and defaults, in this order.
 
-A name that nobody reads is an error in each of them: a setting with a typo is a setting that silently does nothing.
+An unknown name is an error in each of them: a setting with a typo is a setting that silently does nothing.
 """
 
 import difflib
@@ -17,14 +17,14 @@ from pydantic_core import ErrorDetails
 
 from archrouter.config import ENV_PREFIX, Settings
 from archrouter.domain.findings import Finding
-from archrouter.strict_yaml.document import Reading, Table, read_table
+from archrouter.strict_yaml.document import LocatedFinding, Reading, Table, read_table
 from archrouter.strict_yaml.nodes import compose_document, read_text
 from archrouter.strict_yaml.values import Scalar, UnreadableError, Value
 
 DEFAULT_SOURCE = "default"
 
 # Kubernetes puts these into every container of a namespace that has a service whose name begins with "archrouter",
-# e.g. ARCHROUTER_SERVICE_HOST or ARCHROUTER_TRITON_PORT_8001_TCP_ADDR. They are nobody's typo.
+# e.g. ARCHROUTER_SERVICE_HOST or ARCHROUTER_TRITON_PORT_8001_TCP_ADDR. They are no typos.
 _SERVICE_LINK = re.compile(
     ENV_PREFIX + r"(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?)?)"
 )
@@ -159,7 +159,7 @@ def setting_sources(
 ) -> Mapping[str, str]:
     """Say where each value comes from, by key: the flag, the name in the environment, ``FILE:LINE``, or ``default``.
 
-    The sources are those of `load_settings`; one that has a name that nobody reads is a `SettingsError` here too.
+    The sources are those of `load_settings`; an unknown name is a `SettingsError` here too.
     """
     values, problems = _collect(flags, config_file, environ)
     if problems:
@@ -197,11 +197,11 @@ def _file_values(path: Path, problems: list[str]) -> dict[str, _Value]:
     root = text if isinstance(text, Finding) else compose_document(text, "a section, as in 'server:'")
     if isinstance(root, Finding):
         is_empty = isinstance(text, str) and not _CONTENT.search(text)
-        problems.extend([] if is_empty else [_placed(path, root)])
+        problems.extend([] if is_empty else [LocatedFinding(path, root).brief()])
         return {}
     reading = Reading()
     file = read_table(root, _file_table(), reading)
-    problems.extend(_placed(path, finding) for finding in reading.findings())
+    problems.extend(LocatedFinding(path, finding).brief() for finding in reading.findings())
     values: dict[str, _Value] = {}
     for key in setting_keys():
         given: Scalar | None = getattr(getattr(file, key.section), key.name, None)
@@ -232,11 +232,6 @@ def _word_type(key: SettingKey) -> object:
         raise UnreadableError(msg)
 
     return Annotated[Scalar | None, PlainValidator(as_word)]
-
-
-def _placed(path: Path, finding: Finding) -> str:
-    place = f"{path}:{finding.line}" if finding.line else str(path)
-    return f"{place}: {finding.field_path}: {finding.message}" if finding.field_path else f"{place}: {finding.message}"
 
 
 def _value_problem(error: ErrorDetails, values: Mapping[str, _Value]) -> str:

@@ -10,12 +10,7 @@ class InvalidDataError(Exception):
     """A JSON document is not what it should be."""
 
     def __init__(self, *, path: str, problem: str) -> None:
-        """Say where and what.
-
-        Args:
-            path: Path of the field, e.g. ``labels[0].turn``; empty for the document.
-            problem: What is wrong, with which value.
-        """
+        """Say where, e.g. ``labels[0].turn``, empty for the document, and what is wrong, with which value."""
         super().__init__(f"{path}: {problem}" if path else problem)
 
 
@@ -90,11 +85,7 @@ class Fields:
 
 
 def parse_json(text: str) -> object:
-    """Parse a JSON document.
-
-    Raises:
-        InvalidDataError: When the text is no JSON, or an object in it has a key twice.
-    """
+    """Parse a JSON document; InvalidDataError when it is none, or when an object in it has a key twice."""
     try:
         return json.loads(text, object_pairs_hook=_unique)
     except json.JSONDecodeError as error:
@@ -103,11 +94,7 @@ def parse_json(text: str) -> object:
 
 
 def parse_object(text: str) -> Fields:
-    """Parse a JSON document that is one object.
-
-    Raises:
-        InvalidDataError: As `parse_json` does, and when the value is no object.
-    """
+    """Parse a JSON document that is one object; InvalidDataError for any other."""
     value = parse_json(text)
     if not isinstance(value, dict):
         raise InvalidDataError(path="", problem=f"is {_shown(value)}; it must be an object")

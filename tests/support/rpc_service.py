@@ -17,7 +17,7 @@ from grpc_status import rpc_status
 from prometheus_client import CollectorRegistry
 
 from archrouter import v1
-from archrouter.app.clock import SystemClock
+from archrouter.app.wiring import SystemClock
 from archrouter.application.policy_store import PolicyStore
 from archrouter.application.router import RequestLimits, Router
 from archrouter.config import PoliciesSettings, RoutingSettings, ServerSettings

@@ -190,7 +190,7 @@ def messages_and_labels(turns: Sequence[DialogueTurn]) -> tuple[tuple[Message, .
 
 
 def disagreement(labels: Sequence[Label], reading: DialogueReading) -> str:
-    """Say where the reader labels a message otherwise than the writer; empty when they agree."""
+    """Say where the reader labels a message differently from the writer; empty when they agree."""
     read = {label.message: label.route for label in reading.labels}
     return "; ".join(
         f"user message {number} was meant as {label.route!r}, but a reader took it for {read[label.turn]!r}"

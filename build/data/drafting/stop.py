@@ -1,4 +1,4 @@
-"""How a run is told to end: once, for one reason, heard by whoever waits."""
+"""How a run is told to end: once, for one reason, heard by everything that waits."""
 
 import asyncio
 from collections.abc import Awaitable

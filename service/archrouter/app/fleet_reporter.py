@@ -11,13 +11,7 @@ class FleetReporter:
     """Listens to a fleet."""
 
     def __init__(self, metrics: Metrics, health: Health, on_ready: Callable[[bool], None]) -> None:
-        """Start with nothing ready.
-
-        Args:
-            metrics: Counts the endpoints.
-            health: State of the components.
-            on_ready: Called with whether any endpoint takes calls, when that changes.
-        """
+        """Start with nothing ready; `on_ready` is told whether any endpoint takes calls, when that changes."""
         self._metrics = metrics
         self._health = health
         self._on_ready = on_ready
@@ -34,15 +28,7 @@ class FleetReporter:
 
 
 async def reload_endpoints(fleet: Fleet, metrics: Metrics) -> bool:
-    """Have a fleet read its list anew, and count what came of it.
-
-    Args:
-        fleet: Which one.
-        metrics: Counts the load.
-
-    Returns:
-        Whether the list is the one that serves now.
-    """
+    """Have a fleet read its list again, and count what came of it; say whether it is the one that serves now."""
     taken = False
     try:
         taken = await fleet.reload()

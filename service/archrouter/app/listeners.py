@@ -9,14 +9,9 @@ from archrouter.config import split_address
 
 
 def check_can_listen(address: str, key: str) -> None:
-    """Find out whether an address can be bound, as long as that costs nothing yet.
+    """Raise OSError, with the setting, for a HOST:PORT that cannot be bound, as long as that costs nothing yet.
 
-    Args:
-        address: HOST:PORT; several processes of one host may share it.
-        key: The setting that it comes from.
-
-    Raises:
-        OSError: When it cannot, with the setting.
+    Several processes of one host may share it.
     """
     host, port = split_address(address)
     try:
@@ -39,16 +34,7 @@ def _can_bind(family: int, place: tuple[object, ...]) -> bool:
 
 
 def serve_metrics(address: str, registry: CollectorRegistry, stack: AsyncExitStack) -> None:
-    """Serve ``/metrics`` until the stack is closed.
-
-    Args:
-        address: HOST:PORT of `metrics.listen`; empty serves none.
-        registry: What is served.
-        stack: Ends it.
-
-    Raises:
-        OSError: When the address cannot be bound, with the setting.
-    """
+    """Serve ``/metrics`` on HOST:PORT until the stack is closed; nowhere when the address is empty."""
     if not address:
         return
     host, port = split_address(address)

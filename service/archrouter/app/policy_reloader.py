@@ -13,7 +13,7 @@ _log = structlog.get_logger(__name__)
 
 
 class PolicyReloader:
-    """One reload at a time, whoever asks: start-up, SIGHUP or ReloadPolicySets."""
+    """One reload at a time, whatever asked for it: start-up, SIGHUP or ReloadPolicySets."""
 
     def __init__(self, store: PolicyStore, metrics: Metrics, health: Health) -> None:
         """Bind to the store whose snapshot is replaced."""
@@ -23,11 +23,7 @@ class PolicyReloader:
         self._lock = asyncio.Lock()
 
     async def reload(self) -> PolicySnapshot:
-        """Load the policy files anew; what cannot be used keeps its last good revision.
-
-        Returns:
-            What serves now.
-        """
+        """Load the policy files again and return what serves now; an unusable one keeps its last good revision."""
         async with self._lock:
             snapshot = await self._store.reload()
         for source in snapshot.rejected:

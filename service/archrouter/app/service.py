@@ -50,7 +50,7 @@ def serve(settings: Settings, *, ready_file: Path | None = None) -> int:
 
     Args:
         settings: The configuration.
-        ready_file: Gets one JSON line ``{"listen": "HOST:PORT"}`` once the service answers; for whoever started it.
+        ready_file: Gets one JSON line ``{"listen": "HOST:PORT"}`` once the service answers, for its parent.
 
     Returns:
         Exit code: 0 after a graceful shutdown, also of a service that was still starting; 1 when it could not start,
@@ -127,7 +127,7 @@ class _Service:
         _log.info("embedded_triton_started", pid=triton.pid, endpoint=triton.endpoint, log_file=str(triton.log_file))
 
     async def _load_policies(self, reloader: PolicyReloader) -> None:
-        """Refuse to start on a broken file: there is no good revision yet that it could be kept from replacing."""
+        """Refuse to start on a broken file: there is no earlier revision to keep serving."""
         snapshot = await reloader.reload()
         if snapshot.rejected:
             names = ", ".join(source.source for source in snapshot.rejected)
@@ -193,7 +193,7 @@ class _Service:
 
 
 async def _reload_all(reloads: list[Reload]) -> None:
-    """Do each reload, whatever becomes of the one before."""
+    """Do each reload, even when the one before fails."""
     for reload in reloads:
         try:
             await reload()

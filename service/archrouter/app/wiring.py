@@ -1,11 +1,12 @@
 """Builds the parts of the service from its settings."""
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from archrouter.app.clock import SystemClock
 from archrouter.application.policy_store import PolicySnapshot, PolicyStore
 from archrouter.application.router import RequestLimits, Router
 from archrouter.bundles.loader import PromptBundle, load_bundle
@@ -26,6 +27,17 @@ from archrouter.rpc.health import Health
 from archrouter.version import VERSION
 
 
+class SystemClock:
+    """`Clock` over the operating system."""
+
+    monotonic_s = staticmethod(time.perf_counter)
+
+    @staticmethod
+    def now() -> datetime:
+        """Return the wall-clock time, in UTC."""
+        return datetime.now(UTC)
+
+
 @dataclass(frozen=True, slots=True)
 class Core:
     """The decision-making parts, before anything listens."""
@@ -36,11 +48,7 @@ class Core:
 
 
 def load_engine_bundle(settings: Settings) -> PromptBundle | None:
-    """Read the prompt bundle where the language model decides; None where an endpoints file names the bundles.
-
-    Raises:
-        BundleError: When it cannot be used, or none is configured.
-    """
+    """Read the prompt bundle where the language model decides; None where an endpoints file names the bundles."""
     if settings.routing.mode != "engine" or settings.triton.endpoints_file:
         return None
     if not settings.triton.bundle_directory:
@@ -71,11 +79,7 @@ def build_embedded_triton(settings: Settings, bundle: PromptBundle | None) -> Em
 def endpoint_reader(
     settings: Settings, bundle: PromptBundle | None, triton: EmbeddedTriton | None
 ) -> Callable[[], EndpointList]:
-    """Choose where the list of endpoints comes from: the endpoints file, or the one endpoint of the settings.
-
-    Raises:
-        ValueError: When the endpoints file contradicts another setting.
-    """
+    """Choose where the list of endpoints comes from: the endpoints file, or the one endpoint of the settings."""
     if settings.triton.endpoints_file:
         _refuse_contradictions(settings)
         file = Path(settings.triton.endpoints_file)
@@ -125,12 +129,7 @@ def build_rpc_dependencies(
     health: Health,
     reload_policies: Callable[[], Awaitable[PolicySnapshot]],
 ) -> RpcDependencies:
-    """Gather what the gRPC edge needs.
-
-    Raises:
-        ValueError: When the tokens file is malformed.
-        OSError: When it cannot be read.
-    """
+    """Gather what the gRPC edge needs."""
     tokens_file = settings.auth.tokens_file
     return RpcDependencies(
         server=settings.server,

@@ -107,7 +107,7 @@ def read_calibration(directory: Path, model_version: str) -> Calibration:
     if measured.model_version != model_version:
         msg = (
             f"{path} was measured on {measured.model_version}, this bundle is {model_version}; "
-            "remove it or calibrate anew"
+            "remove it or calibrate again"
         )
         raise BundleError(msg)
     return measured.calibration()

@@ -53,13 +53,7 @@ class CheckpointFiles:
 
 
 def read_checkpoint(directory: Path) -> CheckpointFiles:
-    """Read a checkpoint directory.
-
-    Args:
-        directory: As downloaded from a hub, or saved by transformers.
-
-    Returns:
-        Its parts.
+    """Read a checkpoint directory, as downloaded from a hub, or saved by transformers.
 
     Raises:
         BundleError: When a file is missing or malformed, or the architecture is not supported.

@@ -1,7 +1,7 @@
 """The engine's own description, ``engine/config.json``, against what the bundle promises and the service relies on.
 
 ``trtllm-build`` writes the file beside the engine; nothing in it can be changed from Triton. An engine that was built
-otherwise than the manifest says would fail single calls, or answer them wrongly, so it is refused before it serves.
+differently would fail single calls, or answer them wrongly, so it is refused before it serves.
 """
 
 from collections.abc import Iterator
@@ -77,7 +77,7 @@ def check_engine(directory: Path, manifest: Manifest, *, tokenizer_vocab_size: i
         BundleError: With every mismatch and its remedy, or when the description is missing, changed or malformed.
     """
     if manifest.engine is None:
-        msg = f"the manifest of {directory} says runtime tensorrt_llm, but describes no engine; build the bundle anew"
+        msg = f"the manifest of {directory} says runtime tensorrt_llm, but describes no engine; build the bundle again"
         raise BundleError(msg)
     check_files(directory, manifest, (ENGINE_CONFIG_FILE,))
     config = read_engine_config(directory / ENGINE_CONFIG_FILE)
@@ -127,7 +127,7 @@ def _manifest_problems(config: EngineConfig, engine: Engine) -> Iterator[str]:
     if config.pretrained_config.vocab_size != engine.vocab_size:
         yield (
             f"its vocabulary has {config.pretrained_config.vocab_size} rows, the manifest says {engine.vocab_size}; "
-            "assemble the bundle anew from the checkpoint this engine was built from"
+            "assemble the bundle again from the checkpoint this engine was built from"
         )
     for name in _BOUNDS:
         built, promised = getattr(config.build_config, name), getattr(engine, name)

@@ -67,7 +67,7 @@ def load_bundle(directory: Path, *, with_calibration: bool = True) -> PromptBund
 
     Args:
         directory: The bundle; the digests of the prompt's files are checked, those of the weights are not.
-        with_calibration: False leaves it out, as for measuring it anew; also one that would be refused.
+        with_calibration: False leaves it out, as for measuring it again; also one that would be refused.
 
     Raises:
         BundleError: When a file is missing, changed or malformed, or the parts do not fit together.

@@ -58,14 +58,9 @@ def prompt_template_of(card: str) -> str:
 
 
 def license_of(card: str) -> str:
-    """Read the licence from the card's front matter.
+    """Read the licence from a model card's front matter; `UNKNOWN_LICENSE` where it states none.
 
-    Args:
-        card: The Markdown text of a model card.
-
-    Returns:
-        ``license_name`` where ``license`` is ``other``, as hubs ask for it, else ``license``, of which there may be
-        several; `UNKNOWN_LICENSE` where the card states none.
+    ``license_name`` counts where ``license`` is ``other``, as hubs ask for it; there may be several of ``license``.
     """
     front_matter = _FRONT_MATTER.match(card)
     root = compose_document(front_matter[1], "a key") if front_matter else None

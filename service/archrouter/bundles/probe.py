@@ -116,14 +116,7 @@ def probe_requests() -> Iterator[tuple[PolicySet, Conversation]]:
 
 
 def probe_skeleton(answers: Sequence[str]) -> SkeletonProbe:
-    """Find the form most answers share.
-
-    Args:
-        answers: Greedy generations, control tokens left out, at least one.
-
-    Returns:
-        The form and how many answers have it; of two equally frequent forms the one seen first.
-    """
+    """Find the form most answers, at least one, share; of two equally frequent forms the one seen first."""
     if not answers:
         msg = "no answer to read the skeleton from; generate at least one"
         raise ValueError(msg)

@@ -49,11 +49,7 @@ class BundlePlan:
 
 @contextmanager
 def atomic_directory(target: Path) -> Iterator[Path]:
-    """Give an empty folder beside the target, which becomes it when the block ends well, else vanishes.
-
-    Raises:
-        BundleError: When the target exists.
-    """
+    """Give an empty folder beside the target, which becomes it when the block ends well, else vanishes."""
     if target.exists():
         msg = f"{target} exists already; remove it or name another output"
         raise BundleError(msg)

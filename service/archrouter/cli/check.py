@@ -9,7 +9,6 @@ from archrouter.cli.console import note, print_json
 from archrouter.cli.exits import EXIT_FAILED
 from archrouter.cli.policy_paths import (
     EXISTING_PATHS,
-    LocatedFinding,
     policy_paths,
     read_policy_sets,
     suite_paths,
@@ -18,6 +17,7 @@ from archrouter.domain.findings import Finding, Severity, quoted
 from archrouter.domain.policy_lint import lint_policy_set
 from archrouter.domain.suite import check_suite_routes
 from archrouter.policy_files.directory import read_policy_file, read_suite_file
+from archrouter.strict_yaml.document import LocatedFinding
 
 EPILOG = """\b
 Examples:

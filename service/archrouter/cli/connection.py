@@ -25,7 +25,7 @@ class Connection:
 
     Attributes:
         target: HOST:PORT; empty when none was given.
-        embedded: Whether to start a service of one's own.
+        embedded: Whether to start a service for the command.
         timeout_s: Deadline of each call, in seconds.
         tls: How the channel is secured; None for plaintext.
         token: Bearer token; empty sends none.
@@ -38,14 +38,7 @@ class Connection:
     token: str
 
     def client_options(self) -> ClientOptions:
-        """Describe a client of the given target.
-
-        Returns:
-            The options.
-
-        Raises:
-            click.UsageError: When they cannot be used together.
-        """
+        """Describe a client of the given target; a usage error when the options contradict each other."""
         try:
             return ClientOptions(self.target, timeout_s=self.timeout_s, tls=self.tls, bearer_token=self.token)
         except ValueError as error:
@@ -53,17 +46,9 @@ class Connection:
 
     @contextmanager
     def service(self, *serve_arguments: str, policies: Path | None = None) -> Iterator[ClientOptions]:
-        """Give a service to talk to, and end it afterwards when it is one's own.
+        """Give a service to talk to; one that is started for the command ends with the block.
 
-        Args:
-            serve_arguments: Arguments of ``serve`` for a service of one's own.
-            policies: Its folder of policy files; None for inline policy sets.
-
-        Yields:
-            Options of a client that reaches it.
-
-        Raises:
-            LocalServiceError: When a service of one's own does not start.
+        `serve_arguments` and `policies`, None for inline policy sets, are for a service that is started here.
         """
         if not self.embedded:
             yield self.client_options()
@@ -73,15 +58,7 @@ class Connection:
 
 
 def target_options(*, default: str = "", timeout_s: float = 5.0) -> Callable[[Command], Command]:
-    """Add the options of a service that is already running; the command gets a `Connection` as ``connection``.
-
-    Args:
-        default: Target when none is given; empty means none.
-        timeout_s: Default deadline of each call, in seconds.
-
-    Returns:
-        A decorator for a command.
-    """
+    """Add the options of a service that is already running; the command gets a `Connection` as ``connection``."""
 
     def decorate(command: Command) -> Command:
         # Any: see Command.
@@ -128,14 +105,7 @@ def _target_flags(default: str, timeout_s: float) -> tuple[Callable[[Command], C
 
 
 def service_options(*, timeout_s: float) -> Callable[[Command], Command]:
-    """Add the options of a service that runs already or is started for the command: one of the two must be chosen.
-
-    Args:
-        timeout_s: Default deadline of each call, in seconds.
-
-    Returns:
-        A decorator for a command; it gets a `Connection` as ``connection``.
-    """
+    """Add the options of a service that runs already or is started for the command: one of the two must be chosen."""
 
     def decorate(command: Command) -> Command:
         @functools.wraps(command)

@@ -7,42 +7,26 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-_WIDTH_WITHOUT_TERMINAL = 160  # a table in a file or a pipe is not cut to the 80 columns of a terminal nobody has
+_WIDTH_WITHOUT_TERMINAL = 160  # a table in a file or a pipe is not cut to the 80 columns of a terminal
 
 
 def print_json(document: object) -> None:
-    """Write one JSON document on standard output.
-
-    Args:
-        document: Anything JSON knows.
-    """
+    """Write one JSON document on standard output."""
     click.echo(json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False))
 
 
 def print_table(table: Table) -> None:
-    """Write a table on standard output, in colour on a terminal.
-
-    Args:
-        table: Its cells are taken literally, whatever markup a conversation may hold.
-    """
+    """Write a table on standard output, in colour on a terminal, its cells literally, whatever markup they hold."""
     _console(stderr=False).print(table)
 
 
 def note(message: str) -> None:
-    """Write a line for people on standard error.
-
-    Args:
-        message: The line.
-    """
+    """Write a line for people on standard error."""
     click.echo(message, err=True)
 
 
 def progress() -> Progress:
-    """Make a progress display on standard error.
-
-    Returns:
-        It shows nothing where standard error is no terminal.
-    """
+    """Make a progress display on standard error; it shows nothing where that is no terminal."""
     console = _console(stderr=True)
     return Progress(
         SpinnerColumn(),
@@ -57,28 +41,13 @@ def progress() -> Progress:
 
 
 def shortened(text: str, characters: int) -> str:
-    """Fit text into one line.
-
-    Args:
-        text: Any text.
-        characters: Most characters the result may have, >= 1.
-
-    Returns:
-        The text with every run of white space as one space, cut at the end where it is too long.
-    """
+    """Fit text into one line of at most `characters`, >= 1, every run of white space as one space."""
     line = " ".join(text.split())
     return line if len(line) <= characters else f"{line[: characters - 1]}…"
 
 
 def percent(share: float | None) -> str:
-    """Write a share as people do.
-
-    Args:
-        share: In [0, 1]; None where there is none.
-
-    Returns:
-        E.g. ``93.2 %``, or a dash.
-    """
+    """Write a share in [0, 1] as people do, e.g. ``93.2 %``, or a dash where there is none."""
     return "–" if share is None else f"{100 * share:.1f} %"  # noqa: RUF001  # a dash, not a minus
 
 

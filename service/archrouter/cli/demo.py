@@ -11,11 +11,11 @@ from rich.text import Text
 from archrouter.cli.connection import Connection
 from archrouter.cli.console import note, percent, print_table, shortened
 from archrouter.cli.exits import EXIT_FAILED, UnusableError, service_errors
-from archrouter.cli.policy_paths import LocatedFinding
 from archrouter.client import ClientOptions, RoutingClient
 from archrouter.domain.policy import NO_MATCH_ID
 from archrouter.domain.suite import Suite
 from archrouter.policy_files.directory import read_suite_file
+from archrouter.strict_yaml.document import LocatedFinding
 from archrouter.suites.calls import Failure
 from archrouter.suites.run import CaseResult, outcome_name, run_suite
 

@@ -17,14 +17,7 @@ from archrouter.rpc.health import ENDPOINTS_SERVICE
 
 
 def reload_by_signal(pid: int) -> Callable[[], None]:
-    """Make the action that asks a process of this machine to read its files anew.
-
-    Args:
-        pid: Of the service.
-
-    Returns:
-        The action; it raises `FailedError` when there is no such process of ours.
-    """
+    """Make the action that asks a process of this machine to read its files again; FailedError when it is not there."""
 
     def send() -> None:
         try:
@@ -37,14 +30,7 @@ def reload_by_signal(pid: int) -> Callable[[], None]:
 
 
 def reload_by_command(command: str) -> Callable[[], None]:
-    """Make the action that runs a command, e.g. one that sends SIGHUP into a container.
-
-    Args:
-        command: Program and arguments, quoted as for a shell; none runs.
-
-    Returns:
-        The action; it raises `FailedError` when the command cannot be run or fails.
-    """
+    """Make the action that runs a command line without a shell, e.g. one that sends SIGHUP into a container."""
 
     def run() -> None:
         try:

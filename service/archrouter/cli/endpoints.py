@@ -12,11 +12,11 @@ from archrouter.cli.connection import DEFAULT_TARGET, Connection, target_options
 from archrouter.cli.console import note, print_json, print_table
 from archrouter.cli.endpoint_switch import reload_by_command, reload_by_signal, switch_endpoints
 from archrouter.cli.exits import EXIT_FAILED, FailedError, service_errors
-from archrouter.cli.policy_paths import LocatedFinding
 from archrouter.config import TritonSettings
 from archrouter.domain.findings import has_errors
 from archrouter.inference.endpoint_check import EndpointVerdict, check_endpoints
 from archrouter.inference.endpoints_file import load_endpoints
+from archrouter.strict_yaml.document import LocatedFinding
 
 GROUP_EPILOG = """\b
 Examples:

@@ -40,15 +40,7 @@ class UnreachableError(click.ClickException):
 
 @contextmanager
 def service_errors(target: str) -> Iterator[None]:
-    """End the command with one clear line when the service fails it.
-
-    Args:
-        target: Where the service is, for the message.
-
-    Raises:
-        UnreachableError: When the service is unreachable or not ready.
-        FailedError: When it refused the call.
-    """
+    """End the command with one clear line when the service at `target` is unreachable or refuses the call."""
     try:
         yield
     except LocalServiceError as error:
@@ -64,13 +56,5 @@ def service_errors(target: str) -> Iterator[None]:
 
 
 def is_unreachable(code: grpc.StatusCode, reason: str) -> bool:
-    """Say whether a failure means that no service answered.
-
-    Args:
-        code: The gRPC status code.
-        reason: The error reason; empty when the failure did not come from the service itself.
-
-    Returns:
-        True for UNAVAILABLE, and for a deadline that passed without a word from the service.
-    """
+    """Say whether no service answered: UNAVAILABLE, or a deadline without a word (a reason) from the service."""
     return code is grpc.StatusCode.UNAVAILABLE or (code is grpc.StatusCode.DEADLINE_EXCEEDED and not reason)

@@ -12,15 +12,9 @@ _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 
 def junit_xml(suites: Mapping[str, Sequence[CaseResult]]) -> str:
-    """Write a report: a test suite for each policy suite, a test case for each conversation.
+    """Write a report: a test suite for each policy suite, by the name of its file, a test case for each conversation.
 
-    A case that came out otherwise than expected is a failure, one whose call failed is an error.
-
-    Args:
-        suites: Results by the name of their file.
-
-    Returns:
-        The document.
+    A case with another route than expected is a failure, one whose call failed is an error.
     """
     root = ET.Element("testsuites")
     for name, results in suites.items():

@@ -1,4 +1,4 @@
-"""A service of one's own: the real stack in child processes, gone when the command ends."""
+"""A service for the time of one command: the real stack in child processes, gone when the command ends."""
 
 import json
 import os
@@ -33,28 +33,18 @@ routes:
 
 
 class LocalServiceError(Exception):
-    """The service of one's own did not start; the text ends with the tail of its log."""
+    """The local service did not start; the text ends with the tail of its log."""
 
 
 @contextmanager
 def local_service(
     *, policies: Path | None = None, arguments: Sequence[str] = (), start_timeout_s: float = START_TIMEOUT_S
 ) -> Iterator[str]:
-    """Run ``archrouter serve --embedded`` on a free loopback port.
+    """Run ``archrouter serve --embedded`` on a free loopback port; yields HOST:PORT once it is ready.
 
     Its settings come from the environment, as they do for ``serve``; only those that would keep this process out
-    (listener, TLS, tokens) or take somebody else's port (metrics) are set here.
-
-    Args:
-        policies: Folder of policy files; None serves a placeholder, for inline policy sets.
-        arguments: Further arguments of ``serve``.
-        start_timeout_s: Seconds to wait until it is ready, > 0.
-
-    Yields:
-        HOST:PORT of the ready service.
-
-    Raises:
-        LocalServiceError: When it ends, or is not ready in time.
+    (listener, TLS, tokens) or take somebody else's port (metrics) are set here. Without a folder of policies it serves
+    a placeholder, for inline policy sets.
     """
     with tempfile.TemporaryDirectory(prefix="archrouter-local-") as directory, _exit_on_sigterm():
         run_directory = Path(directory)

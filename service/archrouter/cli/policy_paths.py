@@ -1,12 +1,10 @@
 """Paths on the command line as policy files and policy suites."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
-from archrouter.domain.findings import Finding, Severity
 from archrouter.domain.policy import PolicySet
 from archrouter.policy_files.directory import policy_files, read_policy_file, suite_files
 
@@ -15,49 +13,14 @@ EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 SUITE_ENDING = "_test"
 
 
-@dataclass(frozen=True, slots=True)
-class LocatedFinding:
-    """A finding and the file it is in."""
-
-    path: Path
-    finding: Finding
-
-    @property
-    def is_error(self) -> bool:
-        """Whether it keeps the file from being used."""
-        return self.finding.severity is Severity.ERROR
-
-    def __str__(self) -> str:
-        """Write it as compilers do: ``file:line:column: severity: path: message``."""
-        finding = self.finding
-        place = f"{self.path}:{finding.line}:{finding.column}" if finding.line else str(self.path)
-        subject = f"{finding.field_path}: " if finding.field_path else ""
-        return f"{place}: {finding.severity.value}: {subject}{finding.message}"
-
-
 def policy_paths(paths: Sequence[Path]) -> list[Path]:
-    """List the policy files among paths.
-
-    Args:
-        paths: Files and folders.
-
-    Returns:
-        The files that are no suites, and the policy files of the folders; each once.
-    """
+    """List the files that are no suites, and the policy files of the folders; each once."""
     files = [file for path in paths for file in (policy_files(path) if path.is_dir() else [path])]
     return [file for file in dict.fromkeys(files) if not file.stem.endswith(SUITE_ENDING)]
 
 
 def suite_paths(paths: Sequence[Path], *, any_name: bool = False) -> list[Path]:
-    """List the suites among paths.
-
-    Args:
-        paths: Files and folders.
-        any_name: Take every file that is named for a suite, whatever its name.
-
-    Returns:
-        The files, and the suites of the folders; each once.
-    """
+    """List the suites among files and folders, each once; `any_name` takes every file, whatever its name."""
     files = [
         file
         for path in paths
@@ -69,14 +32,7 @@ def suite_paths(paths: Sequence[Path], *, any_name: bool = False) -> list[Path]:
 
 
 def read_policy_sets(directory: Path) -> dict[str, PolicySet]:
-    """Read the usable policy sets of a folder.
-
-    Args:
-        directory: The folder.
-
-    Returns:
-        The sets by id; of two with the same id the first, as the service does.
-    """
+    """Read the usable policy sets of a folder by id; of two with the same id the first, as the service does."""
     documents = [read_policy_file(path) for path in policy_files(directory)]
     policy_sets: dict[str, PolicySet] = {}
     for document in documents:

@@ -28,7 +28,7 @@ Examples:
   archrouter serve --config archrouter.yaml --server-listen 0.0.0.0:50051
   ARCHROUTER_TRITON_ENDPOINT=triton:8001 archrouter serve --policies /etc/archrouter/policies
 
-A flag stands above the environment, that above the configuration file, and that above the default.
+A flag overrides the environment, which overrides the configuration file, which overrides the default.
 """
 SHORTHANDS = {"embedded.enabled": "--embedded", "policies.directory": "--policies"}
 _ALL_INTERFACES = frozenset({"", "0.0.0.0", "[::]", "*"})  # noqa: S104  # compared, not bound

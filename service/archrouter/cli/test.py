@@ -15,7 +15,6 @@ from archrouter.cli.junit import junit_xml
 from archrouter.cli.policy_paths import (
     EXISTING_FOLDER,
     EXISTING_PATHS,
-    LocatedFinding,
     read_policy_sets,
     suite_paths,
 )
@@ -24,6 +23,7 @@ from archrouter.domain.findings import has_errors
 from archrouter.domain.policy import PolicySet
 from archrouter.domain.suite import Suite, check_suite_routes
 from archrouter.policy_files.directory import read_suite_file
+from archrouter.strict_yaml.document import LocatedFinding
 from archrouter.suites.calls import DEFAULT_CONCURRENCY, Answered
 from archrouter.suites.run import CaseResult, run_suite
 
@@ -89,17 +89,17 @@ def test(  # one parameter for each option
 ) -> None:
     """Run policy suites: conversations with the route that their author expects.
 
-    A running service (--target) is tested with the policy sets it has loaded, a service of one's own (--embedded)
-    with the policy files beside the suites.
+    A running service (--target) is tested with the policy sets it has loaded, a service started for the test
+    (--embedded) with the policy files beside the suites.
     """
     suites = [_load(path, policies) for path in suite_paths(paths, any_name=True)]
     if not suites:
         msg = f"no suite (*_test.yaml) in {', '.join(map(str, paths))}"
         raise click.UsageError(msg)
     inline = inline or connection.embedded
-    homeless = [str(loaded.path) for loaded in suites if inline and loaded.policy_set is None]
-    if homeless:
-        msg = f"no policy file for {', '.join(homeless)}; name the folder of the policy files: --policies DIR"
+    without_policies = [str(loaded.path) for loaded in suites if inline and loaded.policy_set is None]
+    if without_policies:
+        msg = f"no policy file for {', '.join(without_policies)}; name the folder of the policy files: --policies DIR"
         raise click.UsageError(msg)
     with service_errors(connection.target), connection.service("--policies-inline-enabled") as options:
         results = asyncio.run(_run(options, suites, inline=inline, concurrency=concurrency))

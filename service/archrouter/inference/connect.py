@@ -11,16 +11,7 @@ from archrouter.inference.triton_client import Counter, TritonClient
 def connect(
     spec: EndpointSpec, *, max_concurrent_requests: int, count_request: Callable[[str], Counter] | None = None
 ) -> Model:
-    """Connect to an endpoint; nothing is sent before the first call.
-
-    Args:
-        spec: Where it is and what it must serve.
-        max_concurrent_requests: See `TritonClient`.
-        count_request: See `TritonClient`.
-
-    Returns:
-        Its model, cold.
-    """
+    """Connect to an endpoint, its model cold: nothing is sent before the first call. See `TritonClient`."""
     client = TritonClient(spec.address, max_concurrent_requests=max_concurrent_requests, count_request=count_request)
     if spec.bundle is None:
         return CompactBackend(client, spec.model)

@@ -127,11 +127,7 @@ class EmbeddedTriton:
             raise
 
     async def wait_exit(self) -> int:
-        """Wait for the server to end by itself.
-
-        Returns:
-            Its exit code, negative for a signal.
-        """
+        """Wait for the server to end by itself; return its exit code, negative for a signal."""
         if self._process is None:
             msg = "the embedded Triton has not been started"
             raise EmbeddedTritonError(msg)

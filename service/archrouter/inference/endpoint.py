@@ -29,7 +29,7 @@ class Model(ScoringBackend, Protocol):
     """A model of an inference server: it scores, and its life can be watched."""
 
     async def warm_up(self, *, timeout_s: float) -> BackendProfile:
-        """Make one real call and read the model's facts anew.
+        """Make one real call and read the model's facts again.
 
         Args:
             timeout_s: Time for the whole of it, > 0.
@@ -127,13 +127,7 @@ class Endpoint:
     """
 
     def __init__(self, spec: EndpointSpec, model: Model, policy_sets: Callable[[], Iterable[PolicySet]]) -> None:
-        """Start as waiting, without calls.
-
-        Args:
-            spec: Where it is and what it must serve.
-            model: Speaks to it.
-            policy_sets: Gives the sets that are being served.
-        """
+        """Start as waiting, without calls; `policy_sets` gives the sets that are being served."""
         self.spec = spec
         self.model = model
         self.state = EndpointState.WAITING
@@ -152,16 +146,8 @@ class Endpoint:
     async def warm_up(self, *, timeout_s: float) -> BackendProfile:
         """Check it, let it answer a real call, and prepare every policy set that is being served.
 
-        Policies are read before a server answers, and a server that restarts has forgotten them.
-
-        Args:
-            timeout_s: Time for checks and call, > 0; preparing takes what it takes.
-
-        Returns:
-            What it says of itself.
-
-        Raises:
-            ArchRouterError: Why it may not take calls.
+        Policies are read before a server answers, and a server that restarts has forgotten them. The time is that of
+        checks and call; preparing takes what it takes. An `ArchRouterError` says why it may not take calls.
         """
         profile = await self.model.warm_up(timeout_s=timeout_s)
         prepared: tuple[PolicySet, ...] = ()

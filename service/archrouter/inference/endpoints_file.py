@@ -85,14 +85,7 @@ def load_endpoints(path: Path, default_model: str, load_bundle: Callable[[Path],
 
 
 def read_endpoints_document(text: str) -> YamlDocument[tuple[EndpointEntry, ...]]:
-    """Read the text of an endpoints file; no bundle is looked at.
-
-    Args:
-        text: The file; untrusted.
-
-    Returns:
-        The document; its places also locate what is wrong with a bundle.
-    """
+    """Read the text of an endpoints file, untrusted; its places also locate what is wrong with a bundle."""
     return read_document(text, _EndpointsFile, _build, _check, "'endpoints:' and a list")
 
 

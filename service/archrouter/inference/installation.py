@@ -33,14 +33,7 @@ class TritonInstallation:
 
     @classmethod
     def find(cls) -> "TritonInstallation":
-        """Locate the wheel that is installed for the running Python.
-
-        Returns:
-            Existing paths.
-
-        Raises:
-            EmbeddedTritonError: When the wheel or a part of it is missing, with the remedy.
-        """
+        """Locate the wheel that is installed for the running Python, or say what is missing and the remedy."""
         try:
             site = Path(str(metadata.distribution(_WHEEL).locate_file("")))
         except metadata.PackageNotFoundError:

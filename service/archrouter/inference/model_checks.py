@@ -29,11 +29,7 @@ _DATATYPES = {
 
 
 def check_model(config: Any, contract: ModelTensors) -> None:  # noqa: ANN401  # protobuf
-    """Check that a model has the tensors this service uses, and answers unary calls.
-
-    Args:
-        config: The model's `ModelConfig`.
-        contract: What it must have.
+    """Check that a `ModelConfig` has the tensors of a contract, and answers unary calls.
 
     Raises:
         BackendProtocolError: With every mismatch and its remedy.
@@ -42,11 +38,7 @@ def check_model(config: Any, contract: ModelTensors) -> None:  # noqa: ANN401  #
 
 
 def check_language_model(config: Any, bundle: Bundle) -> None:  # noqa: ANN401  # protobuf
-    """Check that a model serves the weights of a bundle, by the contract of the language model.
-
-    Args:
-        config: The model's `ModelConfig`.
-        bundle: The prompt and tokenizer that go with the weights.
+    """Check that a `ModelConfig` serves the weights of a bundle, by the contract of the language model.
 
     Raises:
         BackendProtocolError: With every mismatch and its remedy.

@@ -34,11 +34,7 @@ class PerPolicySet(Generic[Made]):
     """
 
     def __init__(self, inline_capacity: int = INLINE_CAPACITY) -> None:
-        """Start empty.
-
-        Args:
-            inline_capacity: Values kept that are not held, >= 1; the one used least recently makes room.
-        """
+        """Start empty; of `inline_capacity` values that are not held, >= 1, the one used least recently makes room."""
         self._inline_capacity = inline_capacity
         self.held: dict[str, Made] = {}
         self._inline: OrderedDict[str, Made] = OrderedDict()

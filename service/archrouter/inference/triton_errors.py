@@ -31,17 +31,6 @@ _UNAVAILABLE = frozenset(
         grpc.StatusCode.DATA_LOSS,
     }
 )
-_CONTRACT_BROKEN = frozenset(
-    {
-        grpc.StatusCode.INVALID_ARGUMENT,
-        grpc.StatusCode.UNIMPLEMENTED,
-        grpc.StatusCode.OUT_OF_RANGE,
-        grpc.StatusCode.FAILED_PRECONDITION,
-        grpc.StatusCode.ALREADY_EXISTS,
-        grpc.StatusCode.UNAUTHENTICATED,
-        grpc.StatusCode.PERMISSION_DENIED,
-    }
-)
 
 
 def domain_error(model: str, error: InferenceServerException) -> ArchRouterError:
@@ -64,14 +53,10 @@ def domain_error(model: str, error: InferenceServerException) -> ArchRouterError
 
 
 def status_of(error: InferenceServerException) -> grpc.StatusCode:
-    """Read the gRPC status of a Triton client error.
+    """Read the gRPC status of a Triton client error, e.g. out of ``StatusCode.UNAVAILABLE``.
 
-    Args:
-        error: Its ``status()`` is a string such as ``StatusCode.UNAVAILABLE``, or None for a client-side fault.
-
-    Returns:
-        The status; INVALID_ARGUMENT for a fault that the client library found before sending anything, UNKNOWN for
-        words that are no status.
+    One without a status is a fault that the client library found before sending anything: INVALID_ARGUMENT; words that
+    are no status are UNKNOWN.
     """
     text = error.status()
     if not text:

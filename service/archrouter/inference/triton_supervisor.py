@@ -13,11 +13,9 @@ _log = structlog.get_logger(__name__)
 
 
 async def keep_running(triton: EmbeddedTriton, *, restart_delay_s: float) -> None:
-    """Restart a server each time it ends, until cancelled.
+    """Restart a started server each time it ends, until cancelled.
 
-    Args:
-        triton: A started server.
-        restart_delay_s: Seconds before the first try; doubled after each that fails, up to `MAX_RESTART_DELAY_S`.
+    The delay, in seconds, is doubled after each try that fails, up to `MAX_RESTART_DELAY_S`.
     """
     while True:
         exit_code = await triton.wait_exit()

@@ -17,10 +17,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 def configure_logging(log_format: LogFormat, level: LogLevel, stream: TextIO) -> None:
     """Send every log line of the process to one stream. Replaces what an earlier call set up.
 
-    Args:
-        log_format: ``auto`` takes ``console`` on a terminal and ``json`` elsewhere.
-        level: Least severe level that is logged.
-        stream: Where lines go, usually standard error.
+    The format ``auto`` takes ``console`` on a terminal and ``json`` elsewhere.
     """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,

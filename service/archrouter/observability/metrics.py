@@ -34,12 +34,7 @@ class Metrics:
     """
 
     def __init__(self, registry: CollectorRegistry, *, version: str) -> None:
-        """Register every metric.
-
-        Args:
-            registry: What ``/metrics`` serves.
-            version: Release of the service.
-        """
+        """Register every metric."""
         self._start_rpc_metrics(registry)
         self._start_decision_metrics(registry)
         self._start_operation_metrics(registry)
@@ -135,51 +130,30 @@ class Metrics:
             self._endpoints.labels(state)
 
     def start_rpc_series(self, methods: Iterable[tuple[str, str]]) -> None:
-        """Start the series of the API's methods at 0, so that a first error is an increase.
-
-        Args:
-            methods: Pairs of service and method name.
-        """
+        """Start the series of the API's methods, by service and name, at 0, so that a first error is an increase."""
         for rpc_service, rpc_method in methods:
             self.rpc_duration.labels(rpc_service, rpc_method)
             for code in GRPC_CODES:
                 self.rpc_requests.labels(rpc_service, rpc_method, code)
 
     def start_policy_set_series(self, policy_set_ids: Iterable[str]) -> None:
-        """Start the series of loaded policy sets at 0; harmless for those that have started.
-
-        Args:
-            policy_set_ids: Ids of loaded sets, and `INLINE_POLICY_SET` where inline sets are accepted.
-        """
+        """Start the series of policy sets, by id, at 0; harmless for those that have started."""
         for policy_set_id in policy_set_ids:
             self.confidence.labels(policy_set_id)
             for outcome in OUTCOMES:
                 self.decisions.labels(policy_set_id, outcome)
 
     def count_policy_reload(self, *, rejected_count: int, unix_time_s: float) -> None:
-        """Count a load of the policy files.
-
-        Args:
-            rejected_count: Files of that load without a usable policy set, >= 0.
-            unix_time_s: When it happened, in seconds since the epoch.
-        """
+        """Count a load of the policy files, with the number of files without a usable policy set."""
         self._policy_reloads.labels("failure" if rejected_count else "success").inc()
         if not rejected_count:
             self._last_reload_success.set(unix_time_s)
 
     def count_endpoint_reload(self, result: str) -> None:
-        """Count a load of the endpoints file.
-
-        Args:
-            result: One of `RELOAD_RESULTS`.
-        """
+        """Count a load of the endpoints file; the result is one of `RELOAD_RESULTS`."""
         self._endpoint_reloads.labels(result).inc()
 
     def set_endpoint_states(self, counts: Mapping[str, int]) -> None:
-        """Set how many endpoints are in each state.
-
-        Args:
-            counts: By state, keys out of `ENDPOINT_STATES`; a state that is left out has none.
-        """
+        """Set how many endpoints are in each of `ENDPOINT_STATES`; one that is left out has none."""
         for state in ENDPOINT_STATES:
             self._endpoints.labels(state).set(counts.get(state, 0))

@@ -16,7 +16,7 @@ _SUITE_ENDING = "_test"
 
 
 class PolicyDirectory:
-    """Policy sets of one directory, a file each. Reads it anew every time and remembers nothing."""
+    """Policy sets of one directory, a file each. Reads it again every time and remembers nothing."""
 
     def __init__(self, path: Path) -> None:
         """Read nothing yet; the directory may come into being later."""

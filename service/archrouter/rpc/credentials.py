@@ -112,17 +112,7 @@ class Credentials:
         return cls(tuple(credentials))
 
     def authenticate(self, metadata: Iterable[tuple[str, str | bytes]]) -> Credential:
-        """Tell who calls.
-
-        Args:
-            metadata: Names and values that came with the call.
-
-        Returns:
-            What the caller's token grants.
-
-        Raises:
-            AuthenticationError: When the call carries no accepted token.
-        """
+        """Tell by the metadata of a call who calls; AuthenticationError when it carries no accepted token."""
         credential = self.find(_bearer_token(metadata))
         if credential is None:
             msg = "the bearer token is not accepted by this server"
@@ -130,15 +120,9 @@ class Credentials:
         return credential
 
     def find(self, token: str) -> Credential | None:
-        """Look a token up.
+        """Look a token up; None when it is not accepted.
 
         Every digest is compared, each in constant time, so the answer's time tells nothing about a digest.
-
-        Args:
-            token: What the caller sent.
-
-        Returns:
-            What the token grants; None when it is not accepted.
         """
         digest = hashlib.sha256(token.encode()).digest()
         found = None

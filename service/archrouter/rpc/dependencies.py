@@ -32,7 +32,7 @@ class RpcDependencies:
         health: State of the components.
         profile: Gives the model behind the router; None while it has not answered yet.
         parse_policy_text: Reads policy files.
-        reload_policies: Loads the policy files anew and returns what serves then.
+        reload_policies: Loads the policy files again and returns what serves then.
         version: Release of the service.
         credentials: Accepted tokens; None for an open server.
     """

@@ -30,7 +30,7 @@ WHOLE_SERVER = ""
 """The service name that stands for the server as a whole."""
 
 ENDPOINTS_SERVICE = "archrouter.endpoints"
-"""No service to call, but a name to check: whether an exchange of endpoints is through. Nothing else depends on it."""
+"""No service to call, but a name to check: whether an exchange of endpoints is complete. Nothing else depends on it."""
 
 _DECIDING = frozenset({Component.MODEL, Component.POLICIES})
 
@@ -80,14 +80,7 @@ class Health:
         self._notify()
 
     def is_serving(self, service: str) -> bool | None:
-        """Say whether a service would answer.
-
-        Args:
-            service: Full service name, or `WHOLE_SERVER`.
-
-        Returns:
-            None for a service this server does not have.
-        """
+        """Say whether a service, or `WHOLE_SERVER`, would answer; None for one this server does not have."""
         needed = COMPONENTS_OF_SERVICE.get(service)
         return None if needed is None else not self._draining and needed <= self._ready
 

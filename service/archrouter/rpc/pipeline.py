@@ -105,17 +105,10 @@ def new_decision_id() -> str:
 
 
 def record_failure(error: Exception, decision_id: str) -> Failure:
-    """Note a failure in the current call's log line and describe it.
+    """Note a failure in the current call's log line, and describe it for the caller.
 
     Of several failures of one batch the first is noted. A failure that is the server's own fault gets a log line with
     its traceback as well.
-
-    Args:
-        error: Any exception but cancellation.
-        decision_id: Id of the decision that failed.
-
-    Returns:
-        What the caller gets.
     """
     failure = describe_failure(error, decision_id)
     call = current_call()

@@ -170,14 +170,7 @@ def _response(request: v1.SelectRouteRequest, decision: Decision) -> v1.SelectRo
 
 
 def log_fields(decision: Decision) -> dict[str, object]:
-    """List the fields a decision adds to the log line of its call: ids, counts and times, nothing of the conversation.
-
-    Args:
-        decision: What was decided.
-
-    Returns:
-        Fields by name; durations in seconds.
-    """
+    """List what a decision adds to the log line of its call: ids, counts, seconds; nothing of the conversation."""
     return {
         "policy_set": decision.policy_set.id,
         "policy_set_revision": decision.policy_set.revision,

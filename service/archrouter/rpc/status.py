@@ -59,7 +59,7 @@ class Details:
 
     Attributes:
         metadata: Of ErrorInfo: every dynamic part of the message that no further detail holds.
-        further: Detail beside ErrorInfo; None when the kind of error has none.
+        further: Detail besides ErrorInfo; None when the kind of error has none.
     """
 
     metadata: Mapping[str, str] = field(default_factory=dict)
@@ -181,14 +181,9 @@ _UNKNOWN = Row(StatusCode.INTERNAL, "INTERNAL", text=_INTERNAL)
 
 
 def describe_failure(error: Exception, decision_id: str) -> Failure:
-    """Turn an exception into what the caller gets.
+    """Turn an exception into what the caller gets; one without a row becomes INTERNAL with a fixed text.
 
-    Args:
-        error: Any exception; one without a row becomes INTERNAL with a fixed text.
-        decision_id: Id under which the log knows the failure.
-
-    Returns:
-        A status with its details, small enough for trailing metadata.
+    The log knows the failure under `decision_id`. The details are small enough for trailing metadata.
     """
     listed = next((kind for kind in type(error).__mro__ if kind in TABLE), None)
     row = TABLE[listed] if listed else _UNKNOWN
@@ -201,7 +196,7 @@ def describe_failure(error: Exception, decision_id: str) -> Failure:
     status.details.add().Pack(error_details_pb2.ErrorInfo(reason=reason, domain=ERROR_DOMAIN, metadata=metadata))
     if details.further is not None:
         status.details.add().Pack(details.further)
-    # The text of an unlisted exception is for the traceback's log line only: nobody vouches for what it holds.
+    # The text of an unlisted exception is for the traceback's log line only: it may hold anything.
     cause = str(error) if listed and row.text else "" if listed else type(error).__name__
     return Failure(status, reason, cause)
 

@@ -39,7 +39,7 @@ from archrouter.strict_yaml.values import (
 )
 
 MAX_FINDINGS = 100
-"""Findings listed of one document; whoever has more needs the first ones only."""
+"""Findings listed of one document; an author with more needs only the first ones."""
 
 Text = Annotated[str, BeforeValidator(as_text)]
 Number = Annotated[float, BeforeValidator(as_number)]
@@ -173,6 +173,33 @@ class Table(BaseModel):
 
 TableT = TypeVar("TableT", bound=Table)
 ContentT = TypeVar("ContentT")
+
+
+@dataclass(frozen=True, slots=True)
+class LocatedFinding:
+    """A finding and the file it is in."""
+
+    path: Path
+    finding: Finding
+
+    @property
+    def is_error(self) -> bool:
+        """Whether it keeps the file from being used."""
+        return self.finding.severity is Severity.ERROR
+
+    def __str__(self) -> str:
+        """Write it as compilers do: ``file:line:column: severity: path: message``."""
+        return self._written(f":{self.finding.column}", f"{self.finding.severity.value}: ")
+
+    def brief(self) -> str:
+        """Write it for a list in which everything is an error: ``file:line: path: message``."""
+        return self._written("", "")
+
+    def _written(self, column: str, severity: str) -> str:
+        finding = self.finding
+        place = f"{self.path}:{finding.line}{column}" if finding.line else str(self.path)
+        subject = f"{finding.field_path}: " if finding.field_path else ""
+        return f"{place}: {severity}{subject}{finding.message}"
 
 
 @dataclass(frozen=True, slots=True)

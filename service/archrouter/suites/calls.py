@@ -51,7 +51,7 @@ Answer = Answered | Failure
 
 
 def _ignore(_index: int, _answer: Answer) -> None:
-    """Tell nobody."""
+    """Report nothing."""
 
 
 async def ask_all(

@@ -23,14 +23,7 @@ def request_messages(messages: Sequence[Message]) -> list[v1.Message]:
 
 
 def inline_policy_set(policy_set: PolicySet) -> v1.PolicySet:
-    """Write a policy set that travels with a request.
-
-    Args:
-        policy_set: A valid set.
-
-    Returns:
-        The same set under its name; the service gives it the same revision.
-    """
+    """Write a valid policy set that travels with a request; the service gives it the same revision."""
     return v1.PolicySet(
         name=policy_set_name(policy_set.id),
         description=policy_set.description,

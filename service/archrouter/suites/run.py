@@ -81,14 +81,7 @@ async def run_suite(
 
 
 def outcome_name(outcome: int) -> str:
-    """Name an outcome for people.
-
-    Args:
-        outcome: Value of `v1.Outcome`; the enum is open, so one this client does not know may come.
-
-    Returns:
-        E.g. ``MATCHED``; the number of an unknown value.
-    """
+    """Name a `v1.Outcome` for people, e.g. ``MATCHED``; one that this client does not know by its number."""
     known = outcome in v1.Outcome.values()
     return v1.Outcome.Name(v1.Outcome.ValueType(outcome)).removeprefix("OUTCOME_") if known else str(outcome)
 

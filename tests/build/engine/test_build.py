@@ -132,7 +132,7 @@ def test_a_step_that_fails_ends_the_build(
     workplace.failing = {"compile": code}
 
     assert expected == workplace.build()
-    assert f"step compile ended with exit code {code}; its output stands above" in capsys.readouterr().err
+    assert f"step compile ended with exit code {code}; see its output above" in capsys.readouterr().err
     assert RAN[:3] == workplace.ran
 
 

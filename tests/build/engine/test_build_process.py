@@ -61,7 +61,7 @@ def is_running(program: Path) -> bool:
 
 
 def test_an_interrupted_build_goes_on_where_it_was(build: Build) -> None:
-    """SIGTERM ends build and tool in order; the next run makes the interrupted step anew, and the end is whole."""
+    """SIGTERM ends build and tool in order; the next run makes the interrupted step again, and the end is whole."""
     (build.toolkit / "hang").touch()
     process = build.start("--until", "assemble")
     deadline = time.monotonic() + WAIT_S

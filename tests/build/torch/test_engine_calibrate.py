@@ -163,12 +163,12 @@ def test_a_bundle_is_calibrated_through_its_engine(
 ) -> None:
     """The file has its evidence, the service loads it, the report has its pictures; the bundle stays the same one.
 
-    A calibration of another version is there before: the service refuses it and says to calibrate anew, so that works.
+    A calibration of another version is there before: the service refuses it and says to calibrate again, so that works.
     """
     version = load_bundle(own_bundle).profile.model_version
     other = {"model_version": "sha256:" + "0" * 64, "temperature": 2.0, "sample_count": 999}
     (own_bundle / "calibration.json").write_text(json.dumps(other))
-    with pytest.raises(BundleError, match="calibrate anew"):
+    with pytest.raises(BundleError, match="calibrate again"):
         load_bundle(own_bundle)
     output = tmp_path / "report"
 

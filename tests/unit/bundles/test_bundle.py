@@ -119,7 +119,7 @@ def test_a_calibration_counts_for_its_own_weights_only(bundle_directory: Path) -
     edit_json(path, lambda c: c.update(model_version="sha256:" + "0" * 64))
 
     assert Calibration(1.5, 300) == calibration
-    with pytest.raises(BundleError, match="calibrate anew"):
+    with pytest.raises(BundleError, match="calibrate again"):
         load_bundle(bundle_directory)
 
 

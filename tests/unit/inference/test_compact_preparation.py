@@ -125,7 +125,7 @@ async def test_nothing_is_scored_before_the_warm_up(connection: Connection) -> N
 
 
 async def test_inline_sets_do_not_push_out_a_served_one(connection: Connection) -> None:
-    """However many come, the served set's candidates are not made anew."""
+    """However many come, the served set's candidates are not made again."""
     backend = CompactBackend(connection, "compact_router")
     await backend.warm_up(timeout_s=1.0)
     await backend.prepare(SET)

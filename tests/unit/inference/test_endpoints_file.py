@@ -126,7 +126,7 @@ def test_a_missing_bundle_and_a_missing_file_are_findings(folder: Path) -> None:
 
 
 def test_one_endpoint_is_one_place_with_equal_facts(folder: Path) -> None:
-    """Loaded anew it is the same; with another model it is not."""
+    """Loaded again it is the same; with another model it is not."""
     text = "endpoints:\n  - {endpoint: a:1, bundle: one}\n"
     first, again = load(folder, text).endpoints[0], load(folder, text).endpoints[0]
     other = load(folder, text.replace("}", ", model: m}")).endpoints[0]

@@ -1,4 +1,4 @@
-"""Two runs side by side: over the same dataset, and over a variant of it beside the plain one. Pure."""
+"""Two runs side by side: over the same dataset, and a variant of it against the plain one. Pure."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass

@@ -25,7 +25,7 @@ class JournalError(Exception):
 
 
 def question_digest(conversation: LabelledConversation, label: Label, policy_set: PolicySet) -> str:
-    """Name a question by everything that the answer depends on beside the model.
+    """Name a question by everything that the answer depends on besides the model.
 
     Args:
         conversation: The conversation.

@@ -39,7 +39,7 @@ class _Question:
 
 
 def _ignore(_result: TurnResult) -> None:
-    """Tell nobody."""
+    """Report nothing."""
 
 
 async def run_evaluation(

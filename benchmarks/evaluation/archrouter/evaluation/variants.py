@@ -143,9 +143,9 @@ def _with_route_count(dataset: Dataset, policy_sets: Mapping[str, PolicySet], ro
             name = f"{name}/{conversation.id}"
             resized[name] = _reduced(own, conversation, route_count, _random(seed, "routes", name))
         elif name not in resized:
-            strangers = _distractors(own, policy_sets)
-            _random(seed, "distractors", name).shuffle(strangers)
-            resized[name] = _with_routes(own, [*own.routes, *strangers[: route_count - len(own.routes)]])
+            others = _distractors(own, policy_sets)
+            _random(seed, "distractors", name).shuffle(others)
+            resized[name] = _with_routes(own, [*own.routes, *others[: route_count - len(own.routes)]])
         conversations.append(replace(conversation, policy_set=name))
     return Dataset(tuple(conversations), resized)
 
@@ -160,16 +160,16 @@ def _reduced(own: PolicySet, conversation: LabelledConversation, route_count: in
 def _distractors(own: PolicySet, policy_sets: Mapping[str, PolicySet]) -> list[RoutePolicy]:
     """Find routes that have no word of domain or id in common with any route of a policy set.
 
-    They may still mean the same in other words, so some of what distractors cost is in truth a second right answer.
+    They may still mean the same in other words, so some of what distractors cost is really a second right answer.
     """
     own_words = {word for route in own.routes for word in _words(route)}
-    strangers: dict[str, RoutePolicy] = {}
+    others: dict[str, RoutePolicy] = {}
     for name in sorted(policy_sets):
         for route in policy_sets[name].routes:
             if not own_words & _words(route):
-                strangers.setdefault(route.id, route)
+                others.setdefault(route.id, route)
     own_ids = {route.id for route in own.routes}
-    return [route for route in strangers.values() if route.id not in own_ids]
+    return [route for route in others.values() if route.id not in own_ids]
 
 
 def _words(route: RoutePolicy) -> set[str]:

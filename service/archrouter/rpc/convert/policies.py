@@ -27,7 +27,7 @@ SEVERITIES = {Severity.ERROR: v1.Severity.SEVERITY_ERROR, Severity.WARNING: v1.S
 JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
 
 _PROTO_FIELD_OF_DOMAIN_FIELD = {"policy_set": "name", "fallback": "fallback_models"}
-"""Fields that the policy file, whose words the domain's findings use, calls otherwise than the proto."""
+"""Fields that have another name in the policy file, which the domain's findings go by, than in the proto."""
 
 
 def proto_field_path(field_path: str) -> str:
@@ -94,9 +94,6 @@ def policy_set_from_proto(message: v1.PolicySet) -> tuple[PolicySet, tuple[Findi
 def checked_policy_set_from_proto(message: v1.PolicySet) -> tuple[PolicySet | None, tuple[Finding, ...]]:
     """Read a policy set and check its rules. Takes milliseconds for hundreds of routes, none for too large a set.
 
-    Args:
-        message: Any message.
-
     Returns:
         The set, its revision known, or None when it breaks a rule, and the findings with proto field paths.
     """
@@ -110,7 +107,7 @@ def checked_policy_set_from_proto(message: v1.PolicySet) -> tuple[PolicySet | No
     )
     if has_errors(findings):
         return None, findings
-    _ = policy_set.revision  # kept by the set, so that whoever asks for it next does not wait
+    _ = policy_set.revision  # kept by the set, so that the next caller does not wait for it
     return policy_set, findings
 
 

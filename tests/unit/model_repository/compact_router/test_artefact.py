@@ -35,7 +35,7 @@ def parameter(config: model_config_pb2.ModelConfig, key: str) -> str:
 
 
 def test_the_config_names_the_digest_of_the_files(config: model_config_pb2.ModelConfig, model_directory: Path) -> None:
-    """Whoever changes a file has stamped the folder anew; otherwise the model would not load."""
+    """Whoever changes a file has stamped the folder again; otherwise the model would not load."""
     assert model_version(file_digests(model_directory / "1")) == parameter(config, "model_version")
 
 

@@ -1,4 +1,4 @@
-"""The options of ``archrouter eval`` beside those of the service: what is run, and what is written."""
+"""The options of ``archrouter eval`` besides those of the service: what is run, and what is written."""
 
 import functools
 from collections.abc import Callable
