@@ -3,7 +3,7 @@
 The instructions are those of deploy/docker/service.Dockerfile: COPY and RUN make a virtual environment, ENV is its
 environment, ENTRYPOINT, CMD and HEALTHCHECK are what is run. Only the base image is missing.
 
-Run with PYTHONPATH=tests/support.
+Run from the repository's root with `PYTHONPATH=.`.
 """
 
 import os
@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from deployment import REQUIRED_VARIABLES, Dockerfile, read_compose
+from tests.support.deployment import REQUIRED_VARIABLES, Dockerfile, read_compose
 
 ROOT = Path(__file__).parents[1]
 IMAGE_ROOT = "/opt/archrouter"

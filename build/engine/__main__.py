@@ -26,8 +26,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _help() -> str:
-    width = max(map(len, COMMANDS))
-    lines = "\n".join(f"  {name:<{width}}  {summary}" for name, summary in COMMANDS.items())
+    lines = "\n".join(f"  {name:<8}  {summary}" for name, summary in COMMANDS.items())
     return (
         "usage: python -m engine COMMAND ...   (with the folder build on the path)\n\n"
         f"commands:\n{lines}\n\nEach has --help with examples. `python -m engine.verify` and "

@@ -47,7 +47,6 @@ class CheckedCheckpoint:
     files: CheckpointFiles
     geometry: Geometry
     shapes: dict[str, tuple[int, ...]]
-    byte_count: int
 
     @property
     def parameter_count(self) -> int:
@@ -66,7 +65,7 @@ def check_checkpoint(directory: Path) -> CheckedCheckpoint:
     _check_vocabulary(directory, geometry, shapes)
     _check_layers(directory, files.family, geometry, shapes)
     _check_tokenizer(directory, files, geometry)
-    return CheckedCheckpoint(files, geometry, shapes, sum(path.stat().st_size for path in _weight_files(directory)))
+    return CheckedCheckpoint(files, geometry, shapes)
 
 
 def _read_geometry(path: Path) -> Geometry:
@@ -98,7 +97,7 @@ def _read_geometry(path: Path) -> Geometry:
 
 def _read_shapes(directory: Path) -> dict[str, tuple[int, ...]]:
     """Read the headers of all ``*.safetensors`` of a folder: the shape of each tensor, by name."""
-    paths = _weight_files(directory)
+    paths = sorted(directory.glob("*.safetensors"))
     if not paths:
         msg = f"{directory} holds no *.safetensors; is the download complete?"
         raise BadInputError(msg)
@@ -107,10 +106,6 @@ def _read_shapes(directory: Path) -> dict[str, tuple[int, ...]]:
         shapes |= _read_header(path)
     _check_index(directory, shapes)
     return shapes
-
-
-def _weight_files(directory: Path) -> list[Path]:
-    return sorted(directory.glob("*.safetensors"))
 
 
 def _read_header(path: Path) -> dict[str, tuple[int, ...]]:

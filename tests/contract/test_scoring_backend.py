@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import pytest_asyncio
-from fake_backend import FakeBackend
-from fakes import make_set
+from tests.support.fake_backend import FakeBackend
+from tests.support.fakes import make_set
 
 from archrouter.application.ports import ScoringBackend
 from archrouter.bundles.builder import REFERENCE_MODEL

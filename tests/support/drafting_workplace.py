@@ -10,7 +10,7 @@ from typing import Any
 
 from click.testing import CliRunner, Result
 from data.drafting.cli import main
-from recorded_endpoint import RecordedEndpoint
+from tests.support.recorded_endpoint import RecordedEndpoint
 
 ROLES = ("policy_writer", "policy_reviewer", "intent_writer", "dialogue_writer", "labeller")
 

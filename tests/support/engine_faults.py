@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
-from engine_bundles import VOCAB_SIZE, change_engine, edit_json, seal
-from engine_triton import EngineTriton
+from tests.support.engine_bundles import VOCAB_SIZE, change_engine, edit_json, seal
+from tests.support.engine_triton import EngineTriton
 from tritonclient.grpc.model_config_pb2 import TYPE_FP16
 
 from archrouter.bundles.loader import load_bundle

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from engine import assemble, build
 from engine.host import Host
-from stand_in_toolkit import L40S, option, run_docker, tool_of
+from tests.support.stand_in_toolkit import L40S, option, run_docker, tool_of
 
 _STEPS_OF_TOOLS = {"convert_checkpoint.py": "convert", "quantize.py": "quantize", "trtllm-build": "compile"}
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmark_folder import write_benchmark
+from tests.support.benchmark_folder import write_benchmark
 
 from archrouter.evaluation.comparison import Robustness
 from archrouter.evaluation.dataset import Dataset, read_dataset

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import cast
 
-from fake_backend import FAKE_PROFILE
-from fakes import make_set
 from prometheus_client import CollectorRegistry
-from rpc_service import GatedBackend, eventually
+from tests.support.fake_backend import FAKE_PROFILE
+from tests.support.fakes import make_set
+from tests.support.rpc_service import GatedBackend, eventually
 
 from archrouter.app.fleet_reporter import FleetReporter, reload_endpoints
 from archrouter.domain.conversation import Conversation, Message, Role

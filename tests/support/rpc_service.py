@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 import grpc
 import pytest
-from fake_backend import FAKE_PROFILE, FakeBackend
-from fakes import FakeSource
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc import aio
 from grpc_status import rpc_status
 from prometheus_client import CollectorRegistry
+from tests.support.fake_backend import FAKE_PROFILE, FakeBackend
+from tests.support.fakes import FakeSource
 
 from archrouter import v1
 from archrouter.app.wiring import SystemClock

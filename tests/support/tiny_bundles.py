@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from engine_bundles import BUILT
+from tests.support.engine_bundles import BUILT
 
 from archrouter.bundles.checkpoint import read_checkpoint
 from archrouter.bundles.engine_config import ENGINE_CONFIG_FILE

@@ -1,6 +1,7 @@
 """Labelled conversations, in the format of ``archrouter eval``, as questions to an endpoint."""
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,8 +49,13 @@ def split_by_fit(
     questions: tuple[Question, ...], bundle: PromptBundle
 ) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
     """Set aside the questions whose policies a model cannot take."""
-    policy_sets = {question.policy_set.revision: question.policy_set for question in questions}
-    fits = {revision: _fits(policy_set, bundle) for revision, policy_set in policy_sets.items()}
+    fits: dict[str, bool] = {}
+    for policy_set in (question.policy_set for question in questions):
+        if policy_set.revision not in fits:
+            with suppress(PromptTooLongError, PolicySetInvalidError):
+                bundle.compiler.compile(policy_set)
+                fits[policy_set.revision] = True
+            fits.setdefault(policy_set.revision, False)
     kept = tuple(question for question in questions if fits[question.policy_set.revision])
     return kept, tuple(question for question in questions if not fits[question.policy_set.revision])
 
@@ -61,11 +67,3 @@ def digest_of(questions: tuple[Question, ...]) -> str:
         asked = question_digest(question.source, question.label, question.policy_set)
         digest.update(f"{asked} {question.label.route}\n".encode())
     return "sha256:" + digest.hexdigest()
-
-
-def _fits(policy_set: PolicySet, bundle: PromptBundle) -> bool:
-    try:
-        bundle.compiler.compile(policy_set)
-    except (PromptTooLongError, PolicySetInvalidError):
-        return False
-    return True

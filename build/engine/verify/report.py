@@ -42,17 +42,11 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """What an endpoint must reach. The bounds on numbers are those of bfloat16; docs/engine.md derives them.
+    """What an endpoint must reach. The bounds on numbers are those of bfloat16; docs/engine.md derives them."""
 
-    Attributes:
-        min_route_agreement: Share in [0, 1] of questions on which endpoint and oracle choose the same route.
-        max_probability_difference: In [0, 1], over the candidates of a question; for `QUANTILE` of the questions.
-        max_logit_difference: Between a call alone and among others, over the vocabulary; for `QUANTILE` of the calls.
-    """
-
-    min_route_agreement: float = 0.99
-    max_probability_difference: float = 0.06
-    max_logit_difference: float = 0.25
+    min_route_agreement: float = 0.99  # share of questions on which endpoint and oracle choose the same route
+    max_probability_difference: float = 0.06  # over a question's candidates, for `QUANTILE` of the questions
+    max_logit_difference: float = 0.25  # between a call alone and among others, for `QUANTILE` of the calls
 
 
 @dataclass(frozen=True, slots=True)

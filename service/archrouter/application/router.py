@@ -180,16 +180,7 @@ class Router:
 
 
 def decision_warnings(conversation: Conversation, scoring: Scoring, *, stale: bool) -> tuple[DecisionWarning, ...]:
-    """Say which facts about a decision its reader should know.
-
-    Args:
-        conversation: What was routed.
-        scoring: How the model answered.
-        stale: Whether the policy set's file has since become unusable.
-
-    Returns:
-        Warnings in the order of `WarningCode`.
-    """
+    """List what a decision's reader should know, by `WarningCode`'s order; stale: its set's file is unusable now."""
     return (
         *_truncation_warnings(scoring.usage),
         *_conversation_warnings(conversation),

@@ -125,14 +125,7 @@ def latest_user_index(messages: Sequence[Message]) -> int:
 
 
 def estimated_token_count(character_count: int) -> int:
-    """Estimate the tokens of text that is not worth tokenising: one in four characters, as English has them.
-
-    Args:
-        character_count: Characters, >= 0.
-
-    Returns:
-        At least 1 unless there is no character.
-    """
+    """Estimate the tokens of text not worth tokenising: one in four characters, at least 1 unless it is empty."""
     return -(-character_count // _CHARACTERS_PER_UNREAD_TOKEN)
 
 

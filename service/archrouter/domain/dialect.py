@@ -112,12 +112,5 @@ class TagGuard:
         self._tag = re.compile(rf"<(?=\s*/?\s*(?:{alternatives})\b)", re.IGNORECASE) if alternatives else None
 
     def neutralise(self, json_text: str) -> str:
-        """Escape every tag.
-
-        Args:
-            json_text: Text inside JSON strings, already escaped.
-
-        Returns:
-            The same JSON value without the tags' bytes; `json_text` itself where it holds none. O(characters).
-        """
+        """Escape every tag in text inside JSON strings: the same JSON value without the tags' bytes. O(characters)."""
         return self._tag.sub(r"\\u003c", json_text) if self._tag else json_text

@@ -99,27 +99,12 @@ class PolicySet:
 
 
 def derive_route_id(domain: str, action: str) -> str:
-    """Name a route whose author gave no id.
-
-    Args:
-        domain: Subject area; may be empty only when ``action`` is not.
-        action: Operation; empty for a domain-level policy.
-
-    Returns:
-        ``<domain>_<action>``, or the one that is not empty.
-    """
+    """Name a route whose author gave no id: ``<domain>_<action>``, or the one of the two that is not empty."""
     return "_".join(part for part in (domain, action) if part)
 
 
 def check_policy_set(policy_set: PolicySet) -> tuple[Finding, ...]:
-    """Find every broken rule of a policy set.
-
-    Args:
-        policy_set: The set as its author wrote it; any value is allowed.
-
-    Returns:
-        Findings in the order of the fields, empty when the set may be used. O(total characters).
-    """
+    """Find every broken rule of a policy set, whatever its fields hold, in their order. O(total characters)."""
     return tuple(_set_findings(policy_set)) + tuple(
         finding for index, route in enumerate(policy_set.routes) for finding in _route_findings(index, route)
     )

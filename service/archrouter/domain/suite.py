@@ -44,27 +44,12 @@ class Suite:
 
 
 def check_suite(suite: Suite) -> tuple[Finding, ...]:
-    """Find every broken rule of a suite.
-
-    Args:
-        suite: The suite as its author wrote it; any value is allowed.
-
-    Returns:
-        Findings in the order of the fields, empty when the suite may be run. O(total characters).
-    """
+    """Find every broken rule of a suite, whatever its fields hold, in the order of the fields. O(total characters)."""
     return tuple(_suite_findings(suite))
 
 
 def check_suite_routes(suite: Suite, policy_set: PolicySet) -> tuple[Finding, ...]:
-    """Find the cases that can never pass, because the policy set has no such route.
-
-    Args:
-        suite: A suite of that set.
-        policy_set: The set.
-
-    Returns:
-        One error for each such case.
-    """
+    """Find the cases that can never pass, one error each, because the policy set has no such route."""
     route_ids = [route.id for route in policy_set.routes]
     return tuple(
         _error(f"cases[{index}].expected_route_id", _unknown_route(case.expected_route_id, policy_set.id, route_ids))

@@ -106,14 +106,7 @@ class PromptFormat:
         return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
 
     def prefix(self, routes: Sequence[RoutePolicy]) -> tuple[Segment, Segment, Segment]:
-        """Write what comes before the messages.
-
-        Args:
-            routes: The candidates in policy order, at least one; untrusted.
-
-        Returns:
-            The pieces, the same for every request of a policy set. O(characters).
-        """
+        """Write what comes before the messages: the same for all requests of a policy set; routes are untrusted."""
         form = self.dialect.routes
         records = form.separator.join(self.dialect.route_record(route, self._tags) for route in routes)
         line_breaks, between = _split_line_breaks(self.template.between)
@@ -124,15 +117,7 @@ class PromptFormat:
         )
 
     def message(self, message: Message, *, last: bool) -> Segment:
-        """Write one message.
-
-        Args:
-            message: The message; untrusted.
-            last: Whether the section ends after it.
-
-        Returns:
-            The piece, which does not depend on the messages around it. O(characters).
-        """
+        """Write one untrusted message, whatever stands around it; the section ends after the last. O(characters)."""
         line_breaks, _ = _split_line_breaks(self.template.after_conversation)
         form = self.dialect.messages
         close = form.closing + line_breaks if last else form.separator
@@ -145,15 +130,7 @@ class PromptFormat:
         return Segment(after_conversation + self.chat_tail, is_template=True)
 
     def segments(self, routes: Sequence[RoutePolicy], messages: Sequence[Message]) -> tuple[Segment, ...]:
-        """Write the whole prompt.
-
-        Args:
-            routes: The candidates in policy order, at least one.
-            messages: Oldest first, at least one.
-
-        Returns:
-            Its pieces; their texts joined are the prompt as people read it. O(characters).
-        """
+        """Write the whole prompt of at least one route and one message; the texts joined are what people read."""
         last = len(messages) - 1
         written = (self.message(message, last=index == last) for index, message in enumerate(messages))
         return (*self.prefix(routes), *written, self.tail)

@@ -35,12 +35,7 @@ class CompactBackend:
     """Scores with the compact router. The service only normalises what Triton computed."""
 
     def __init__(self, connection: TritonClient, model: str) -> None:
-        """Bind to a model.
-
-        Args:
-            connection: To the Triton that serves it.
-            model: Its name there.
-        """
+        """Bind to a model by its name in the Triton of `connection`."""
         self._connection = connection
         self._model = model
         self._profile: BackendProfile | None = None

@@ -44,14 +44,7 @@ class Model(ScoringBackend, Protocol):
         ...
 
     async def is_ready(self, *, timeout_s: float) -> bool:
-        """Ask cheaply whether the model would answer now.
-
-        Args:
-            timeout_s: Time for the question, > 0.
-
-        Returns:
-            False also when the inference server cannot be reached.
-        """
+        """Ask cheaply, in ``timeout_s``, whether the model would answer now; False also when it cannot be reached."""
         ...
 
     async def close(self) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmark_folder import write_benchmark
 from data.folders import FolderError, replaced_file, replaced_folder
 from data.record_files import by_description, folder_files, read_records, read_wordings, write_records
 from data.records import Record, RecordError, assistant, check_structure, granularity_of, make_route, user
-from routing_records import make_folder
+from tests.support.benchmark_folder import write_benchmark
+from tests.support.routing_records import make_folder
 
 from archrouter.evaluation.dataset import DatasetError, Granularity, read_dataset
 

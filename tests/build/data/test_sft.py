@@ -9,7 +9,7 @@ from data.__main__ import main
 from data.record_files import write_records
 from data.records import Record, assistant, granularity_of, make_route, user
 from data.sft import Sample, SampleMaker, sample_document
-from prompts import FORMATS, LARGE, BytePairTokenizer
+from tests.support.prompts import FORMATS, LARGE, BytePairTokenizer
 
 from archrouter.bundles.checkpoint import read_checkpoint
 from archrouter.bundles.writer import BundlePlan, write_manifest, write_prompt_files

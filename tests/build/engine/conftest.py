@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from stand_in_toolkit import L40S, write_engine
-from tiny_bundles import write_bundle
+from tests.support.stand_in_toolkit import L40S, write_engine
+from tests.support.tiny_bundles import write_bundle
 
 
 @pytest.fixture

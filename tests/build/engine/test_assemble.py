@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from engine import assemble
 from google.protobuf import text_format
-from stand_in_toolkit import ENGINE_BYTES
-from tiny_bundles import ENGINE
+from tests.support.stand_in_toolkit import ENGINE_BYTES
+from tests.support.tiny_bundles import ENGINE
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from archrouter.bundles.loader import load_bundle

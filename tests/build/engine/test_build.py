@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from engine import build
-from engine_workplace import Workplace, step_of
-from stand_in_toolkit import mounts_of
-from toy_records import write_toy_records
+from tests.support.engine_workplace import Workplace, step_of
+from tests.support.stand_in_toolkit import mounts_of
+from tests.support.toy_records import write_toy_records
 
 from archrouter.bundles.manifest import read_manifest
 

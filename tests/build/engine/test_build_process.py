@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from stand_in_toolkit import write_toolkit
+from tests.support.stand_in_toolkit import write_toolkit
 
 from archrouter.bundles.loader import load_bundle
 from archrouter.bundles.manifest import check_files

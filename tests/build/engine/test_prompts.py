@@ -7,7 +7,7 @@ import pytest
 from engine.program import BadInputError
 from engine.prompts import most_alike, write_prompts
 from engine.settings import DEFAULT_FILE, read_settings
-from toy_records import write_toy_records
+from tests.support.toy_records import write_toy_records
 
 from archrouter.bundles.loader import load_bundle
 from archrouter.domain.conversation import Conversation

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from reference_lm_variants import write_variant
+from tests.support.reference_lm_variants import write_variant
 
 from archrouter.bundles.loader import PromptBundle
 from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton

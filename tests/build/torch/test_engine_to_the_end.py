@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from stand_in_toolkit import write_toolkit
-from toy_records import write_toy_records
+from tests.support.stand_in_toolkit import write_toolkit
+from tests.support.toy_records import write_toy_records
 
 from archrouter.bundles.builder import REFERENCE_MODEL
 from archrouter.bundles.loader import load_bundle

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from benchmark_folder import write_benchmark
+from tests.support.benchmark_folder import write_benchmark
 
 from archrouter.cli.local_service import LocalServiceError, local_service
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from deployment import REQUIRED_VARIABLES, read_compose
 from grpc import StatusCode, aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from known_metrics import TRITON
+from tests.support.deployment import REQUIRED_VARIABLES, read_compose
+from tests.support.known_metrics import TRITON
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from archrouter.inference.installation import TritonInstallation, assemble_backend, environment

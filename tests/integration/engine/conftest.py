@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from golden import Golden, golden_of
+from tests.support.golden import Golden, golden_of
 
 from archrouter.bundles.builder import REFERENCE_MODEL
 from archrouter.bundles.loader import PromptBundle

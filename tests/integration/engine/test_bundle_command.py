@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from model_cards import LICENSE_NAME, recast_card
+from tests.support.model_cards import LICENSE_NAME, recast_card
 
 from archrouter.bundles.loader import PromptBundle
 from archrouter.cli import cli

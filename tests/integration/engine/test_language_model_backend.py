@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 from engine.verify.agreement import constrained_probabilities
-from golden import Golden
+from tests.support.golden import Golden
 
 from archrouter.bundles.builder import REFERENCE_MODEL
 from archrouter.bundles.loader import PromptBundle

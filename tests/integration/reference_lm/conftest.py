@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import pytest_asyncio
-from reference_lm_variants import write_variant
+from tests.support.reference_lm_variants import write_variant
 from tritonclient.grpc import InferenceServerClient, InferInput, InferRequestedOutput
 from tritonclient.utils import np_to_triton_dtype
 

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from rpc_service import RpcService, running_service
+from tests.support.rpc_service import RpcService, running_service
 
 
 @pytest.fixture

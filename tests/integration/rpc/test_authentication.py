@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 from grpc import StatusCode
-from rpc_service import RpcService, ServiceOptions, refusal_of, running_service, user_says
+from tests.support.rpc_service import RpcService, ServiceOptions, refusal_of, running_service, user_says
 
 from archrouter import v1
 from archrouter.rpc.credentials import Credentials

@@ -5,8 +5,16 @@ import asyncio
 import pytest
 from google.rpc import error_details_pb2
 from grpc import StatusCode
-from rpc_service import RpcService, ServiceOptions, eventually, read_status, refusal_of, running_service, user_says
 from structlog.testing import capture_logs
+from tests.support.rpc_service import (
+    RpcService,
+    ServiceOptions,
+    eventually,
+    read_status,
+    refusal_of,
+    running_service,
+    user_says,
+)
 
 from archrouter import v1
 from archrouter.application.router import RequestLimits

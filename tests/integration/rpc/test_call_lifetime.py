@@ -7,7 +7,7 @@ from pathlib import Path
 import grpc
 import pytest
 from grpc import StatusCode, aio
-from rpc_service import RpcService, ServiceOptions, eventually, refusal_of, running_service, user_says
+from tests.support.rpc_service import RpcService, ServiceOptions, eventually, refusal_of, running_service, user_says
 
 from archrouter import v1
 from archrouter.config import RoutingSettings, ServerSettings

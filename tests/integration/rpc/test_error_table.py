@@ -6,7 +6,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2
 from grpc import StatusCode, aio
-from rpc_service import SUPPORT, RpcService, ServiceOptions, refusal_of, running_service, user_says
+from tests.support.rpc_service import SUPPORT, RpcService, ServiceOptions, refusal_of, running_service, user_says
 
 from archrouter import v1
 from archrouter.config import PoliciesSettings, RoutingSettings, ServerSettings

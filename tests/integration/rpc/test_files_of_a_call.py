@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-from rpc_service import RpcService, user_says
+from tests.support.rpc_service import RpcService, user_says
 
 import archrouter.rpc
 

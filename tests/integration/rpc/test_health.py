@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from grpc import StatusCode, aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from rpc_service import RpcService, ServiceOptions, running_service, user_says
+from tests.support.rpc_service import RpcService, ServiceOptions, running_service, user_says
 
 from archrouter.config import ServerSettings
 from archrouter.rpc.health import Component

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import pytest
 from grpc import StatusCode
-from rpc_service import RpcService, ServiceOptions, read_status, refusal_of, running_service, user_says
+from tests.support.rpc_service import RpcService, ServiceOptions, read_status, refusal_of, running_service, user_says
 
 from archrouter import v1
 from archrouter.application.router import RequestLimits

@@ -4,10 +4,18 @@ import hashlib
 from collections.abc import MutableMapping
 
 import pytest
-from fake_backend import FAKE_PROFILE
 from grpc import aio
-from rpc_service import SUPPORT, RpcService, ServiceOptions, eventually, refusal_of, running_service, user_says
 from structlog.testing import capture_logs
+from tests.support.fake_backend import FAKE_PROFILE
+from tests.support.rpc_service import (
+    SUPPORT,
+    RpcService,
+    ServiceOptions,
+    eventually,
+    refusal_of,
+    running_service,
+    user_says,
+)
 
 from archrouter import v1
 from archrouter.domain.errors import BackendUnavailableError

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import replace
 
 from grpc import StatusCode
-from rpc_service import SUPPORT, RpcService, ServiceOptions, refusal_of, running_service
+from tests.support.rpc_service import SUPPORT, RpcService, ServiceOptions, refusal_of, running_service
 
 from archrouter import v1
 from archrouter.config import PoliciesSettings

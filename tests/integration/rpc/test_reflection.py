@@ -11,7 +11,7 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc import StatusCode, aio
 from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
-from rpc_service import RpcService, ServiceOptions, running_service
+from tests.support.rpc_service import RpcService, ServiceOptions, running_service
 
 from archrouter.config import ServerSettings
 

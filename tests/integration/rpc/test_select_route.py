@@ -1,9 +1,9 @@
 """SelectRoute and GetServerInfo over the wire."""
 
 import pytest
-from fake_backend import FAKE_PROFILE
 from google.protobuf.struct_pb2 import Struct
-from rpc_service import SUPPORT, VERSION, RpcService, ServiceOptions, running_service, user_says
+from tests.support.fake_backend import FAKE_PROFILE
+from tests.support.rpc_service import SUPPORT, VERSION, RpcService, ServiceOptions, running_service, user_says
 
 from archrouter import v1
 from archrouter.config import PoliciesSettings

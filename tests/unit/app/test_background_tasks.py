@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest_asyncio
 from grpc import aio
-from rpc_service import eventually
 from structlog.testing import capture_logs
+from tests.support.rpc_service import eventually
 
 from archrouter.app.service import EXIT_FAILED, EXIT_OK, _Service
 from archrouter.config import Settings

@@ -1,8 +1,8 @@
 """Loading, reloading and resolving policy sets."""
 
 import pytest
-from fake_backend import FakeBackend
-from fakes import FakeClock, FakeSource, make_set
+from tests.support.fake_backend import FakeBackend
+from tests.support.fakes import FakeClock, FakeSource, make_set
 
 from archrouter.application.policy_store import PolicyStore
 from archrouter.domain.errors import (

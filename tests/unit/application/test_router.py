@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fake_backend import FAKE_PROFILE, FakeBackend
-from fakes import FakeClock, FakeSource, make_set
+from tests.support.fake_backend import FAKE_PROFILE, FakeBackend
+from tests.support.fakes import FakeClock, FakeSource, make_set
 
 from archrouter.application.policy_store import PolicyStore
 from archrouter.application.router import RequestLimits, Router

@@ -3,7 +3,7 @@
 from textwrap import dedent
 
 import pytest
-from model_cards import LICENSE_NAME, published_card
+from tests.support.model_cards import LICENSE_NAME, published_card
 
 from archrouter.bundles.model_card import ModelCardError, license_of, prompt_template_of
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from click.testing import CliRunner, Result
-from engine_bundles import VOCAB_SIZE, write_engine_bundle
-from engine_triton import EngineTriton, engine_triton
-from fake_backend import FAKE_PROFILE
-from rpc_service import running_service
+from tests.support.engine_bundles import VOCAB_SIZE, write_engine_bundle
+from tests.support.engine_triton import EngineTriton, engine_triton
+from tests.support.fake_backend import FAKE_PROFILE
+from tests.support.rpc_service import running_service
 
 from archrouter.bundles.manifest import read_manifest
 from archrouter.cli import cli

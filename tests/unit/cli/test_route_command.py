@@ -5,7 +5,7 @@ import json
 import grpc
 import pytest
 from click.testing import CliRunner, Result
-from routing_services import ScriptedService, matched, refused, serving
+from tests.support.routing_services import ScriptedService, matched, refused, serving
 
 from archrouter import v1
 from archrouter.cli import cli

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 import grpc
 import pytest
 from click.testing import CliRunner, Result
-from routing_services import ScriptedService, matched, no_match, refused, serving
+from tests.support.routing_services import ScriptedService, matched, no_match, refused, serving
 
 from archrouter import v1
 from archrouter.cli import cli

@@ -9,7 +9,7 @@ import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2, status_pb2
-from routing_services import SERVER_INFO, RefusedError, ScriptedService, matched, refused, serving
+from tests.support.routing_services import SERVER_INFO, RefusedError, ScriptedService, matched, refused, serving
 
 from archrouter import v1
 from archrouter.client import (

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from deployment import REQUIRED_VARIABLES, Dockerfile, Document, read_compose
+from tests.support.deployment import REQUIRED_VARIABLES, Dockerfile, Document, read_compose
 
 
 @pytest.fixture

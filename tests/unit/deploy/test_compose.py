@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import yaml
 from compose_spec import PyCompose
-from deployment import (
+from google.protobuf import text_format
+from tests.support.deployment import (
     REQUIRED_VARIABLES,
     Dockerfile,
     Document,
@@ -17,7 +18,6 @@ from deployment import (
     read_compose,
     variable_names,
 )
-from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from archrouter.config import ENV_PREFIX, Settings

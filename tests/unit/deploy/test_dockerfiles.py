@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from deployment import Dockerfile, flags_of, is_in_context
+from tests.support.deployment import Dockerfile, flags_of, is_in_context
 
 from archrouter.cli import cli
 from archrouter.cli.connection import DEFAULT_TARGET

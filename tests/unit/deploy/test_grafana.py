@@ -7,8 +7,8 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
-from deployment import Document, mounts, read_yaml
-from known_metrics import Query, known_metrics, service_metrics
+from tests.support.deployment import Document, mounts, read_yaml
+from tests.support.known_metrics import Query, known_metrics, service_metrics
 
 GRID_WIDTH = 24
 VARIABLES = {"$__rate_interval": "1m", "$policy_set": ""}

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from deployment import Dockerfile, Document, mounts, read_yaml
-from known_metrics import Query, known_metrics
+from tests.support.deployment import Dockerfile, Document, mounts, read_yaml
+from tests.support.known_metrics import Query, known_metrics
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """One trained tokenizer for all tests of the domain."""
 
 import pytest
-from prompts import GOLDEN, BytePairTokenizer
+from tests.support.prompts import GOLDEN, BytePairTokenizer
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prompts import BytePairTokenizer, LongestMatchTokenizer, make_routes
+from tests.support.prompts import BytePairTokenizer, LongestMatchTokenizer, make_routes
 
 from archrouter.domain.answer import LIST_ANSWER, AnswerSkeleton, Quoting, candidate_sequences, longer_sequences
 from archrouter.domain.errors import PolicySetInvalidError

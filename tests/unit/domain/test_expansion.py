@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from seeded_models import END, SEEDS, VOCABULARY, Tokens, brute_force, make_model, probabilities_of, run
+from tests.support.seeded_models import END, SEEDS, VOCABULARY, Tokens, brute_force, make_model, probabilities_of, run
 
 from archrouter.domain.errors import BackendProtocolError
 from archrouter.domain.expansion import DEFAULT_EPSILON, Expansion

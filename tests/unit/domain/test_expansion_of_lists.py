@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from seeded_models import END, SEEDS, VOCABULARY, Model, Tokens, brute_force, make_model, probabilities_of, run
+from tests.support.seeded_models import (
+    END,
+    SEEDS,
+    VOCABULARY,
+    Model,
+    Tokens,
+    brute_force,
+    make_model,
+    probabilities_of,
+    run,
+)
 
 from archrouter.domain.expansion import DEFAULT_EPSILON, Expansion
 from archrouter.domain.trie import CandidateTrie

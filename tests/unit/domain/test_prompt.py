@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from prompts import FORMATS, LARGE, BytePairTokenizer, LongestMatchTokenizer, make_routes
+from tests.support.prompts import FORMATS, LARGE, BytePairTokenizer, LongestMatchTokenizer, make_routes
 
 from archrouter.domain.answer import AnswerSkeleton, Quoting, candidate_sequences
 from archrouter.domain.conversation import Conversation, Message, Role

@@ -6,7 +6,7 @@ import runpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prompts import FORMATS, GOLDEN
+from tests.support.prompts import FORMATS, GOLDEN
 
 from archrouter.domain.answer import AnswerSkeleton, Quoting
 from archrouter.domain.conversation import Message, Role

@@ -1,7 +1,7 @@
 """Tokenising in pieces equals tokenising the whole, or is refused."""
 
 import pytest
-from prompts import LongestMatchTokenizer
+from tests.support.prompts import LongestMatchTokenizer
 
 from archrouter.domain.errors import PromptTemplateError
 from archrouter.domain.tokens import Segment, Tokenizer, check_seams

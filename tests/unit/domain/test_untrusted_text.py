@@ -5,7 +5,7 @@ import re
 import unicodedata
 
 import pytest
-from prompts import FORMATS, LARGE, BytePairTokenizer, make_routes
+from tests.support.prompts import FORMATS, LARGE, BytePairTokenizer, make_routes
 
 from archrouter.domain.conversation import Conversation, Message, Role
 from archrouter.domain.dialect import Dialect

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from scored_turns import scored
+from tests.support.scored_turns import scored
 
 from archrouter.evaluation.charts import Figure, latency_plot, reliability_plot, risk_coverage_plot, row_chart
 from archrouter.evaluation.reliability import Reliability, reliability

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from benchmark_folder import CONVERSATION, write_benchmark
 from click.testing import CliRunner, Result
+from tests.support.benchmark_folder import CONVERSATION, write_benchmark
 
 from archrouter.cli import cli
 

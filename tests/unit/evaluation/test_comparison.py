@@ -1,6 +1,6 @@
 """Two runs side by side."""
 
-from scored_turns import scored
+from tests.support.scored_turns import scored
 
 from archrouter.evaluation.comparison import compare
 from archrouter.evaluation.turns import ScoredTurn

@@ -1,6 +1,6 @@
 """Confused routes, counted by hand."""
 
-from scored_turns import scored
+from tests.support.scored_turns import scored
 
 from archrouter.evaluation.confusion import ConfusedPair, confused_pairs
 

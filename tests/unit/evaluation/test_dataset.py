@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from benchmark_folder import CONVERSATION, POLICY_SET, write_benchmark
+from tests.support.benchmark_folder import CONVERSATION, POLICY_SET, write_benchmark
 
 from archrouter.domain.conversation import Message, Role
 from archrouter.evaluation.dataset import DatasetError, Granularity, Label, read_dataset, read_policy_sets

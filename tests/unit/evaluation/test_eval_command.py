@@ -5,9 +5,9 @@ import re
 from pathlib import Path
 
 import grpc
-from benchmark_folder import CONVERSATION, write_benchmark
 from click.testing import CliRunner, Result
-from routing_services import SERVER_INFO, ScriptedService, matched, no_match, refused, serving
+from tests.support.benchmark_folder import CONVERSATION, write_benchmark
+from tests.support.routing_services import SERVER_INFO, ScriptedService, matched, no_match, refused, serving
 
 from archrouter import v1
 from archrouter.cli import cli

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import grpc
 import pytest
-from benchmark_folder import CONVERSATION, POLICY_SET, write_benchmark
-from eval_reports import report_of, small_report
-from scored_turns import scored
+from tests.support.benchmark_folder import CONVERSATION, POLICY_SET, write_benchmark
+from tests.support.eval_reports import report_of, small_report
+from tests.support.scored_turns import scored
 
 from archrouter.evaluation.comparison import robustness
 from archrouter.evaluation.dataset import read_dataset

@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from benchmark_folder import write_benchmark
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.benchmark_folder import write_benchmark
 
 from archrouter.domain.policy import PolicySet
 from archrouter.evaluation.dataset import read_dataset

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scored_turns import scored
+from tests.support.scored_turns import scored
 
 from archrouter.evaluation.metrics import accuracy, measure
 from archrouter.evaluation.turns import Scenario, ScoredTurn, Share, spans

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scored_turns import scored
+from tests.support.scored_turns import scored
 
 from archrouter.evaluation.paper import Column, averages, paper_averages
 from archrouter.evaluation.turns import Scenario, Share

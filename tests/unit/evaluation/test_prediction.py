@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from benchmark_folder import write_benchmark
+from tests.support.benchmark_folder import write_benchmark
 
 from archrouter.evaluation.dataset import Dataset, read_dataset
 from archrouter.evaluation.prediction import PredictionsError, read_predictions, scored_predictions

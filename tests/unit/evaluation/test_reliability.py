@@ -6,7 +6,7 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scored_turns import scored
+from tests.support.scored_turns import scored
 
 from archrouter.evaluation.reliability import BIN_COUNT, Bin, reliability
 from archrouter.evaluation.turns import ScoredTurn

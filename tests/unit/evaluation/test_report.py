@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import grpc
-from eval_reports import RUN, small_report
-from scored_turns import scored
+from tests.support.eval_reports import RUN, small_report
+from tests.support.scored_turns import scored
 
 from archrouter.evaluation.comparison import compare, robustness
 from archrouter.evaluation.prediction import Prediction

@@ -1,6 +1,6 @@
 """A variant beside the plain run."""
 
-from scored_turns import scored
+from tests.support.scored_turns import scored
 
 from archrouter.evaluation.comparison import robustness
 

@@ -4,8 +4,8 @@ import asyncio
 from pathlib import Path
 
 import grpc
-from benchmark_folder import CONVERSATION, write_benchmark
-from routing_services import AsyncScriptedService, matched, no_match, refused, serving_async
+from tests.support.benchmark_folder import CONVERSATION, write_benchmark
+from tests.support.routing_services import AsyncScriptedService, matched, no_match, refused, serving_async
 
 from archrouter import v1
 from archrouter.client import ClientOptions, RetryOptions, RoutingClient

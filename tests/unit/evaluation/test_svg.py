@@ -5,7 +5,7 @@ from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import pytest
-from scored_turns import scored
+from tests.support.scored_turns import scored
 
 from archrouter.evaluation.charts import reliability_plot, render_svg, risk_coverage_plot
 from archrouter.evaluation.reliability import Reliability, reliability

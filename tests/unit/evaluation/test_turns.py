@@ -1,7 +1,7 @@
 """Scenarios and the grouping of turns."""
 
 import pytest
-from scored_turns import make_route, scored
+from tests.support.scored_turns import make_route, scored
 
 from archrouter.domain.policy import RoutePolicy
 from archrouter.evaluation.dataset import Granularity

@@ -5,7 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from benchmark_folder import CONVERSATION, POLICY_SET, write_benchmark
+from tests.support.benchmark_folder import CONVERSATION, POLICY_SET, write_benchmark
 
 from archrouter.domain.policy import NO_MATCH_ID
 from archrouter.evaluation.dataset import Dataset, read_dataset, read_policy_sets

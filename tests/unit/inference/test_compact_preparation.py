@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fakes import make_set
+from tests.support.fakes import make_set
 
 from archrouter.domain.conversation import Conversation, Message, Role
 from archrouter.domain.errors import (

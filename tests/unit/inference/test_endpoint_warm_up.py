@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
-from fake_backend import FAKE_PROFILE
-from fakes import make_set
-from rpc_service import GatedBackend, eventually
 from structlog.testing import capture_logs
+from tests.support.fake_backend import FAKE_PROFILE
+from tests.support.fakes import make_set
+from tests.support.rpc_service import GatedBackend, eventually
 
 from archrouter.domain.errors import ModelNotReadyError, PromptTooLongError
 from archrouter.domain.policy import PolicySet

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from engine_bundles import change_engine, write_engine_bundle
+from tests.support.engine_bundles import change_engine, write_engine_bundle
 
 from archrouter.bundles.loader import load_bundle
 from archrouter.bundles.manifest import read_manifest

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from engine_bundles import VOCAB_SIZE, change_engine, write_engine_bundle
-from engine_faults import FAULTS, TIMEOUT_S, Deployment
-from engine_triton import engine_triton
+from tests.support.engine_bundles import VOCAB_SIZE, change_engine, write_engine_bundle
+from tests.support.engine_faults import FAULTS, TIMEOUT_S, Deployment
+from tests.support.engine_triton import engine_triton
 
 from archrouter.bundles.loader import load_bundle
 from archrouter.bundles.manifest import BundleError, read_manifest

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from fakes import make_set
-from fleet_scene import BROKEN, WRONG, Scene, listed, running_scene
-from rpc_service import eventually
 from structlog.testing import capture_logs
+from tests.support.fakes import make_set
+from tests.support.fleet_scene import BROKEN, WRONG, Scene, listed, running_scene
+from tests.support.rpc_service import eventually
 
 from archrouter.domain.errors import BackendProtocolError
 from archrouter.rpc.health import ENDPOINTS_SERVICE

@@ -4,9 +4,9 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from fake_backend import FAKE_PROFILE
-from fakes import make_set
-from rpc_service import GatedBackend
+from tests.support.fake_backend import FAKE_PROFILE
+from tests.support.fakes import make_set
+from tests.support.rpc_service import GatedBackend
 
 from archrouter.domain.conversation import Conversation, Message, Role
 from archrouter.domain.errors import (

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest_asyncio
-from fake_backend import FAKE_PROFILE
-from fleet_scene import BROKEN, WRONG, Backend, Scene, listed, running_scene
-from rpc_service import eventually
 from structlog.testing import capture_logs
+from tests.support.fake_backend import FAKE_PROFILE
+from tests.support.fleet_scene import BROKEN, WRONG, Backend, Scene, listed, running_scene
+from tests.support.rpc_service import eventually
 
 from archrouter.domain.errors import BackendUnavailableError
 from archrouter.rpc.health import ENDPOINTS_SERVICE

@@ -9,9 +9,9 @@ from pathlib import Path
 import grpc
 import pytest
 import pytest_asyncio
-from engine_bundles import VOCAB_SIZE, write_engine_bundle
-from engine_triton import EngineTriton, engine_triton
-from fakes import make_set
+from tests.support.engine_bundles import VOCAB_SIZE, write_engine_bundle
+from tests.support.engine_triton import EngineTriton, engine_triton
+from tests.support.fakes import make_set
 from tritonclient.utils import InferenceServerException
 
 from archrouter.bundles.loader import load_bundle

@@ -1,6 +1,6 @@
 """The bounded memory of what was made for a policy set."""
 
-from fakes import make_set
+from tests.support.fakes import make_set
 
 from archrouter.inference.per_policy_set import PerPolicySet
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from kv_blocks import BLOCK, KvBlockPool
+from tests.support.kv_blocks import BLOCK, KvBlockPool
 
 from archrouter.bundles.loader import PromptBundle
 from archrouter.domain.prompt import Prompt

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from engine_bundles import VOCAB_SIZE, change_engine, write_engine_bundle
-from engine_triton import engine_triton
 from structlog.testing import capture_logs
+from tests.support.engine_bundles import VOCAB_SIZE, change_engine, write_engine_bundle
+from tests.support.engine_triton import engine_triton
 
 from archrouter.app.wiring import endpoint_reader, load_engine_bundle
 from archrouter.bundles.loader import load_bundle

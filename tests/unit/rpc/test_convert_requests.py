@@ -1,7 +1,7 @@
 """Requests of the wire become questions of the domain."""
 
 import pytest
-from fakes import make_set
+from tests.support.fakes import make_set
 
 from archrouter import v1
 from archrouter.domain.conversation import Message, Role

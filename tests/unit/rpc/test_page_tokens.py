@@ -4,7 +4,7 @@ import base64
 from datetime import UTC, datetime
 
 import pytest
-from fakes import make_set
+from tests.support.fakes import make_set
 
 from archrouter.application.policy_store import LoadedPolicySet, PolicySnapshot
 from archrouter.domain.errors import InvalidRequestError

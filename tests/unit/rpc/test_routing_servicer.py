@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import pytest
-from fake_backend import FAKE_PROFILE
-from fakes import make_set
 from prometheus_client import CollectorRegistry
+from tests.support.fake_backend import FAKE_PROFILE
+from tests.support.fakes import make_set
 
 from archrouter.application.select_route import Decision, DecisionTimes
 from archrouter.domain.decision import Outcome

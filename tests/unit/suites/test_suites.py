@@ -2,7 +2,7 @@
 
 import grpc
 import pytest
-from routing_services import ScriptedService, matched, no_match, refused, serving
+from tests.support.routing_services import ScriptedService, matched, no_match, refused, serving
 
 from archrouter import v1
 from archrouter.client import ClientOptions, RoutingClient

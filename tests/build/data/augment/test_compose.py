@@ -14,7 +14,7 @@ from data.augment.drawing import count_between, seeded
 from data.augment.settings import DEFAULT_FILE, Overlap, Probabilities, Settings, SettingsError, read_settings
 from data.record_files import folder_files, read_records, write_records
 from data.records import Provenance, Record
-from routing_records import SETS, make_folder
+from tests.support.routing_records import SETS, make_folder
 
 from archrouter.evaluation.dataset import read_dataset
 

@@ -14,7 +14,7 @@ from data.augment.settings import Overlap, Probabilities, Settings
 from data.records import Record, check_structure
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from routing_records import FOLDERS, OTHER, SETS, right_route
+from tests.support.routing_records import FOLDERS, OTHER, SETS, right_route
 
 from archrouter.domain.findings import Severity
 from archrouter.domain.policy import check_policy_set

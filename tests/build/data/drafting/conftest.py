@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from drafting_workplace import Workplace
-from recorded_endpoint import RecordedEndpoint, Recording
+from tests.support.drafting_workplace import Workplace
+from tests.support.recorded_endpoint import RecordedEndpoint, Recording
 
 HERE = Path(__file__).parent
 BUILD = HERE.parents[3] / "build"

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 import pytest
-from drafting_workplace import Workplace
-from recorded_endpoint import Fault
+from tests.support.drafting_workplace import Workplace
+from tests.support.recorded_endpoint import Fault
 
 CALLS_FROM_TOPICS = 29
 UNUSABLE = {

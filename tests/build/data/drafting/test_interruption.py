@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from drafting_workplace import Workplace
+from tests.support.drafting_workplace import Workplace
 
 CALLS_FROM_TOPICS = 29
 TIMEOUT_S = 60.0

@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 
-from drafting_workplace import ROLES, Workplace
-from recorded_endpoint import Fault
+from tests.support.drafting_workplace import ROLES, Workplace
+from tests.support.recorded_endpoint import Fault
 
 from archrouter.domain.policy import NO_MATCH_ID
 from archrouter.evaluation.dataset import Granularity, read_dataset

@@ -1,7 +1,7 @@
 """What is thrown away, what is tried again, and what is given up."""
 
-from drafting_workplace import Workplace
-from recorded_endpoint import Fault, Recording
+from tests.support.drafting_workplace import Workplace
+from tests.support.recorded_endpoint import Fault, Recording
 
 CALLS_FROM_TOPICS = 29
 

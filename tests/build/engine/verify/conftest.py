@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from engine.verify.endpoint import Endpoint
 from engine.verify.questions import Question, questions_of
-from reference_lm_variants import write_variant
+from tests.support.reference_lm_variants import write_variant
 from tiny_checkpoint.corpus import Message, Route
 from tiny_checkpoint.labelled import write_records
 from tiny_checkpoint.prompt import user_prompt

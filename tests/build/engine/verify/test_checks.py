@@ -12,7 +12,7 @@ from engine.verify.endpoint import Endpoint
 from engine.verify.questions import Question
 from engine.verify.report import Check, Thresholds, Verdict
 from engine.verify.run import Verification, verify
-from fake_triton import (
+from tests.support.fake_triton import (
     Context,
     bounded_executor,
     fake_triton,
