@@ -70,6 +70,14 @@ test: $(DEV) ## Run every test that needs no torch, with the coverage floor of t
 test-build: $(BUILD) ## Run the tests of the build programs, which need torch (several GB)
 	@$(BUILD_VENV)/bin/python -m pytest tests/build/torch
 
+.PHONY: test-clients
+test-clients: $(DEV) ## Build, check and test the clients of every language, from packages too
+	@.ci/clients
+
+.PHONY: conformance
+conformance: $(DEV) ## Hold the client of every language to the same vectors, and print which passes which
+	@$(BIN)/python clients/conformance/run.py
+
 .PHONY: check
 check: $(DEV) ## Lint, types, import contracts, protos, generated files, Dockerfiles
 	@$(BIN)/ruff check .
@@ -79,6 +87,7 @@ check: $(DEV) ## Lint, types, import contracts, protos, generated files, Dockerf
 	@$(BIN)/mypy model_repository/compact_router/1
 	@$(BIN)/mypy model_repository/reference_lm/1
 	@$(BIN)/python protos/generate.py --check
+	@clients/generate --check
 	@$(BIN)/python docs/generate_configuration.py --check
 	@$(BIN)/python docs/generate_cli.py --check
 	@$(BIN)/hadolint deploy/docker/*.Dockerfile
@@ -93,7 +102,8 @@ format: $(DEV) ## Lay out the Python and proto sources
 .PHONY: proto
 proto: $(DEV) ## Regenerate the committed stubs from protos/
 	@$(BIN)/python protos/generate.py
+	@clients/generate
 
 .PHONY: clean
 clean: ## Remove the virtual environments and every cache
-	@rm -rf $(VENV) $(BUILD_VENV) out .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) $(BUILD_VENV) out clients/.tools clients/typescript/{node_modules,build,dist} clients/java/{,*/}target .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -1,7 +1,7 @@
 """Generate the Python stubs of the API from the protos beside this file.
 
-The ``google/api`` and ``google/rpc`` imports come from the googleapis-common-protos package and protoc from
-grpcio-tools, so this needs no network.
+The ``google/api`` and ``google/rpc`` imports are in ``third_party`` and protoc comes from grpcio-tools, so this needs
+no network. The stubs of Go and TypeScript come from ``clients/generate``.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Sequence
-from importlib.metadata import distribution, version
+from importlib.metadata import version
 from pathlib import Path
 
 PROTOS = Path(__file__).resolve().parent
@@ -20,8 +20,6 @@ STUBS = PROTOS.parent / "clients" / "python" / "archrouter" / "v1"
 PACKAGE = Path("archrouter", "v1")
 STUB_PATTERN = "*_pb2*.py*"
 """What generation owns in the stubs' folder; everything else there is written by hand."""
-
-_GOOGLEAPIS = Path(str(distribution("googleapis-common-protos").locate_file("")))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,9 +32,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit status: 0, or 1 when ``--check`` found stale stubs.
     """
     options = _parser().parse_args(arguments)
-    if options.image is not None:
-        compile_image(options.protos, options.image)
-        return 0
     with tempfile.TemporaryDirectory() as scratch:
         generated = generate(options.protos, Path(scratch))
         stale = stale_stubs(generated, options.stubs)
@@ -45,19 +40,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         replace_stubs(stale, generated, options.stubs)
     print(f"{len(stale)} of the stubs in {options.stubs.name} changed" + "".join(f"\n  {name}" for name in stale))
     return 0
-
-
-def compile_image(protos: Path, image: Path) -> None:
-    """Compile the protos, their imports and their comments into one descriptor set.
-
-    Args:
-        protos: Root of the protos.
-        image: File to write, a serialised ``google.protobuf.FileDescriptorSet``.
-
-    Raises:
-        SystemExit: When the protos do not compile; protoc has said why.
-    """
-    _protoc(protos, ["--include_imports", "--include_source_info", f"--descriptor_set_out={image}"], "*.proto")
 
 
 def generate(protos: Path, output: Path) -> Path:
@@ -116,9 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--protos", type=Path, default=PROTOS, help="root of the protos (default: this folder)")
     parser.add_argument("--stubs", type=Path, default=STUBS, help="folder of the stubs (default: archrouter/v1)")
-    mode = parser.add_mutually_exclusive_group()
-    mode.add_argument("--check", action="store_true", help="write nothing; exit with 1 when the stubs are stale")
-    mode.add_argument("--image", type=Path, help="write a descriptor set with imports and comments here instead")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 when the stubs are stale")
     return parser
 
 
@@ -143,7 +123,8 @@ def _protoc(protos: Path, options: Sequence[str], pattern: str) -> None:
     files = sorted(str(path.relative_to(protos)) for path in (protos / PACKAGE).glob(pattern))
     if not files:
         sys.exit(f"{protos / PACKAGE} holds no {pattern}; name the root of the protos with --protos")
-    command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{protos}", f"-I{_GOOGLEAPIS}", *options, *files]
+    roots = [f"-I{protos}", f"-I{protos / 'third_party' / 'googleapis'}"]
+    command = [sys.executable, "-m", "grpc_tools.protoc", *roots, *options, *files]
     if subprocess.run(command, check=False).returncode:
         sys.exit(f"protoc failed on the protos in {protos}; its messages are above")
 

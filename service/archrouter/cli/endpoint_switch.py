@@ -12,8 +12,7 @@ import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from archrouter.cli.exits import FailedError
-from archrouter.client import ClientOptions, RoutingClient
-from archrouter.client.routing import open_channel
+from archrouter.client import ClientOptions, RoutingClient, open_channel
 from archrouter.rpc.health import ENDPOINTS_SERVICE
 
 

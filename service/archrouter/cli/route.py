@@ -12,11 +12,10 @@ from archrouter import v1
 from archrouter.cli.connection import DEFAULT_TARGET, Connection, target_options
 from archrouter.cli.console import percent, print_json, print_table
 from archrouter.cli.exits import service_errors
-from archrouter.client import RoutingClient
-from archrouter.domain.conversation import Message, Role
+from archrouter.client import Conversation, RoutingClient, parse_conversation
 from archrouter.domain.policy import NO_MATCH_ID
-from archrouter.strict_json import Fields, InvalidDataError, parse_json
-from archrouter.suites.requests import policy_set_name, request_messages
+from archrouter.strict_json import InvalidDataError, parse_json
+from archrouter.suites.requests import policy_set_name
 from archrouter.suites.run import outcome_name
 
 EPILOG = """\b
@@ -47,10 +46,10 @@ def route(
     """Ask a service for the decision on one conversation.
 
     Messages alternate between assistant and user, the last is the user's. With - the conversation is read from
-    standard input: a JSON list of {"role": ..., "content": ...}, or an object with such a list as "messages".
+    standard input: the messages of an OpenAI-style request, as a JSON list or as "messages" of an object.
     """
     request = v1.SelectRouteRequest(
-        messages=request_messages(_conversation(messages)),
+        messages=_conversation(messages).messages,
         options=v1.RoutingOptions(min_confidence=min_confidence),
         view=v1.DecisionView.DECISION_VIEW_FULL if full else v1.DecisionView.DECISION_VIEW_BASIC,
     )
@@ -70,23 +69,21 @@ def route(
         _print(decision)
 
 
-def _conversation(texts: Sequence[str]) -> list[Message]:
+def _conversation(texts: Sequence[str]) -> Conversation:
     if list(texts) == [STANDARD_INPUT]:
         return _read_conversation(sys.stdin.read())
-    roles = [Role.USER if (len(texts) - index) % 2 else Role.ASSISTANT for index in range(len(texts))]
-    return [Message(role, text) for role, text in zip(roles, texts, strict=True)]
+    roles = ["user" if (len(texts) - index) % 2 else "assistant" for index in range(len(texts))]
+    return parse_conversation([{"role": role, "content": text} for role, text in zip(roles, texts, strict=True)])
 
 
-def _read_conversation(text: str) -> list[Message]:
+def _read_conversation(text: str) -> Conversation:
     try:
         document = parse_json(text)
-        fields = Fields(document if isinstance(document, dict) else {"messages": document})
-        roles = [role.value for role in Role]
-        return [
-            Message(Role(message.choice("role", roles)), message.optional_text("content"))
-            for message in fields.objects("messages")
-        ]
-    except InvalidDataError as error:
+        return parse_conversation(document["messages"] if isinstance(document, dict) else document)
+    except KeyError:
+        msg = "standard input: messages: is missing"
+        raise click.UsageError(msg) from None
+    except (InvalidDataError, ValueError) as error:
         msg = f"standard input: {error}"
         raise click.UsageError(msg) from error
 

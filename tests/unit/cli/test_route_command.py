@@ -75,12 +75,26 @@ def test_route_reads_conversations_from_standard_input(document: str) -> None:
     assert [v1.Role.ROLE_SYSTEM, v1.Role.ROLE_USER] == [message.role for message in service.requests[0].messages]
 
 
+def test_route_reads_openai_style_messages() -> None:
+    """With - content parts, null content and lone surrogates are read as the clients read them."""
+    service = ScriptedService(_decision)
+    chat = [
+        {"role": "developer", "content": None},
+        {"role": "user", "content": [{"type": "image_url"}, {"type": "text", "text": "hi \ud800"}]},
+    ]
+
+    _invoke(service, "route", "-", standard_input=json.dumps(chat))
+
+    assert ["", "hi \ufffd"] == [message.content for message in service.requests[0].messages]
+
+
 @pytest.mark.parametrize(
     ("document", "problem"),
     [
         ("hi", "standard input: is not JSON"),
-        ('[{"role": "robot", "content": "hi"}]', 'messages[0].role: is "robot"; it must be user or assistant'),
+        ('[{"role": "robot", "content": "hi"}]', "messages[0].role is 'robot'; it must be one of user, assistant"),
         ('{"message": []}', "messages: is missing"),
+        ('{"messages": 7}', "messages must be a list"),
     ],
 )
 def test_route_refuses_standard_input_that_is_no_conversation(document: str, problem: str) -> None:

@@ -1,6 +1,7 @@
 """What a client may be told."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -67,3 +68,18 @@ def test_service_config_has_no_retry_policy_for_one_attempt() -> None:
     config = json.loads(ClientOptions("localhost:1", retry=RetryOptions(max_attempts=1)).service_config)
 
     assert "retryPolicy" not in config["methodConfig"][0]
+
+
+def test_default_service_config_is_the_published_one() -> None:
+    """With time for every attempt, the default config is the one that the clients of all languages share."""
+    published = json.loads((Path(__file__).parents[3] / "clients" / "service_config.json").read_text(encoding="utf-8"))
+    policy = published["methodConfig"][0]["retryPolicy"]
+    policy |= {key: f"{float(policy[key].rstrip('s')):.9f}s" for key in ("initialBackoff", "maxBackoff")}
+
+    assert published == json.loads(ClientOptions("localhost:1", timeout_s=2.0).service_config)
+
+
+@pytest.mark.parametrize(("timeout_s", "attempts"), [(0.1, 1), (0.3, 2), (1.0, 3), (2.0, 4)])
+def test_retries_fit_the_deadline(timeout_s: float, attempts: int) -> None:
+    """No attempt could start only after the deadline."""
+    assert attempts == RetryOptions().attempts_within(timeout_s)

@@ -1,5 +1,6 @@
 """The client against a real server."""
 
+import asyncio
 import subprocess
 from itertools import chain, repeat
 from pathlib import Path
@@ -11,7 +12,14 @@ from google.rpc import error_details_pb2, status_pb2
 from routing_services import SERVER_INFO, RefusedError, ScriptedService, matched, refused, serving
 
 from archrouter import v1
-from archrouter.client import ClientOptions, RetryOptions, RoutingClient, RoutingError, TlsOptions
+from archrouter.client import (
+    BlockingRoutingClient,
+    ClientOptions,
+    RetryOptions,
+    RoutingClient,
+    RoutingError,
+    TlsOptions,
+)
 
 REQUEST = v1.SelectRouteRequest(messages=[v1.Message(role=v1.Role.ROLE_USER, content="hi")])
 TOKEN = "t0ken"  # noqa: S105  # of no service
@@ -33,7 +41,7 @@ def _failing(*failures: RefusedError) -> ScriptedService:
 
 async def _error(service: ScriptedService) -> RoutingError:
     with serving(service) as target:
-        async with RoutingClient(ClientOptions(target, retry=RetryOptions(max_attempts=1))) as client:
+        async with RoutingClient(ClientOptions(target, timeout_s=5.0, retry=RetryOptions(max_attempts=1))) as client:
             with pytest.raises(RoutingError) as raised:
                 await client.select_route(REQUEST)
     return raised.value
@@ -69,9 +77,9 @@ async def test_call_sends_bearer_token() -> None:
     service = _failing()
 
     with serving(service) as target:
-        async with RoutingClient(ClientOptions(target, bearer_token=TOKEN)) as client:
+        async with RoutingClient(ClientOptions(target, timeout_s=5.0, bearer_token=TOKEN)) as client:
             await client.select_route(REQUEST)
-        async with RoutingClient(ClientOptions(target)) as client:
+        async with RoutingClient(ClientOptions(target, timeout_s=5.0)) as client:
             await client.select_route(REQUEST)
 
     assert [f"Bearer {TOKEN}", None] == [metadata.get("authorization") for metadata in service.metadata]
@@ -82,7 +90,7 @@ async def test_call_is_retried_while_unavailable() -> None:
     service = _failing(refused(grpc.StatusCode.UNAVAILABLE), refused(grpc.StatusCode.UNAVAILABLE))
 
     with serving(service) as target:
-        async with RoutingClient(ClientOptions(target, retry=FAST_RETRY)) as client:
+        async with RoutingClient(ClientOptions(target, timeout_s=5.0, retry=FAST_RETRY)) as client:
             response = await client.select_route(REQUEST)
 
     assert "coding" == response.decision.route_id
@@ -97,7 +105,7 @@ async def test_call_is_not_retried_after_other_codes(code: grpc.StatusCode) -> N
     service = _failing(refused(code))
 
     with serving(service) as target:
-        async with RoutingClient(ClientOptions(target, retry=FAST_RETRY)) as client:
+        async with RoutingClient(ClientOptions(target, timeout_s=5.0, retry=FAST_RETRY)) as client:
             with pytest.raises(RoutingError) as raised:
                 await client.select_route(REQUEST)
 
@@ -149,39 +157,48 @@ async def test_error_is_unavailable_where_nothing_listens() -> None:
     with serving(_failing()) as target:
         pass  # the port is free again
 
-    async with RoutingClient(ClientOptions(target, retry=FAST_RETRY)) as client:
+    async with RoutingClient(ClientOptions(target, timeout_s=5.0, retry=FAST_RETRY)) as client:
         with pytest.raises(RoutingError) as raised:
             await client.server_info()
 
     assert (grpc.StatusCode.UNAVAILABLE, "") == (raised.value.code, raised.value.reason)
 
 
-@pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED])
-async def test_select_models_returns_default_without_decision(code: grpc.StatusCode) -> None:
-    """While the service cannot decide, the caller's own default counts."""
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (grpc.StatusCode.UNAVAILABLE, ""),
+        (grpc.StatusCode.INTERNAL, ""),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "ERROR_REASON_OVERLOADED"),
+    ],
+)
+async def test_select_models_returns_default_without_decision(code: grpc.StatusCode, reason: str) -> None:
+    """While the service cannot decide, the caller's own default counts, with the cause; that is counted."""
     default = [v1.ModelTarget(model="models/default")]
-    service = _failing(*[refused(code)] * 5)
+    service = _failing(*[refused(code, reason) if reason else refused(code)] * 5)
 
     with serving(service) as target:
-        async with RoutingClient(ClientOptions(target, retry=FAST_RETRY)) as client:
-            models = await client.select_models(REQUEST, default=default)
+        async with RoutingClient(ClientOptions(target, timeout_s=5.0, retry=FAST_RETRY)) as client:
+            selection = await client.select_models(REQUEST, default=default)
 
-    assert default == models
+    assert (default, None) == (selection.models, selection.decision)
+    assert selection.cause is not None
+    assert (code, 1) == (selection.cause.code, client.fail_opens)
 
 
 async def test_select_models_returns_models_of_the_decision() -> None:
     """A decision stands above the default."""
     with serving(_failing()) as target:
-        async with RoutingClient(ClientOptions(target)) as client:
-            models = await client.select_models(REQUEST, default=[])
+        async with RoutingClient(ClientOptions(target, timeout_s=5.0)) as client:
+            selection = await client.select_models(REQUEST, default=[])
 
-    assert ["models/coding"] == [model.model for model in models]
+    assert ["models/coding"] == [model.model for model in selection.models]
 
 
 async def test_select_models_raises_for_a_request_at_fault() -> None:
     """A request that can never succeed is an error, not a silent default for good."""
     with serving(_failing(refused(grpc.StatusCode.INVALID_ARGUMENT, "ERROR_REASON_REQUEST_INVALID"))) as target:
-        async with RoutingClient(ClientOptions(target)) as client:
+        async with RoutingClient(ClientOptions(target, timeout_s=5.0)) as client:
             with pytest.raises(RoutingError) as raised:
                 await client.select_models(REQUEST, default=[])
 
@@ -191,7 +208,7 @@ async def test_select_models_raises_for_a_request_at_fault() -> None:
 async def test_batch_and_server_info_use_the_same_translation() -> None:
     """Every method of the client speaks to the service and raises the client's own error."""
     with serving(_failing()) as target:
-        async with RoutingClient(ClientOptions(target)) as client:
+        async with RoutingClient(ClientOptions(target, timeout_s=5.0)) as client:
             info = await client.server_info()
             with pytest.raises(RoutingError) as raised:
                 await client.batch_select_routes(v1.BatchSelectRoutesRequest())
@@ -214,8 +231,52 @@ async def test_call_succeeds_over_tls(tmp_path: Path) -> None:
 
     with serving(service, credentials) as target:
         tls = TlsOptions(root_certificates=certificate.read_bytes())
-        async with RoutingClient(ClientOptions(target, tls=tls, bearer_token=TOKEN)) as client:
+        async with RoutingClient(ClientOptions(target, timeout_s=5.0, tls=tls, bearer_token=TOKEN)) as client:
             response = await client.select_route(REQUEST)
 
     assert "coding" == response.decision.route_id
     assert f"Bearer {TOKEN}" == service.metadata[0]["authorization"]
+
+
+async def test_select_models_raises_for_a_request_that_is_too_large() -> None:
+    """RESOURCE_EXHAUSTED without the service's own reason is no overload: the request is at fault."""
+    with serving(_failing(refused(grpc.StatusCode.RESOURCE_EXHAUSTED))) as target:
+        async with RoutingClient(ClientOptions(target, timeout_s=5.0)) as client:
+            with pytest.raises(RoutingError):
+                await client.select_models(REQUEST, default=[])
+
+    assert 0 == client.fail_opens
+
+
+def test_client_of_another_event_loop_is_refused() -> None:
+    """A client that a second event loop uses says so, instead of gRPC's confusion."""
+    with serving(_failing()) as target:
+
+        async def made_and_used() -> RoutingClient:
+            client = RoutingClient(ClientOptions(target, timeout_s=5.0))
+            await client.select_route(REQUEST)
+            return client
+
+        client = asyncio.run(made_and_used())
+        with pytest.raises(RuntimeError, match="another event loop"):
+            asyncio.run(client.select_route(REQUEST))
+
+
+def test_blocking_client_decides_and_raises() -> None:
+    """The client for threads has the same decision and the same typed error."""
+    service = _failing(refused(grpc.StatusCode.NOT_FOUND, "ERROR_REASON_POLICY_SET_NOT_FOUND"))
+
+    with serving(service) as target, BlockingRoutingClient(ClientOptions(target, timeout_s=5.0)) as client:
+        with pytest.raises(RoutingError) as raised:
+            client.select_models(REQUEST, default=[])
+        selection = client.select_models(REQUEST, default=[])
+
+    assert "ERROR_REASON_POLICY_SET_NOT_FOUND" == raised.value.reason
+    assert ["models/coding"] == [model.model for model in selection.models]
+
+
+async def test_calls_are_refused_without_end() -> None:
+    """A call cannot be given an infinite deadline."""
+    async with RoutingClient(ClientOptions("127.0.0.1:1")) as client:
+        with pytest.raises(ValueError, match="finite"):
+            await client.select_route(REQUEST, timeout_s=float("inf"))

@@ -32,7 +32,7 @@ async def test_run_shows_each_turn_its_prefix_and_the_policy_set(tmp_path: Path)
 
     async with (
         serving_async(AsyncScriptedService(answer)) as target,
-        RoutingClient(ClientOptions(target)) as client,
+        RoutingClient(ClientOptions(target, timeout_s=5.0)) as client,
     ):
         await run_evaluation(client, _dataset(tmp_path), concurrency=1)
 
@@ -53,7 +53,7 @@ async def test_run_predicts_other_where_no_route_was_chosen(tmp_path: Path) -> N
 
     async with (
         serving_async(AsyncScriptedService(answer)) as target,
-        RoutingClient(ClientOptions(target)) as client,
+        RoutingClient(ClientOptions(target, timeout_s=5.0)) as client,
     ):
         results = await run_evaluation(client, _dataset(tmp_path))
 
@@ -74,7 +74,7 @@ async def test_run_keeps_failed_calls_as_results(tmp_path: Path) -> None:
     dataset = _dataset(tmp_path)
     async with (
         serving_async(AsyncScriptedService(answer)) as target,
-        RoutingClient(ClientOptions(target)) as client,
+        RoutingClient(ClientOptions(target, timeout_s=5.0)) as client,
     ):
         results = await run_evaluation(client, dataset)
 
@@ -96,7 +96,7 @@ async def test_run_leaves_retries_to_the_client(tmp_path: Path) -> None:
     retry = RetryOptions(initial_backoff_s=0.01, max_backoff_s=0.02)
     async with (
         serving_async(AsyncScriptedService(answer)) as target,
-        RoutingClient(ClientOptions(target, retry=retry)) as client,
+        RoutingClient(ClientOptions(target, timeout_s=5.0, retry=retry)) as client,
     ):
         results = await run_evaluation(client, _dataset(tmp_path), concurrency=1)
 
@@ -121,7 +121,7 @@ async def test_run_has_as_many_calls_in_flight_as_told(tmp_path: Path) -> None:
 
     async with (
         serving_async(AsyncScriptedService(answer)) as target,
-        RoutingClient(ClientOptions(target)) as client,
+        RoutingClient(ClientOptions(target, timeout_s=5.0)) as client,
     ):
         results = await run_evaluation(client, _dataset(tmp_path, 6), concurrency=3)
 
@@ -144,7 +144,7 @@ async def test_run_returns_dataset_order_and_reports_as_it_goes(tmp_path: Path) 
 
     async with (
         serving_async(AsyncScriptedService(answer)) as target,
-        RoutingClient(ClientOptions(target)) as client,
+        RoutingClient(ClientOptions(target, timeout_s=5.0)) as client,
     ):
         results = await run_evaluation(client, _dataset(tmp_path), concurrency=2, on_result=seen.append)
 
@@ -167,7 +167,7 @@ async def test_run_asks_only_what_the_journal_does_not_know(tmp_path: Path) -> N
     dataset, path = _dataset(tmp_path, 2), tmp_path / "run.journal"
     async with (
         serving_async(AsyncScriptedService(answer)) as target,
-        RoutingClient(ClientOptions(target)) as client,
+        RoutingClient(ClientOptions(target, timeout_s=5.0)) as client,
     ):
         with Journal(path, "model") as journal:
             first = await run_evaluation(client, dataset, journal=journal)
@@ -195,7 +195,7 @@ async def test_run_reports_the_turns_of_the_journal_too(tmp_path: Path) -> None:
     dataset = _dataset(tmp_path)
     async with (
         serving_async(AsyncScriptedService(answer)) as target,
-        RoutingClient(ClientOptions(target)) as client,
+        RoutingClient(ClientOptions(target, timeout_s=5.0)) as client,
     ):
         with Journal(tmp_path / "run.journal", "model") as journal:
             await run_evaluation(client, dataset, journal=journal)

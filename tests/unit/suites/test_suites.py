@@ -70,7 +70,7 @@ async def test_suite_is_asked_in_order_with_all_roles() -> None:
     cases = tuple(SuiteCase(name, (HELLO[0], Message(Role.USER, name)), name) for name in ("a", "b", "c"))
 
     with serving(service) as target:
-        async with RoutingClient(ClientOptions(target)) as client:
+        async with RoutingClient(ClientOptions(target, timeout_s=5.0)) as client:
             results = await run_suite(client, Suite("support", cases))
 
     assert [("a", True), ("b", True), ("c", True)] == [(result.case.name, result.passed) for result in results]
@@ -89,7 +89,7 @@ async def test_suite_goes_on_after_a_failed_call() -> None:
     cases = tuple(SuiteCase(name, (Message(Role.USER, name),), name) for name in ("a", "b"))
 
     with serving(ScriptedService(answer)) as target:
-        async with RoutingClient(ClientOptions(target)) as client:
+        async with RoutingClient(ClientOptions(target, timeout_s=5.0)) as client:
             results = await run_suite(client, Suite("support", cases), concurrency=1)
 
     assert [False, True] == [result.passed for result in results]

@@ -14,6 +14,16 @@ ERROR_DOMAIN = "archrouter"
 _STATUS_DETAILS_KEY = "grpc-status-details-bin"
 _DECISION_ID_KEY = "archrouter-decision-id"
 _NANOSECONDS_PER_S = 1e9
+_FAIL_OPEN_CODES = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.UNKNOWN,
+        grpc.StatusCode.DATA_LOSS,
+        grpc.StatusCode.ABORTED,
+    }
+)
 
 
 class RoutingError(Exception):
@@ -48,8 +58,19 @@ class RoutingError(Exception):
             elif detail.Unpack(retry):
                 self.retry_after_s = retry.retry_delay.ToNanoseconds() / _NANOSECONDS_PER_S
 
+    @property
+    def fails_open(self) -> bool:
+        """Whether the service is at fault, so that the caller's own models are the better answer.
+
+        A request that is too large for the transport and an overloaded server have one code; only the latter comes
+        with a reason.
+        """
+        if self.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+            return self.reason == "ERROR_REASON_OVERLOADED"
+        return self.code in _FAIL_OPEN_CODES
+
     @classmethod
-    def from_rpc_error(cls, error: grpc.aio.AioRpcError) -> Self:
+    def from_rpc_error(cls, error: grpc.aio.AioRpcError | grpc.Call) -> Self:
         """Translate gRPC's error.
 
         Args:
@@ -58,7 +79,7 @@ class RoutingError(Exception):
         Returns:
             The same failure; nothing of its status is lost.
         """
-        trailing = error.trailing_metadata() or grpc.aio.Metadata()
+        trailing = dict(error.trailing_metadata() or ())
         rich_status, decision_id = trailing.get(_STATUS_DETAILS_KEY), trailing.get(_DECISION_ID_KEY)
         return cls(
             error.code(),
@@ -73,11 +94,13 @@ def rpc_errors_translated() -> Iterator[None]:
     """Turn gRPC's errors inside the block into the client's own.
 
     Raises:
-        RoutingError: From the `grpc.aio.AioRpcError` that left the block.
+        RoutingError: From the `grpc.RpcError` that left the block.
     """
     try:
         yield
-    except grpc.aio.AioRpcError as error:
+    except grpc.RpcError as error:
+        if not isinstance(error, grpc.aio.AioRpcError | grpc.Call):
+            raise
         raise RoutingError.from_rpc_error(error) from error
 
 

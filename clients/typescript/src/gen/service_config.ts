@@ -1,0 +1,16 @@
+// Generated from clients/service_config.json. DO NOT EDIT.
+export const publishedServiceConfig = {
+  "loadBalancingConfig": [{"round_robin": {}}],
+  "methodConfig": [
+    {
+      "name": [{"service": "archrouter.v1.RoutingService"}],
+      "retryPolicy": {
+        "maxAttempts": 4,
+        "initialBackoff": "0.1s",
+        "maxBackoff": "1s",
+        "backoffMultiplier": 3,
+        "retryableStatusCodes": ["UNAVAILABLE"]
+      }
+    }
+  ]
+};
