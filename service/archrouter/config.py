@@ -16,16 +16,9 @@ _MAX_PORT = 65535
 
 
 def split_address(address: str) -> tuple[str, int]:
-    """Read ``HOST:PORT``.
+    """Read ``HOST:PORT``: the host without brackets, empty for every interface, and the port in [0, 65535].
 
-    Args:
-        address: The host is a name or an IP address, an IPv6 one in brackets; none means every interface.
-
-    Returns:
-        The host without brackets, and the port in [0, 65535].
-
-    Raises:
-        ValueError: When it is something else, with what it must be.
+    An IPv6 address stands in brackets. ValueError, with what it must be, for anything else.
     """
     match = _ADDRESS.fullmatch(address)
     if match is None or int(match["port"]) > _MAX_PORT:

@@ -50,13 +50,7 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SettingKey:
-    """One key of the configuration and its names.
-
-    Attributes:
-        section: The section it is in.
-        name: Its name there.
-        field: Type, default, range and description.
-    """
+    """One key of the configuration: section, name, and the field with type, default, range and description."""
 
     section: str
     name: str
@@ -127,15 +121,7 @@ def setting_keys() -> tuple[SettingKey, ...]:
 def load_settings(
     flags: Mapping[str, Mapping[str, object]], config_file: Path | None, environ: Mapping[str, str]
 ) -> Settings:
-    """Merge all sources and check the result.
-
-    Args:
-        flags: Values given on the command line, by section and name.
-        config_file: YAML file with one mapping for each section; None reads none.
-        environ: The environment; names without the prefix are ignored.
-
-    Returns:
-        The configuration.
+    """Merge flags, by section and name, the environment, a YAML file and the defaults, and check the result.
 
     Raises:
         SettingsError: With every problem at once.

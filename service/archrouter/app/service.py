@@ -50,7 +50,7 @@ def serve(settings: Settings, *, ready_file: Path | None = None) -> int:
 
     Args:
         settings: The configuration.
-        ready_file: Gets one JSON line ``{"listen": "HOST:PORT"}`` once the service answers, for its parent.
+        ready_file: Gets one JSON line ``{"listen": "HOST:PORT"}`` once the service answers, for the program around it.
 
     Returns:
         Exit code: 0 after a graceful shutdown, also of a service that was still starting; 1 when it could not start,

@@ -84,17 +84,10 @@ class CalibrationFile(Strict):
 
 
 def read_calibration(directory: Path, model_version: str) -> Calibration:
-    """Read a bundle's calibration; one that was measured on other weights or another prompt is no calibration.
-
-    Args:
-        directory: The bundle.
-        model_version: Its version.
-
-    Returns:
-        The calibration; one that is not fitted when there is no file.
+    """Read a bundle's calibration, one that is not fitted when there is no file.
 
     Raises:
-        BundleError: When the file is malformed or belongs to another version.
+        BundleError: When the file is malformed, or was measured on other weights or another prompt.
     """
     path = directory / CALIBRATION_FILE
     if not path.is_file():

@@ -27,14 +27,7 @@ class ChatFrame:
 
 
 def chat_frame_of(template: str, special_tokens: dict[str, str]) -> ChatFrame:
-    """Render a checkpoint's chat template for one user message, with a generation prompt.
-
-    Args:
-        template: Jinja source, as in ``tokenizer_config.json``. Untrusted: it runs in a sandbox.
-        special_tokens: Names the template may use, e.g. ``eos_token``.
-
-    Returns:
-        The text before and after the message.
+    """Render a checkpoint's chat template, untrusted, in a sandbox, and return the text around one user message.
 
     Raises:
         ChatTemplateError: When the template fails, or does not contain the message exactly once, unchanged.

@@ -66,12 +66,7 @@ class EngineConfig(_Part):
 
 
 def check_engine(directory: Path, manifest: Manifest, *, tokenizer_vocab_size: int) -> None:
-    """Check that the bundle's engine is the one its manifest describes, and can serve it.
-
-    Args:
-        directory: A bundle of the runtime ``tensorrt_llm``.
-        manifest: Its manifest.
-        tokenizer_vocab_size: Ids of the bundle's tokenizer: all lie in [0, tokenizer_vocab_size).
+    """Check that the bundle's TensorRT engine is the one its manifest describes, and can serve it.
 
     Raises:
         BundleError: With every mismatch and its remedy, or when the description is missing, changed or malformed.

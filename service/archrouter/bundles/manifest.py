@@ -123,16 +123,7 @@ def problems_of(error: ValidationError) -> str:
 
 
 def check_files(directory: Path, manifest: Manifest, names: tuple[str, ...] | None = None) -> None:
-    """Compare files with their digests.
-
-    Args:
-        directory: The bundle.
-        manifest: Its manifest.
-        names: Which files; None means all of them. O(bytes).
-
-    Raises:
-        BundleError: For the first file that is missing, changed or not in the manifest.
-    """
+    """Compare the named files, or all of them, with their digests; BundleError for the first that differs. O(bytes)."""
     for name in names if names is not None else tuple(manifest.files):
         if name not in manifest.files:
             msg = f"the manifest of {directory} does not list {name}"

@@ -33,13 +33,7 @@ class ModelCardError(BundleError):
 
 
 def prompt_template_of(card: str) -> str:
-    """Extract the prompt template.
-
-    Args:
-        card: The Markdown text of a model card; its code may be fenced in any way that CommonMark knows.
-
-    Returns:
-        The template with the slots ``{routes}`` and ``{conversation}``; every other character stands for itself.
+    """Extract the prompt template, with the slots ``{routes}`` and ``{conversation}``, from a model card in Markdown.
 
     Raises:
         ModelCardError: When a literal is missing, given twice with different texts, not a plain string, or when its

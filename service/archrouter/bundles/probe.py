@@ -72,18 +72,9 @@ class SkeletonProbe:
 
 
 async def probe_answers(connection: TritonClient, model: str, bundle: PromptBundle) -> SkeletonProbe:
-    """Let a model answer the sample questions greedily.
+    """Let a model, a TensorRT engine or ``reference_lm``, answer the sample questions greedily; find their usual form.
 
-    Args:
-        connection: To any Triton with the language model's tensors: an engine, or ``reference_lm``.
-        model: Its name there.
-        bundle: Tokenizer and prompt of the weights it serves; its own skeleton is not used.
-
-    Returns:
-        The form most answers share.
-
-    Raises:
-        ArchRouterError: As for every call to Triton.
+    The bundle gives tokenizer and prompt; its own skeleton is not used.
     """
     answers = []
     for policy_set, conversation in probe_requests():

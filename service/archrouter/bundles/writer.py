@@ -64,15 +64,9 @@ def atomic_directory(target: Path) -> Iterator[Path]:
 
 
 def convert_for_cpu(checkpoint: Path, output: Path, *, precision: str) -> None:
-    """Convert weights with the model builder of ONNX Runtime GenAI, without network use.
+    """Convert weights with the model builder of ONNX Runtime GenAI, without network use, to ``fp32`` or ``int4``.
 
-    Args:
-        checkpoint: A Hugging Face directory.
-        output: Gets ``model.onnx`` and ``genai_config.json``.
-        precision: ``fp32`` or ``int4``.
-
-    Raises:
-        BundleError: When the builder fails, with the end of its output.
+    The output gets ``model.onnx`` and ``genai_config.json``; a BundleError carries the end of what the builder wrote.
     """
     with tempfile.TemporaryDirectory() as cache:
         command = [sys.executable, "-m", BUILDER_MODULE, "-i", str(checkpoint), "-o", str(output)]

@@ -23,12 +23,8 @@ Command = Callable[..., Any]
 class Connection:
     """How to reach the service.
 
-    Attributes:
-        target: HOST:PORT; empty when none was given.
-        embedded: Whether to start a service for the command.
-        timeout_s: Deadline of each call, in seconds.
-        tls: How the channel is secured; None for plaintext.
-        token: Bearer token; empty sends none.
+    `target` is HOST:PORT, empty when none was given; `embedded` starts a service for the command; `timeout_s` is the
+    deadline of each call; without `tls` the channel is plaintext; an empty `token` is not sent.
     """
 
     target: str

@@ -46,19 +46,10 @@ def reload_by_command(command: str) -> Callable[[], None]:
 
 
 async def switch_endpoints(options: ClientOptions, reload: Callable[[], None], *, timeout_s: float) -> str:
-    """Have a service read its endpoints file, and wait until every endpoint of it serves.
-
-    Args:
-        options: How to reach the service.
-        reload: Makes it read the file.
-        timeout_s: Time for the whole of it, in seconds > 0.
-
-    Returns:
-        The `model_version` that the service reports then.
+    """Have a service read its endpoints file, wait until every endpoint of it serves, and return its version.
 
     Raises:
-        FailedError: When the service keeps its old endpoints, or is not through in time.
-        RoutingError: When it does not say what it is.
+        FailedError: When the service keeps its old endpoints, or is not done in time.
     """
     try:
         async with asyncio.timeout(timeout_s), _endpoints_health(options) as states:

@@ -38,13 +38,7 @@ _MESSAGE_CHARACTERS = 60
 
 @dataclass(frozen=True, slots=True)
 class LoadedSuite:
-    """A suite that can be run.
-
-    Attributes:
-        path: Its file.
-        suite: Its cases.
-        policy_set: The policy set of the file beside it; None when there is none.
-    """
+    """A suite, and the policy set of the file beside it; None when there is none."""
 
     path: Path
     suite: Suite

@@ -157,10 +157,7 @@ class Endpoint:
     async def watch(self, on_change: Callable[[], None], *, interval_s: float, warm_up_timeout_s: float) -> None:
         """Warm it up until it answers a real call, then ask for its readiness until it is lost, until cancelled.
 
-        Args:
-            on_change: Called when the state has changed.
-            interval_s: Time between two looks, in seconds; half the time a loss may go unnoticed.
-            warm_up_timeout_s: Time for one warm-up call, in seconds.
+        A loss goes unnoticed for at most twice `interval_s`.
         """
         while True:
             try:

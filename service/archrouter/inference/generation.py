@@ -20,22 +20,9 @@ async def generate(
     max_token_count: int,
     timeout_s: float,
 ) -> TokenIds:
-    """Continue a prompt greedily.
+    """Continue a prompt, at least one token id, greedily; return the generated ids without the end token.
 
-    Args:
-        connection: To the Triton that serves the model.
-        model: Its name there.
-        prompt: Token ids, at least one.
-        end_id: Stops the generation.
-        pad_id: Fills what comes after.
-        max_token_count: Tokens to generate at most, >= 1.
-        timeout_s: Time for the call.
-
-    Returns:
-        The generated ids without the end token.
-
-    Raises:
-        ArchRouterError: As for every call to Triton.
+    One call of at most `timeout_s` seconds, for `max_token_count` >= 1 tokens; it fails as every call to Triton does.
     """
     ids = np.array([list(prompt)], dtype=np.int32)
     inputs = [

@@ -29,20 +29,12 @@ _DATATYPES = {
 
 
 def check_model(config: Any, contract: ModelTensors) -> None:  # noqa: ANN401  # protobuf
-    """Check that a `ModelConfig` has the tensors of a contract, and answers unary calls.
-
-    Raises:
-        BackendProtocolError: With every mismatch and its remedy.
-    """
+    """Check that a `ModelConfig` has the tensors of a contract, and answers unary calls; tell every mismatch."""
     _refuse(config, _contract_problems(config, contract))
 
 
 def check_language_model(config: Any, bundle: Bundle) -> None:  # noqa: ANN401  # protobuf
-    """Check that a `ModelConfig` serves the weights of a bundle, by the contract of the language model.
-
-    Raises:
-        BackendProtocolError: With every mismatch and its remedy.
-    """
+    """Check that a `ModelConfig` serves the weights of a bundle, by the contract of the language model."""
     problems = [*_version_problems(config, bundle), *_contract_problems(config, tensors.LANGUAGE_MODEL)]
     if config.backend == ENGINE_BACKEND:
         problems.extend(_engine_problems(config, bundle))

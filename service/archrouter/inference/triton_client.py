@@ -125,12 +125,7 @@ class TritonClient:
             raise domain_error(model, error) from error
 
     async def model_parameters(self, model: str, contract: ModelTensors, *, timeout_s: float) -> dict[str, str]:
-        """Check that a model keeps the contract, and read the parameters of its config.pbtxt by key.
-
-        Raises:
-            BackendProtocolError: When it does not keep the contract.
-            ArchRouterError: Whatever the error map makes of Triton's failure.
-        """
+        """Check that a model keeps the contract, and read the parameters of its config.pbtxt by key."""
         config = await self.model_config(model, timeout_s=timeout_s)
         check_model(config, contract)
         return {key: parameter.string_value for key, parameter in config.parameters.items()}

@@ -27,12 +27,7 @@ OPEN_SCOPES = frozenset(Scope) - {Scope.ADMIN}
 
 @dataclass(frozen=True, slots=True)
 class RpcMethod:
-    """A method of the API.
-
-    Attributes:
-        rpc_service: Full service name, e.g. ``archrouter.v1.RoutingService``.
-        rpc_method: Method name, e.g. ``SelectRoute``.
-    """
+    """A method of the API, e.g. ``archrouter.v1.RoutingService`` and ``SelectRoute``."""
 
     rpc_service: str
     rpc_method: str
@@ -87,13 +82,7 @@ class Credentials:
 
     @classmethod
     def from_text(cls, text: str) -> "Credentials":
-        """Read a tokens file.
-
-        Args:
-            text: One token a line; empty lines and lines that start with ``#`` say nothing.
-
-        Returns:
-            The accepted tokens, at least one.
+        """Read a tokens file: one token a line; empty lines and lines that start with ``#`` say nothing.
 
         Raises:
             CredentialsFileError: For the first line that cannot be used, or when no line holds a token: such a file

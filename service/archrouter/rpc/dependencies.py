@@ -22,18 +22,8 @@ class RpcDependencies:
     """Everything the servicers and the pipeline need.
 
     Attributes:
-        server: How to listen.
-        policies: Which policy features are served.
-        routing: Defaults of a decision.
-        limits: Bounds of a request.
-        router: Makes decisions.
-        store: Loaded policy sets.
-        metrics: Where calls and decisions are counted.
-        health: State of the components.
         profile: Gives the model behind the router; None while it has not answered yet.
-        parse_policy_text: Reads policy files.
         reload_policies: Loads the policy files again and returns what serves then.
-        version: Release of the service.
         credentials: Accepted tokens; None for an open server.
     """
 

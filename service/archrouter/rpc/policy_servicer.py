@@ -106,11 +106,7 @@ def encode_page_token(snapshot: PolicySnapshot, offset: int) -> str:
 
 
 def decode_page_token(snapshot: PolicySnapshot, token: str) -> int:
-    """Read the index of a page's first policy set out of a token; an empty token asks for the first page.
-
-    Raises:
-        InvalidRequestError: When the token is malformed, or the policy sets have changed since it was made.
-    """
+    """Read the index of a page's first policy set; InvalidRequestError for a malformed or outdated token."""
     if not token:
         return 0
     try:

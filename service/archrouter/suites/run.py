@@ -21,12 +21,7 @@ _OUTCOMES = {
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """What came of one case.
-
-    Attributes:
-        case: The case.
-        answer: The decision, or why there is none.
-    """
+    """A case, and the decision, or why there is none."""
 
     case: SuiteCase
     answer: Answer
@@ -63,17 +58,9 @@ async def run_suite(
     inline: PolicySet | None = None,
     concurrency: int = DEFAULT_CONCURRENCY,
 ) -> tuple[CaseResult, ...]:
-    """Route every case of a suite.
+    """Route every case of a suite, `concurrency` >= 1 at a time; one result for each case, in their order.
 
-    Args:
-        client: Connected to the service.
-        suite: The cases.
-        inline: Policy set that travels with each request; None takes the one the service has loaded under the
-            suite's id.
-        concurrency: Calls in flight, >= 1.
-
-    Returns:
-        One result for each case, in their order.
+    `inline` travels with each request; None takes the policy set that the service has loaded under the suite's id.
     """
     requests = [_request(suite, case, inline) for case in suite.cases]
     answers: Sequence[Answer] = await ask_all(client, requests, concurrency=concurrency)

@@ -37,19 +37,10 @@ def proto_field_path(field_path: str) -> str:
 
 
 def struct_to_json(struct: Struct) -> str:
-    """Write a struct as canonical JSON.
+    """Write a struct as canonical JSON, keys sorted, no spaces; ValueError for a number that is not finite.
 
     A Struct knows doubles only. Whole numbers up to `MAX_EXACT_INTEGER` are written without a fraction, so that
     ``temperature: 0`` of a policy file and the same number sent inline are the same text, hence the same revision.
-
-    Args:
-        struct: Any struct.
-
-    Returns:
-        A JSON object with sorted keys and no spaces.
-
-    Raises:
-        ValueError: When a number is not finite, which JSON cannot say.
     """
     return json.dumps(
         _from_fields(struct.fields), ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False
@@ -57,14 +48,10 @@ def struct_to_json(struct: Struct) -> str:
 
 
 def policy_set_from_proto(message: v1.PolicySet) -> tuple[PolicySet, tuple[Finding, ...]]:
-    """Read a policy set as its author wrote it, without checking its rules.
+    """Read a policy set as its author wrote it, without checking its rules; output-only fields are ignored.
 
-    Args:
-        message: Any message; its output-only fields are ignored.
-
-    Returns:
-        The set, and an error for each value that the set cannot hold and therefore lacks: a name that is no resource
-        name, parameters that are not JSON.
+    Each value that the set cannot hold and therefore lacks is an error: a name that is no resource name,
+    parameters that are not JSON.
     """
     findings: list[Finding] = []
     identifier = policy_set_id(message.name) if message.name else INLINE_POLICY_SET_ID

@@ -86,13 +86,8 @@ def name_findings(field_path: str, name: str) -> Iterator[Finding]:
 def check_select_route(request: v1.SelectRouteRequest, limits: RequestLimits) -> None:
     """Check the fields of one routing request, as far as that needs nothing but the message.
 
-    Args:
-        request: As it came over the wire.
-        limits: Bounds of the repeated fields. Nothing walks over those fields any further, so that a message of a
-            million empty items costs nothing.
-
-    Raises:
-        InvalidRequestError: With every finding at once.
+    Nothing walks over the repeated fields beyond their limits, so a message of a million empty items costs nothing.
+    Raises InvalidRequestError with every finding at once.
     """
     miscounted = limits.count_findings(len(request.messages), len(request.inline_policy_set.routes))
     named = request.WhichOneof("policy_source") == "policy_set"
@@ -109,11 +104,7 @@ def check_select_route(request: v1.SelectRouteRequest, limits: RequestLimits) ->
 
 
 def check_batch(request: v1.BatchSelectRoutesRequest, limits: RequestLimits) -> None:
-    """Refuse an empty or too large batch; its items are checked one by one.
-
-    Raises:
-        InvalidRequestError: When the number of items is out of bounds.
-    """
+    """Refuse an empty or too large batch; its items are checked one by one."""
     count = len(request.requests)
     if not 1 <= count <= limits.max_batch_size:
         text = f"{count} requests; send 1 to {limits.max_batch_size} (limits.max_batch_size)"
@@ -127,17 +118,7 @@ def select_route_from_proto(
     inline_policy_set: PolicySet | None = None,
     default_min_confidence: float,
 ) -> SelectRoute:
-    """Read a routing request.
-
-    Args:
-        request: A request that `check_select_route` accepts.
-        decision_id: Id of the decision to come.
-        inline_policy_set: The policy set that came with it, read already.
-        default_min_confidence: Server's threshold in [0, 1].
-
-    Returns:
-        The question for the router.
-    """
+    """Read a request that `check_select_route` accepts; its inline policy set has been read already."""
     options = request.options
     named = request.WhichOneof("policy_source") == "policy_set"
     return SelectRoute(
@@ -159,16 +140,7 @@ def select_route_from_proto(
 
 
 def decision_to_proto(decision: Decision, view: v1.DecisionView.ValueType, *, max_candidates: int) -> v1.Decision:
-    """Write a decision.
-
-    Args:
-        decision: What was decided.
-        view: How much of it to write; unset means BASIC.
-        max_candidates: Candidates that FULL holds at most; 0 for all.
-
-    Returns:
-        The message; candidates and timing in FULL only.
-    """
+    """Write a decision; an unset view means BASIC, without candidates and timing; 0 for `max_candidates` means all."""
     route, usage = decision.route, decision.usage
     message = v1.Decision(
         decision_id=decision.decision_id,
