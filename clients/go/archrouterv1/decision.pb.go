@@ -208,7 +208,7 @@ const (
 	// The conversation has messages whose role the model never reads: system or tool.
 	// Metadata: `ignoredMessageCount`.
 	WarningCode_WARNING_CODE_MESSAGES_IGNORED WarningCode = 3
-	// The last message is not the user's; the decision rests on the user's latest message before it.
+	// The last message is not a user message with text; the decision rests on the latest one that is.
 	// Metadata: none.
 	WarningCode_WARNING_CODE_LAST_MESSAGE_NOT_USER WarningCode = 4
 	// The policy set's source was read anew and could not be loaded; the last good revision decided.
@@ -642,10 +642,11 @@ type Usage struct {
 	PromptTokenCount int32 `protobuf:"varint,1,opt,name=prompt_token_count,json=promptTokenCount,proto3" json:"prompt_token_count,omitempty"`
 	// Calls to the inference server.
 	EngineCallCount int32 `protobuf:"varint,2,opt,name=engine_call_count,json=engineCallCount,proto3" json:"engine_call_count,omitempty"`
-	// Messages left out because the conversation was too long for the model. Messages whose role the model
-	// never reads are not counted.
+	// Messages left out because the conversation was too long for the model. Messages that the model never
+	// reads are not counted: those of another role, and in TIER_COMPACT those after the latest user message.
 	DroppedMessageCount int32 `protobuf:"varint,3,opt,name=dropped_message_count,json=droppedMessageCount,proto3" json:"dropped_message_count,omitempty"`
-	// Tokens left out for the same reason, those of dropped messages included.
+	// Tokens left out for the same reason, those of dropped messages included. An estimate for text that was
+	// too far beyond what fits to be tokenised: one token for four characters.
 	DroppedTokenCount int32 `protobuf:"varint,4,opt,name=dropped_token_count,json=droppedTokenCount,proto3" json:"dropped_token_count,omitempty"`
 	// Tokens of the prompt whose computation was reused from an earlier call. 0 where the inference server
 	// does not report it.

@@ -130,7 +130,7 @@ class _WarningCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WarningCo
     Metadata: `ignoredMessageCount`.
     """
     WARNING_CODE_LAST_MESSAGE_NOT_USER: _WarningCode.ValueType  # 4
-    """The last message is not the user's; the decision rests on the user's latest message before it.
+    """The last message is not a user message with text; the decision rests on the latest one that is.
     Metadata: none.
     """
     WARNING_CODE_POLICY_SET_STALE: _WarningCode.ValueType  # 5
@@ -170,7 +170,7 @@ WARNING_CODE_MESSAGES_IGNORED: WarningCode.ValueType  # 3
 Metadata: `ignoredMessageCount`.
 """
 WARNING_CODE_LAST_MESSAGE_NOT_USER: WarningCode.ValueType  # 4
-"""The last message is not the user's; the decision rests on the user's latest message before it.
+"""The last message is not a user message with text; the decision rests on the latest one that is.
 Metadata: none.
 """
 WARNING_CODE_POLICY_SET_STALE: WarningCode.ValueType  # 5
@@ -427,11 +427,13 @@ class Usage(_message.Message):
     engine_call_count: _builtins.int
     """Calls to the inference server."""
     dropped_message_count: _builtins.int
-    """Messages left out because the conversation was too long for the model. Messages whose role the model
-    never reads are not counted.
+    """Messages left out because the conversation was too long for the model. Messages that the model never
+    reads are not counted: those of another role, and in TIER_COMPACT those after the latest user message.
     """
     dropped_token_count: _builtins.int
-    """Tokens left out for the same reason, those of dropped messages included."""
+    """Tokens left out for the same reason, those of dropped messages included. An estimate for text that was
+    too far beyond what fits to be tokenised: one token for four characters.
+    """
     cached_token_count: _builtins.int
     """Tokens of the prompt whose computation was reused from an earlier call. 0 where the inference server
     does not report it.

@@ -275,15 +275,16 @@ export type Usage = Message<"archrouter.v1.Usage"> & {
   engineCallCount: number;
 
   /**
-   * Messages left out because the conversation was too long for the model. Messages whose role the model
-   * never reads are not counted.
+   * Messages left out because the conversation was too long for the model. Messages that the model never
+   * reads are not counted: those of another role, and in TIER_COMPACT those after the latest user message.
    *
    * @generated from field: int32 dropped_message_count = 3;
    */
   droppedMessageCount: number;
 
   /**
-   * Tokens left out for the same reason, those of dropped messages included.
+   * Tokens left out for the same reason, those of dropped messages included. An estimate for text that was
+   * too far beyond what fits to be tokenised: one token for four characters.
    *
    * @generated from field: int32 dropped_token_count = 4;
    */
@@ -504,7 +505,7 @@ export enum WarningCode {
   MESSAGES_IGNORED = 3,
 
   /**
-   * The last message is not the user's; the decision rests on the user's latest message before it.
+   * The last message is not a user message with text; the decision rests on the latest one that is.
    * Metadata: none.
    *
    * @generated from enum value: WARNING_CODE_LAST_MESSAGE_NOT_USER = 4;
