@@ -67,8 +67,8 @@ test: $(DEV) ## Run every test that needs no torch, with the coverage floor of t
 	@$(BIN)/python -m pytest --cov --cov-report=term
 
 .PHONY: test-build
-test-build: $(BUILD) ## Run the tests of the build programs, which need torch (several GB)
-	@$(BUILD_VENV)/bin/python -m pytest tests/build/torch
+test-build: $(BUILD) ## Run the tests of the build programs: those of making engines, and those that need torch (several GB)
+	@$(BUILD_VENV)/bin/python -m pytest tests/build/torch tests/build/engine
 
 .PHONY: test-clients
 test-clients: $(DEV) ## Build, check and test the clients of every language, from packages too
