@@ -64,11 +64,11 @@ serve: $(RUNTIME) ## Serve the sample policies until Ctrl-C, and say how to call
 
 .PHONY: test
 test: $(DEV) ## Run every test that needs no torch, with the coverage floor of the core
-	@$(BIN)/python -m pytest --cov --cov-report=term
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --cov --cov-report=term
 
 .PHONY: test-build
-test-build: $(BUILD) ## Run the tests of the build programs: those of making engines, and those that need torch (several GB)
-	@$(BUILD_VENV)/bin/python -m pytest tests/build/torch tests/build/engine
+test-build: $(BUILD) ## Run the tests of the build programs, which need torch (several GB)
+	@$(BUILD_VENV)/bin/python -m pytest tests/build/torch
 
 .PHONY: test-clients
 test-clients: $(DEV) ## Build, check and test the clients of every language, from packages too
