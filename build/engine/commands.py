@@ -13,7 +13,7 @@ from engine.settings import Container, EngineLimits, Precision, Quantization, To
 
 Command = tuple[str, ...]
 
-CHECKPOINT, PROMPTS, TENSORS, OUTPUT = "/work/checkpoint", "/work/prompts", "/work/tensors", "/work/output"
+CHECKPOINT, PROMPTS, TENSORS, OUTPUT = "/mnt/checkpoint", "/mnt/prompts", "/mnt/tensors", "/mnt/output"
 GPU_QUERY = ("nvidia-smi", "--query-gpu=name,compute_cap,driver_version", "--format=csv,noheader")
 
 

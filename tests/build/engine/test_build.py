@@ -42,8 +42,8 @@ def test_a_tool_sees_the_checkpoint_and_its_own_output(workplace: Workplace) -> 
 
     convert, compiling = (mounts_of(command) for command in workplace.commands if command[0] == "docker")
     folder = workplace.workspace
-    assert {"/work/checkpoint": workplace.checkpoint, "/work/output": folder / "convert"} == convert
-    assert {"/work/tensors": folder / "convert", "/work/output": folder / "compile" / "engine"} == compiling
+    assert {"/mnt/checkpoint": workplace.checkpoint, "/mnt/output": folder / "convert"} == convert
+    assert {"/mnt/tensors": folder / "convert", "/mnt/output": folder / "compile" / "engine"} == compiling
     assert workplace.gpu == (folder / "compile" / "gpu.csv").read_text()
 
 
@@ -235,4 +235,4 @@ def test_fp8_renders_its_calibration_prompts_first(
     assert "has 1 labelled turns" in capsys.readouterr().err
     assert 0 == workplace.build("--precision", "int4_awq", "--prompt-records", str(enough), "--until", "quantize")
     (quantize,) = (command for command in workplace.commands if step_of(command) == "quantize")
-    assert workplace.workspace / "prompts" == mounts_of(quantize)["/work/prompts"]
+    assert workplace.workspace / "prompts" == mounts_of(quantize)["/mnt/prompts"]

@@ -152,10 +152,10 @@ def test_a_container_reads_one_folder_and_writes_another(tmp_path: Path) -> None
     """Both under the names that the command has for them."""
     command = convert_command(TOOLKIT)
 
-    line = in_container(TOOLKIT, SETTINGS.container, command, {"/work/checkpoint": tmp_path}, tmp_path / "out")
+    line = in_container(TOOLKIT, SETTINGS.container, command, {"/mnt/checkpoint": tmp_path}, tmp_path / "out")
 
     assert ("docker", "run", "--rm", "--gpus", "all", "--shm-size=2g") == line[:6]
-    assert [f"{tmp_path}:/work/checkpoint:ro", f"{tmp_path}/out:/work/output"] == mounts(line)
+    assert [f"{tmp_path}:/mnt/checkpoint:ro", f"{tmp_path}/out:/mnt/output"] == mounts(line)
     assert (TOOLKIT.image, *command) == line[-len(command) - 1 :]
 
 
@@ -164,9 +164,9 @@ def test_what_links_of_a_hubs_cache_point_to_is_mounted(checkpoint: Path, tmp_pa
     for path in checkpoint.glob("*.json"):
         (tmp_path / path.name).symlink_to(path)
 
-    line = in_container(TOOLKIT, SETTINGS.container, (), {"/work/checkpoint": tmp_path}, tmp_path)
+    line = in_container(TOOLKIT, SETTINGS.container, (), {"/mnt/checkpoint": tmp_path}, tmp_path)
 
-    assert f"{checkpoint}/config.json:/work/checkpoint/config.json:ro" in mounts(line)
+    assert f"{checkpoint}/config.json:/mnt/checkpoint/config.json:ro" in mounts(line)
 
 
 def test_the_server_is_started_for_one_model_without_http() -> None:

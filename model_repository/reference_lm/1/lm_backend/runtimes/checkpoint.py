@@ -2,6 +2,7 @@
 
 import json
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -16,25 +17,26 @@ from lm_backend.settings import Settings
 CONFIG_FILE = "config.json"
 
 
-@dataclass(frozen=True, slots=True)
-class CheckpointLimits:
-    """How a Hugging Face checkpoint limits a call.
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """What a library generated.
 
     Attributes:
-        vocabulary_size: Width of a row of logits, padding included.
-        max_seq_len: Tokens of prompt and answer together, at most.
+        token_ids: The tokens, the end token included where it was chosen.
+        rows: Raw logits of each step, float32 ``[steps, vocabulary]``.
+        reused_tokens: Prompt tokens that came from the cache.
     """
 
-    vocabulary_size: int
-    max_seq_len: int
+    token_ids: Sequence[int]
+    rows: FloatArray
+    reused_tokens: int
 
-    @classmethod
-    def read(cls, settings: Settings) -> "CheckpointLimits":
-        """Read ``config.json`` of the checkpoint.
 
-        Raises:
-            SettingsError: There is no checkpoint.
-        """
+class CheckpointRuntime(ABC):
+    """`Runtime` over a Hugging Face checkpoint, which a library loads, batches and caches by itself."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Read the checkpoint's limits; raises SettingsError where there is no checkpoint."""
         file = settings.model_directory / CONFIG_FILE
         if not file.is_file():
             message = (
@@ -43,62 +45,45 @@ class CheckpointLimits:
             )
             raise SettingsError(message)
         config = json.loads(file.read_text(encoding="utf-8"))
-        return cls(config["vocab_size"], min(settings.max_seq_len, config["max_position_embeddings"]))
+        self.vocabulary_size: int = config["vocab_size"]
+        self.max_seq_len: int = min(settings.max_seq_len, config["max_position_embeddings"])
+        self._settings = settings
 
+    @abstractmethod
+    def answer(self, request: GenerationRequest, max_tokens: int) -> Answer:
+        """Let the library generate up to ``max_tokens`` tokens greedily."""
 
-def check(
-    request: GenerationRequest, limits: CheckpointLimits, settings: Settings, is_cancelled: Callable[[], bool]
-) -> None:
-    """Refuse what cannot be run, before the library is asked.
+    def run(self, request: GenerationRequest, is_cancelled: Callable[[], bool]) -> Generation:
+        """Answer a call; see `Runtime.run`. Once it runs it is not cancelled: one step is over in milliseconds."""
+        self._refuse(request, is_cancelled)
+        scheduled_ns = time.monotonic_ns()
+        answer = self.answer(request, min(request.max_new_tokens, self.max_seq_len - len(request.input_ids)))
+        now_ns = time.monotonic_ns()  # the libraries answer when they are done, so only the end is timed
+        log_probs = [choose(row, request.embedding_bias, request.temperature)[1] for row in answer.rows]
+        tokens = [token for token in answer.token_ids if token != request.end_id]
+        no_logits = np.zeros((0, 0), np.float32)
+        return Generation(
+            tokens=np.array(tokens, np.int32),
+            log_probs=np.array(log_probs[: len(tokens)], np.float32),
+            cum_log_prob=float(sum(log_probs)),
+            logits=stack_rows(list(answer.rows), request.max_new_tokens)
+            if request.return_generation_logits
+            else no_logits,
+            reused_tokens=answer.reused_tokens,
+            scheduled_ns=scheduled_ns,
+            first_token_ns=now_ns,
+            last_token_ns=now_ns,
+        )
 
-    Raises:
-        RequestError: An embedding bias is sent.
-        ExecutorError: The prompt is too long, or logits are asked for and not kept.
-        CancelledCallError: The caller has gone already.
-    """
-    if len(request.embedding_bias):
-        message = f"the runtime {settings.runtime} does not support embedding_bias: leave the input out"
-        raise RequestError(message)
-    if len(request.input_ids) > limits.max_seq_len - 1:
-        raise prompt_too_long(len(request.input_ids), limits.max_seq_len - 1)
-    if request.return_generation_logits and not settings.gather_generation_logits:
-        raise generation_logits_off()
-    if is_cancelled():
-        message = "the call was cancelled before it was run"
-        raise CancelledCallError(message)
-
-
-def generation(
-    request: GenerationRequest,
-    token_ids: Sequence[int],
-    rows: FloatArray,
-    *,
-    reused_tokens: int,
-    scheduled_ns: int,
-) -> Generation:
-    """Put an answer together.
-
-    Args:
-        request: The call.
-        token_ids: What was generated, the end token included where it was chosen.
-        rows: Raw logits of each step, float32 ``[steps, vocabulary]``.
-        reused_tokens: Prompt tokens that came from the cache.
-        scheduled_ns: Steady-clock time at which the call's turn came.
-
-    Returns:
-        The answer without the end token. Only its end is timed: the libraries answer when they are done.
-    """
-    now_ns = time.monotonic_ns()
-    log_probs = [choose(row, request.embedding_bias, request.temperature)[1] for row in rows]
-    tokens = [token for token in token_ids if token != request.end_id]
-    logits = stack_rows(list(rows), request.max_new_tokens) if request.return_generation_logits else np.zeros((0, 0))
-    return Generation(
-        tokens=np.array(tokens, np.int32),
-        log_probs=np.array(log_probs[: len(tokens)], np.float32),
-        cum_log_prob=float(sum(log_probs)),
-        logits=logits.astype(np.float32, copy=False),
-        reused_tokens=reused_tokens,
-        scheduled_ns=scheduled_ns,
-        first_token_ns=now_ns,
-        last_token_ns=now_ns,
-    )
+    def _refuse(self, request: GenerationRequest, is_cancelled: Callable[[], bool]) -> None:
+        """Refuse what cannot be run, before the library is asked."""
+        if len(request.embedding_bias):
+            message = f"the runtime {self._settings.runtime} does not support embedding_bias: leave the input out"
+            raise RequestError(message)
+        if len(request.input_ids) > self.max_seq_len - 1:
+            raise prompt_too_long(len(request.input_ids), self.max_seq_len - 1)
+        if request.return_generation_logits and not self._settings.gather_generation_logits:
+            raise generation_logits_off()
+        if is_cancelled():
+            message = "the call was cancelled before it was run"
+            raise CancelledCallError(message)

@@ -6,8 +6,6 @@ tensorrt_llm/llmapi/llm.py at 4c05a74, ``CompletionOutput`` in tensorrt_llm/exec
 upstream's examples and tests of its bindings.
 """
 
-import time
-from collections.abc import Callable
 from datetime import timedelta
 
 import numpy as np
@@ -15,37 +13,41 @@ from tensorrt_llm import LLM, SamplingParams
 from tensorrt_llm.llmapi import KvCacheConfig, KvCacheRetentionConfig
 
 from lm_backend.errors import ExecutorError
-from lm_backend.generation import Generation
 from lm_backend.requests import PIN_PRIORITY, GenerationRequest
 from lm_backend.responses import TOKENS_PER_BLOCK
-from lm_backend.runtimes.checkpoint import CheckpointLimits, check, generation
+from lm_backend.runtimes.checkpoint import Answer, CheckpointRuntime
 from lm_backend.settings import Settings
 
 DEFAULT_PRIORITY = 35
 """Upstream's priority of a block that nobody pins."""
 
 
-class TensorRtLlmRuntime:
-    """`Runtime` over the class ``LLM``, which batches and reuses KV blocks by itself."""
+class TensorRtLlmRuntime(CheckpointRuntime):
+    """The class ``LLM``."""
 
-    def __init__(self, llm: LLM, limits: CheckpointLimits, settings: Settings) -> None:
-        """Take a loaded model."""
-        self.vocabulary_size = limits.vocabulary_size
-        self.max_seq_len = limits.max_seq_len
-        self._llm = llm
-        self._limits = limits
-        self._settings = settings
+    def __init__(self, settings: Settings) -> None:
+        """Load a checkpoint; see `load_runtime`."""
+        super().__init__(settings)
+        self._llm = LLM(
+            model=str(settings.model_directory),
+            skip_tokenizer_init=True,
+            dtype="bfloat16",
+            max_seq_len=self.max_seq_len,
+            max_batch_size=1,
+            gather_generation_logits=settings.gather_generation_logits,
+            kv_cache_config=KvCacheConfig(
+                enable_block_reuse=settings.enable_kv_cache_reuse, tokens_per_block=TOKENS_PER_BLOCK
+            ),
+        )
 
-    def run(self, request: GenerationRequest, is_cancelled: Callable[[], bool]) -> Generation:
-        """Answer a call; see `Runtime.run`. Once it runs it is not cancelled: one step is over in milliseconds."""
-        check(request, self._limits, self._settings, is_cancelled)
-        scheduled_ns = time.monotonic_ns()
+    def answer(self, request: GenerationRequest, max_tokens: int) -> Answer:
+        """Ask for generation logits; see `CheckpointRuntime.answer`."""
         result = self._llm.generate_async(
             request.input_ids.tolist(),
             sampling_params=SamplingParams(
                 end_id=request.end_id,
                 pad_id=max(request.end_id, 0),
-                max_tokens=min(request.max_new_tokens, self.max_seq_len - len(request.input_ids)),
+                max_tokens=max_tokens,
                 top_k=1,
                 return_generation_logits=True,
                 return_perf_metrics=True,
@@ -61,30 +63,14 @@ class TensorRtLlmRuntime:
             raise ExecutorError(message)
         metrics = output.request_perf_metrics
         reused_blocks = metrics.kv_cache_metrics.num_reused_blocks if metrics is not None else 0
-        return generation(
-            request,
+        return Answer(
             output.token_ids,
             np.asarray(output.generation_logits.float().cpu().numpy(), np.float32),
-            reused_tokens=min(reused_blocks * TOKENS_PER_BLOCK, len(request.input_ids) - 1),
-            scheduled_ns=scheduled_ns,
+            min(reused_blocks * TOKENS_PER_BLOCK, len(request.input_ids) - 1),
         )
 
 
-def load(settings: Settings) -> TensorRtLlmRuntime:
-    """Load a checkpoint; see `load_runtime`."""
-    limits = CheckpointLimits.read(settings)
-    llm = LLM(
-        model=str(settings.model_directory),
-        skip_tokenizer_init=True,
-        dtype="bfloat16",
-        max_seq_len=limits.max_seq_len,
-        max_batch_size=1,
-        gather_generation_logits=settings.gather_generation_logits,
-        kv_cache_config=KvCacheConfig(
-            enable_block_reuse=settings.enable_kv_cache_reuse, tokens_per_block=TOKENS_PER_BLOCK
-        ),
-    )
-    return TensorRtLlmRuntime(llm, limits, settings)
+load = TensorRtLlmRuntime
 
 
 def _retention(request: GenerationRequest) -> KvCacheRetentionConfig | None:

@@ -7,40 +7,40 @@ in vllm/outputs.py at 003d3ee, ``FlatLogprobs`` (columns ``token_ids``, ``logpro
 ``end_indices``) in vllm/logprobs.py.
 """
 
-import time
-from collections.abc import Callable
-
 import numpy as np
 from vllm import LLM, SamplingParams
 from vllm.inputs import TokensPrompt
 from vllm.logprobs import FlatLogprobs
 
 from lm_backend.errors import ExecutorError
-from lm_backend.generation import Generation
 from lm_backend.prefix_cache import FloatArray
 from lm_backend.requests import NO_END_ID, GenerationRequest
-from lm_backend.runtimes.checkpoint import CheckpointLimits, check, generation
+from lm_backend.runtimes.checkpoint import Answer, CheckpointRuntime
 from lm_backend.settings import Settings
 
 
-class VllmRuntime:
-    """`Runtime` over vLLM's offline class. It keeps prefixes by their age alone: pins are not heeded."""
+class VllmRuntime(CheckpointRuntime):
+    """vLLM's offline class. It keeps prefixes by their age alone: pins are not heeded."""
 
-    def __init__(self, llm: LLM, limits: CheckpointLimits, settings: Settings) -> None:
-        """Take a loaded model."""
-        self.vocabulary_size = limits.vocabulary_size
-        self.max_seq_len = limits.max_seq_len
-        self._llm = llm
-        self._limits = limits
-        self._settings = settings
+    def __init__(self, settings: Settings) -> None:
+        """Load a checkpoint; see `load_runtime`."""
+        super().__init__(settings)
+        self._llm = LLM(
+            model=str(settings.model_directory),
+            skip_tokenizer_init=True,
+            dtype="bfloat16",
+            max_model_len=self.max_seq_len,
+            max_num_seqs=1,
+            max_logprobs=-1,
+            logprobs_mode="raw_logits",
+            enable_prefix_caching=settings.enable_kv_cache_reuse,
+        )
 
-    def run(self, request: GenerationRequest, is_cancelled: Callable[[], bool]) -> Generation:
-        """Answer a call; see `Runtime.run`. Once it runs it is not cancelled: the offline class cannot."""
-        check(request, self._limits, self._settings, is_cancelled)
-        scheduled_ns = time.monotonic_ns()
+    def answer(self, request: GenerationRequest, max_tokens: int) -> Answer:
+        """Ask for all log-probabilities, which are raw logits here; see `CheckpointRuntime.answer`."""
         sampling = SamplingParams(
             temperature=0.0,
-            max_tokens=min(request.max_new_tokens, self.max_seq_len - len(request.input_ids)),
+            max_tokens=max_tokens,
             logprobs=-1,
             flat_logprobs=True,
             stop_token_ids=None if request.end_id == NO_END_ID else [request.end_id],
@@ -50,29 +50,10 @@ class VllmRuntime:
         prompt = TokensPrompt(prompt_token_ids=request.input_ids.tolist())
         result = self._llm.generate(prompt, sampling_params=sampling, use_tqdm=False)[0]
         output = result.outputs[0]
-        return generation(
-            request,
-            output.token_ids,
-            _rows(output.logprobs, self.vocabulary_size),
-            reused_tokens=result.num_cached_tokens or 0,
-            scheduled_ns=scheduled_ns,
-        )
+        return Answer(output.token_ids, _rows(output.logprobs, self.vocabulary_size), result.num_cached_tokens or 0)
 
 
-def load(settings: Settings) -> VllmRuntime:
-    """Load a checkpoint; see `load_runtime`."""
-    limits = CheckpointLimits.read(settings)
-    llm = LLM(
-        model=str(settings.model_directory),
-        skip_tokenizer_init=True,
-        dtype="bfloat16",
-        max_model_len=limits.max_seq_len,
-        max_num_seqs=1,
-        max_logprobs=-1,
-        logprobs_mode="raw_logits",
-        enable_prefix_caching=settings.enable_kv_cache_reuse,
-    )
-    return VllmRuntime(llm, limits, settings)
+load = VllmRuntime
 
 
 def _rows(logprobs: FlatLogprobs | None, vocabulary_size: int) -> FloatArray:
