@@ -14,6 +14,7 @@ from compact_router.as_written import views_as_written
 from compact_router.neighbours import Neighbours
 from compact_router.own_corpus import read_own_corpus
 from compact_router.public_sources import read_public_sources
+from compact_router.talk import Talk
 from compact_router.taxonomy import OTHER, Example, Taxonomy, Unit, units_of
 from compact_router.views import View, ViewSampler
 from compact_router.wordings import Writer
@@ -103,7 +104,7 @@ def make_sampler(taxonomies: Sequence[Taxonomy], neighbours: Neighbours) -> View
 def make_fold(taxonomies: Sequence[Taxonomy], neighbours: Neighbours, number: int) -> Fold:
     """Make the material of a fold, whose domains are not trained on.
 
-    What its training shows is in none of its other parts, turns that fit no route included.
+    What its training shows is in none of its other parts, turns that fit no route and phrases around requests included.
 
     Raises:
         ValueError: When no domain is in this fold.
@@ -115,15 +116,16 @@ def make_fold(taxonomies: Sequence[Taxonomy], neighbours: Neighbours, number: in
         msg = f"the material has no domain in fold {number}; give --sources"
         raise ValueError(msg)
 
-    def sampler(units: Sequence[Unit], uses: Callable[[Example], bool]) -> ViewSampler:
-        return ViewSampler(taxonomies, units, neighbours, writer, VIEW_WEIGHTS, uses=uses)
+    def sampler(units: Sequence[Unit], uses: Callable[[Example], bool], *, is_measured: bool = True) -> ViewSampler:
+        talk = Talk(is_measured=is_measured)
+        return ViewSampler(taxonomies, units, neighbours, writer, VIEW_WEIGHTS, talk=talk, uses=uses)
 
     def is_of_new_domains(example: Example) -> bool:
         return example.domain != OTHER or _part(example) == OF_NEW_DOMAINS
 
     return Fold(
         number=number,
-        training=sampler(kept, lambda example: _part(example) == TRAINED_ON),
+        training=sampler(kept, lambda example: _part(example) == TRAINED_ON, is_measured=False),
         as_written=tuple(views_as_written(taxonomies, held_out, is_of_new_domains, number)),
         new_domains=sampler(held_out, is_of_new_domains),
         new_conversations=sampler(kept, lambda example: _part(example) == OF_KNOWN_DOMAINS),

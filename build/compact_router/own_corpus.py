@@ -66,14 +66,14 @@ def _taxonomy(
 
 def _examples(record: Record, routes: Mapping[str, RoutePolicy]) -> list[Example]:
     messages = tuple(Message(turn.role.value, turn.text) for turn in record.turns)
-    examples = []
+    examples, language = [], record.provenance.language
     for index, label in record.labels:
         shown = messages[: index + 1]
         if label == OTHER:
-            examples.append(Example(record.id, shown, OTHER, is_social=is_social(shown)))
+            examples.append(Example(record.id, shown, OTHER, is_social=is_social(shown), language=language))
         else:
             route = routes[label]
-            examples.append(Example(record.id, shown, route.domain, route.action or None))
+            examples.append(Example(record.id, shown, route.domain, route.action or None, language=language))
     return examples
 
 

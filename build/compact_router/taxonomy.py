@@ -60,6 +60,7 @@ class Example:
         action: Of the right route; None where no action of the domain fits, or where it is not known which.
         is_known_exactly: False where only the domain is known, so that it cannot be held against actions.
         is_social: Whether it is thanks, a greeting or a goodbye, and therefore fits no route of any taxonomy.
+        language: ISO 639-1 code of what the user writes.
     """
 
     conversation_id: str
@@ -68,6 +69,7 @@ class Example:
     action: str | None = None
     is_known_exactly: bool = True
     is_social: bool = False
+    language: str = "en"
 
 
 @dataclass(frozen=True, slots=True)

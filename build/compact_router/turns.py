@@ -11,16 +11,22 @@ from data.augment.noise import CASINGS, mistyped
 from data.augment.pool import may_fit
 from data.records import make_route
 
+from compact_router.dialogues import AS_IT_IS, Asked, Dialogues, social_kind
 from compact_router.neighbours import Neighbours
+from compact_router.talk import PLAIN, Talk, TalkRoute
 from compact_router.taxonomy import OTHER, Action, Domain, Example, Taxonomy, Unit
 
 KNOWN_SHARE = 0.7
 """Turns drawn by a candidate of the set; the others fit no candidate as a rule."""
 
 SOCIAL, LEFT_OVER, LEFT_OUT, FOREIGN = "social", "left over", "left out", "foreign"
-UNKNOWN_SHARES = {SOCIAL: 0.2, LEFT_OVER: 0.2, LEFT_OUT: 0.36, FOREIGN: 0.24}
-"""Turns drawn without a candidate: thanks and greetings, turns that fit no route of their taxonomy, turns of actions
-and domains of the set's taxonomies that the set leaves out, and turns of other taxonomies."""
+UNKNOWN_SHARES = {LEFT_OVER: 0.25, LEFT_OUT: 0.45, FOREIGN: 0.3}
+"""Turns drawn without a candidate: turns that fit no route of their taxonomy, turns of actions and domains of the set's
+taxonomies that the set leaves out, and turns of other taxonomies."""
+
+SOCIAL_SHARE = 0.08
+SOCIAL_SHARE_WITH_ROUTES = 0.3
+"""Turns that are thanks, greetings and small talk, in a set without and with routes for them."""
 
 MISSING_ACTION_WEIGHT = 0.6
 """How often a domain's own route is drawn for each action it stands in for; an action's route is drawn once."""
@@ -30,6 +36,15 @@ MISTAKE_PER_WORD = 0.1
 CASING_SHARE = 0.1
 MIN_MISTYPED_LETTERS = 5
 """How often what the user writes is noisy, and in which way."""
+
+WRITTEN_SOCIAL_SHARE = 0.3
+"""How often a social turn is one of the sources', not made of phrases."""
+
+SAME_ROUTE_SHARE = 0.25
+"""How often what comes before a request may be on the same route."""
+
+FEWEST_WORDS = 4
+"""Of a request that is understood by itself."""
 
 TRIES = 30
 
@@ -46,12 +61,14 @@ class Turn:
         messages: Oldest first, the last one the user's.
         label: Index of the right candidate; the number of candidates for no match.
         source: Of the taxonomy that the conversation is from.
+        kind: What was made of it: the way in which a request is dressed, or the shape of the conversation.
     """
 
     conversation_id: str
     messages: tuple[Message, ...]
     label: int
     source: str
+    kind: str = PLAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +105,7 @@ class TurnSampler:
         domains: Mapping[Unit, Domain],
         neighbours: Neighbours,
         weights: Mapping[str, float],
+        talk: Talk,
         *,
         uses: Callable[[Example], bool],
     ) -> None:
@@ -98,6 +116,7 @@ class TurnSampler:
             domains: Domains that may be used.
             neighbours: Which of them overlap.
             weights: Share by taxonomy of the turns that are foreign to a set.
+            talk: What is said around requests.
             uses: Whether a labelled turn may be used.
         """
         self._domains, self._neighbours = domains, neighbours
@@ -111,6 +130,9 @@ class TurnSampler:
         self._social: list[Example] = []
         for taxonomy in taxonomies:
             self._index(taxonomy, uses)
+        used = [*self._social, *(each for some in self._others.values() for each in some)]
+        used += [each for some in self._examples.values() for each in some]
+        self._dialogues = Dialogues(talk, used)
 
     def _index(self, taxonomy: Taxonomy, uses: Callable[[Example], bool]) -> None:
         for example in taxonomy.examples:
@@ -124,28 +146,66 @@ class TurnSampler:
                 if example.is_social:
                     self._social.append(example)
 
-    def draw(self, slots: Sequence[Slot], units: Sequence[Unit], random: Random) -> Turn | None:
-        """Draw a turn for a policy set that was drawn from the given domains.
+    def draw(
+        self, slots: Sequence[Slot], units: Sequence[Unit], routes: Sequence[TalkRoute], random: Random
+    ) -> Turn | None:
+        """Draw a turn for a policy set that was drawn from the given domains, its talk routes after its slots.
 
         Returns:
             The turn; None when none was found whose right answer is certain.
         """
+        share = SOCIAL_SHARE_WITH_ROUTES if routes else SOCIAL_SHARE
         for _ in range(TRIES):
-            taxonomy, example = self._draw_example(slots, units, random)
-            if example is None:
-                continue
-            label = self._label(taxonomy, example, slots)
-            if label is not None:
-                source = self._source[taxonomy] if taxonomy else SOCIAL
-                return Turn(example.conversation_id, noisy(example.messages, random), label, source)
+            is_social = random.random() < share
+            turn = (self._social_turn if is_social else self._request)(slots, units, routes, random)
+            if turn is not None:
+                return turn
         return None
+
+    def _social_turn(
+        self, slots: Sequence[Slot], units: Sequence[Unit], routes: Sequence[TalkRoute], random: Random
+    ) -> Turn | None:
+        found = pick(self._social, random) if random.random() < WRITTEN_SOCIAL_SHARE else None
+        if found is not None:
+            kind, messages = social_kind(found.messages[-1].content), noisy(found.messages, random)
+        else:
+            _, before = self._draw_known(slots, random)
+            kind, messages = self._dialogues.social(before.messages if before is not None else (), random)
+        label = _social_label(kind, len(slots), routes)
+        name = found.conversation_id if found is not None else f"talk/{kind}"
+        return Turn(name, messages, label, SOCIAL, kind) if label is not None else None
+
+    def _request(
+        self, slots: Sequence[Slot], units: Sequence[Unit], routes: Sequence[TalkRoute], random: Random
+    ) -> Turn | None:
+        taxonomy, example = self._draw_example(slots, units, random)
+        if example is None:
+            return None
+        if example.is_social:
+            label = _social_label(social_kind(example.messages[-1].content), len(slots), routes)
+            found = Turn(example.conversation_id, noisy(example.messages, random), label or 0, SOCIAL, SOCIAL)
+            return found if label is not None else None
+        label = self._label(taxonomy, example, slots)
+        if label is None or (label == len(slots) and routes and not _asks_clearly(example)):
+            return None
+        asked = Asked(noisy(example.messages, random), example.language, is_clear=_asks_clearly(example))
+        kind = self._dialogues.shape(asked, is_known=label < len(slots), random=random)
+        if kind == AS_IT_IS:
+            kind, messages = self._dialogues.as_it_is(asked, random)
+        else:
+            slot = slots[label] if label < len(slots) else None
+            core = slot.action.descriptions[0] if slot is not None and slot.action is not None else ""
+            other_slots = slots if random.random() < SAME_ROUTE_SHARE or slot is None else [s for s in slots if s != slot]
+            _, other = self._draw_known(other_slots or slots, random)
+            messages = self._dialogues.make(kind, asked, other.messages if other is not None else (), core, random)
+        if label == len(slots):
+            label += next((index for index, each in enumerate(routes) if each.takes_rest), len(routes))
+        return Turn(example.conversation_id, messages, label, self._source[taxonomy], kind)
 
     def _draw_example(self, slots: Sequence[Slot], units: Sequence[Unit], random: Random) -> tuple[str, Example | None]:
         if random.random() < KNOWN_SHARE:
             return self._draw_known(slots, random)
         kind = random.choices(list(UNKNOWN_SHARES), list(UNKNOWN_SHARES.values()))[0]
-        if kind == SOCIAL:
-            return "", pick(self._social, random)
         if kind == FOREIGN:
             return self._draw_foreign(slots, units, random)
         name = random.choice(units).taxonomy
@@ -206,8 +266,6 @@ class TurnSampler:
 
     def _label(self, taxonomy: str, example: Example, slots: Sequence[Slot]) -> int | None:
         """Find the right candidate; None where it is not certain."""
-        if example.is_social:
-            return len(slots)
         if example.domain == OTHER:
             # Such a turn fits no route of its own taxonomy; of another one's, that is not known.
             return len(slots) if all(slot.unit.taxonomy == taxonomy for slot in slots) else None
@@ -229,6 +287,22 @@ class TurnSampler:
         ):
             return None
         return len(slots) if rest is None else rest
+
+
+def _asks_clearly(example: Example) -> bool:
+    """Say whether a turn is a request that is understood by itself."""
+    return len(example.messages) == 1 and len(example.messages[0].content.split()) >= FEWEST_WORDS
+
+
+def _social_label(kind: str, slot_count: int, routes: Sequence[TalkRoute]) -> int | None:
+    """Find the route of a social message; None where it is not certain."""
+    narrow = sorted(enumerate(routes), key=lambda each: each[1].takes_rest)
+    for index, route in narrow:
+        if kind in route.covers:
+            return slot_count + index
+        if kind in route.unsure:
+            return None
+    return slot_count + len(routes)
 
 
 def noisy(messages: tuple[Message, ...], random: Random) -> tuple[Message, ...]:

@@ -13,6 +13,7 @@ from random import Random
 from compact_model.inputs import Candidate
 
 from compact_router.neighbours import Neighbours
+from compact_router.talk import Talk, TalkRoute
 from compact_router.taxonomy import Example, Taxonomy, Unit, units_of
 from compact_router.turns import Slot, Turn, TurnSampler
 from compact_router.wordings import Meaning, Writer
@@ -32,6 +33,16 @@ FOREIGN_SHARE = 0.45
 
 PARTIAL_DOMAIN_SHARE = 0.3
 """How often some of a domain's actions are left out of a set of actions."""
+
+FEW_ROUTES_SHARE = 0.2
+MOST_FEW_ROUTES = 6
+"""How often a set is cut down to a few of its routes."""
+
+TALK_ROUTES_SHARE = 0.3
+"""Sets with a route for small talk, for the rest, or both."""
+
+NAMES_ONLY_SHARE = 0.08
+"""Sets whose routes have names and no descriptions."""
 
 REST_SHARE = 0.8
 """How often a domain that was written with a route for its rest keeps it beside its actions."""
@@ -63,6 +74,7 @@ class ViewSampler:
         writer: Writer,
         weights: Mapping[str, float],
         *,
+        talk: Talk | None = None,
         uses: Callable[[Example], bool] = lambda _: True,
     ) -> None:
         """Index the material.
@@ -73,6 +85,7 @@ class ViewSampler:
             neighbours: Which of them overlap.
             writer: Writes candidates.
             weights: Share of the views by source of their first domain; within a source, taxonomies weigh the same.
+            talk: What is said around requests (default: what is trained with).
             uses: Whether a labelled turn may be used: training and measuring share none.
         """
         allowed = frozenset(units)
@@ -84,7 +97,8 @@ class ViewSampler:
         used = [taxonomy for taxonomy in taxonomies if taxonomy.name in self._units]
         counts = Counter(taxonomy.source for taxonomy in used)
         self._weights = {taxonomy.name: weights[taxonomy.source] / counts[taxonomy.source] for taxonomy in used}
-        self._turns = TurnSampler(used, self._domains, neighbours, self._weights, uses=uses)
+        self._talk = talk or Talk()
+        self._turns = TurnSampler(used, self._domains, neighbours, self._weights, self._talk, uses=uses)
 
     def draw(self, turn_count: int, random: Random) -> View:
         """Draw a policy set of at least two candidates, and at least one and at most ``turn_count`` turns."""
@@ -94,10 +108,15 @@ class ViewSampler:
             slots = self._draw_slots(kind, units, random)
             if not 1 < len(slots) <= MOST_CANDIDATES:
                 continue
-            turns = [turn for _ in range(turn_count) if (turn := self._turns.draw(slots, units, random)) is not None]
-            if turns:
+            names_only = random.random() < NAMES_ONLY_SHARE
+            has_talk = random.random() < TALK_ROUTES_SHARE
+            routes = self._talk.routes(random, names_only=names_only) if has_talk else ()
+            drawn = (self._turns.draw(slots, units, routes, random) for _ in range(turn_count))
+            if turns := tuple(turn for turn in drawn if turn is not None):
                 meanings = [Meaning(slot.domain, slot.action, slot.is_whole) for slot in slots]
-                return View(kind, self._writer.write(meanings, random), tuple(turns))
+                candidates = self._writer.write(meanings, random, names_only=names_only)
+                talk = (_candidate_of(route, candidates, random) for route in routes)
+                return View(kind, (*candidates, *talk), turns)
 
     def _draw_units(self, kind: str, random: Random) -> tuple[Unit, ...]:
         name = random.choices(list(self._weights), list(self._weights.values()))[0]
@@ -140,4 +159,15 @@ class ViewSampler:
                 if domain.rests and random.random() < REST_SHARE:
                     slots.append(whole)
         random.shuffle(slots)
+        if random.random() < FEW_ROUTES_SHARE:
+            slots = slots[: random.randint(2, MOST_FEW_ROUTES)]
         return slots
+
+
+def _candidate_of(route: TalkRoute, beside: Sequence[Candidate], random: Random) -> Candidate:
+    """Write a route for talk in the style of those beside it."""
+    if not (beside[0].domain or beside[0].action):
+        return Candidate(f"route_{random.randint(1000, 9999)}", "", "", route.description or route.name.replace("_", " "))
+    if random.random() < 0.5:  # noqa: PLR2004 - a share
+        return Candidate(route.name, route.name, "", route.description)
+    return Candidate(route.name, "", route.name, route.description)

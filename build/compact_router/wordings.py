@@ -75,20 +75,20 @@ class Writer:
         """Write with rules by which descriptions are changed."""
         self._wordings = wordings
 
-    def write(self, routes: Sequence[Meaning], random: Random) -> tuple[Candidate, ...]:
+    def write(self, routes: Sequence[Meaning], random: Random, *, names_only: bool = False) -> tuple[Candidate, ...]:
         """Write the routes of one policy set in one style, with unique ids, in the order given."""
         names_domains = random.random() < SHOWN_DOMAIN_SHARE
-        is_nameless = random.random() < NAMELESS_SHARE
+        is_nameless = random.random() < NAMELESS_SHARE and not names_only
         numbers = random.sample(range(1, 10 * len(routes) + 1), len(routes))
         return tuple(
             Candidate(f"route_{number}", "", "", self._description(route, random))
             if is_nameless
-            else self._candidate(route, random, names_domain=names_domains)
+            else self._candidate(route, random, names_domain=names_domains, is_bare=names_only)
             for route, number in zip(routes, numbers, strict=True)
         )
 
-    def _candidate(self, route: Meaning, random: Random, *, names_domain: bool) -> Candidate:
-        description = self._description(route, random)
+    def _candidate(self, route: Meaning, random: Random, *, names_domain: bool, is_bare: bool) -> Candidate:
+        description = "" if is_bare else self._description(route, random)
         domain = route.domain.name
         if route.action is None:
             return Candidate(domain, domain, "", description)

@@ -1,0 +1,168 @@
+"""Conversations made of others: a change of subject, a yes to an offer, thanks after an answer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+from compact_model.inputs import ASSISTANT, USER, Message
+from data.augment.phrases import load_phrases, load_wordings
+from data.texts import words
+
+from compact_router.talk import (
+    CHITCHAT,
+    DECLINE,
+    ENGLISH,
+    GOODBYE,
+    GREETING,
+    SOCIAL_WEIGHTS,
+    THANKS,
+    Talk,
+    exchange,
+    lowered,
+)
+from compact_router.taxonomy import Example
+
+AS_IT_IS, SWITCH, CONFIRM, CONTINUE, OTHER_OFFER = "as it is", "switch", "confirm", "continue", "other_offer"
+SHAPES = {AS_IT_IS: 0.69, SWITCH: 0.16, CONFIRM: 0.08, CONTINUE: 0.03, OTHER_OFFER: 0.04}
+"""How often a conversation is made in each way of a request."""
+
+CUE_SHARE = 0.4
+PLAIN_SWITCH_SHARE = 0.35
+"""Of the changes of subject: those that say so, and those with nothing around the request."""
+
+CONTEXT_SHARES = {GREETING: 0.1, CHITCHAT: 0.2, THANKS: 0.75, GOODBYE: 0.6, DECLINE: 1.0}
+"""How often a social message comes after a request and its answer."""
+
+MOST_MESSAGES_BEFORE = 5
+
+_KIND_OF_WORD = {
+    **dict.fromkeys(("bye", "goodbye"), GOODBYE),
+    **dict.fromkeys(("hello", "hi", "hey"), GREETING),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request.
+
+    Attributes:
+        messages: Up to the request.
+        language: ISO 639-1 code of what the user writes.
+        is_clear: Whether it is understood by itself.
+    """
+
+    messages: tuple[Message, ...]
+    language: str
+    is_clear: bool
+
+
+class Dialogues:
+    """Makes conversations."""
+
+    def __init__(self, talk: Talk, examples: Sequence[Example]) -> None:
+        """Take words for pasted text, and the sources' own answers, from labelled turns."""
+        self._talk = talk
+        said = {each.content for example in examples for each in example.messages if each.role == ASSISTANT}
+        asked = {example.messages[-1].content for example in examples}
+        self._said = sorted(each for each in said if len(words(each)) > 5) or ["All is well."]  # noqa: PLR2004
+        self._asked = sorted(asked) or ["What is new?"]
+        self._answers = _answers(examples)
+
+    def shape(self, asked: Asked, *, is_known: bool, random: Random) -> str:
+        """Draw what is made of a request; ``is_known``: whether a route of the set is right for it."""
+        shape = random.choices(list(SHAPES), list(SHAPES.values()))[0]
+        fits = {AS_IT_IS: True, SWITCH: asked.is_clear, CONFIRM: True, CONTINUE: is_known, OTHER_OFFER: is_known}
+        return shape if fits[shape] else AS_IT_IS
+
+    def as_it_is(self, asked: Asked, random: Random) -> tuple[str, tuple[Message, ...]]:
+        """Dress a request, nothing before it; gives the way as well."""
+        way, latest = self._talk.dress(asked.messages, asked.language, self._texts, random)
+        return way, (*asked.messages[:-1], Message(USER, latest))
+
+    def make(
+        self, shape: str, asked: Asked, other: tuple[Message, ...], core: str, random: Random
+    ) -> tuple[Message, ...]:
+        """Make a conversation whose right route is the request's.
+
+        Args:
+            shape: What to make.
+            asked: The request.
+            other: Another conversation, on a route of the same set as a rule; may be empty.
+            core: What the request's route covers; empty for no route or a whole domain.
+            random: Where the choices come from.
+        """
+        core = load_wordings().core(core) if core else ""
+        other = other[-MOST_MESSAGES_BEFORE:] if other else ()
+        if other and other[0].role == ASSISTANT:
+            other = other[1:]
+        if shape == SWITCH:
+            return (*self._answered(other, "", random), Message(USER, self._switched(asked, random)))
+        if shape == OTHER_OFFER and core and other:
+            offer = self._talk.say("other_offers", random, core=core)
+            before = self._answered(other, offer, random)
+        else:
+            offer = self._talk.say("options" if random.random() < 0.2 else "offers", random, core=core)  # noqa: PLR2004
+            before = self._offered(asked.messages, offer, shape, core, random)
+        return (*before, Message(USER, self._agreed(shape, offer, asked.language, random)))
+
+    def social(self, before: tuple[Message, ...], random: Random) -> tuple[str, tuple[Message, ...]]:
+        """Make a social message, now and then after a conversation; gives its kind as well."""
+        kind = random.choices(list(SOCIAL_WEIGHTS), list(SOCIAL_WEIGHTS.values()))[0]
+        message = Message(USER, self._talk.social(kind, random))
+        if not before or random.random() >= CONTEXT_SHARES[kind]:
+            return kind, (message,)
+        offer = self._talk.say("offers", random) if kind == DECLINE else ""
+        return kind, (*self._answered(before, offer, random), message)
+
+    def _switched(self, asked: Asked, random: Random) -> str:
+        request = asked.messages[-1].content
+        if asked.language != ENGLISH or random.random() < PLAIN_SWITCH_SHARE:
+            return request
+        name = "cues" if random.random() < CUE_SHARE else "after_answers"
+        if name == "cues":
+            return f"{lowered(self._talk.say(name, random), random)} {request}"
+        return self._talk.lead_in(request, name, random)
+
+    def _agreed(self, shape: str, offer: str, language: str, random: Random) -> str:
+        theirs = getattr(load_phrases().get(language), "confirmations", ())
+        if language != ENGLISH and theirs:
+            return random.choice(list(theirs))
+        name = "continuations" if shape == CONTINUE else "confirmations"
+        if shape != CONTINUE and ("Which" in offer or "first" in offer):
+            name = "choices"
+        return lowered(self._talk.say(name, random), random)
+
+    def _offered(
+        self, messages: tuple[Message, ...], offer: str, shape: str, core: str, random: Random
+    ) -> tuple[Message, ...]:
+        """Answer a request with an offer; a request that is to be continued was answered."""
+        answer = self._answers.get(messages[-1].content) if random.random() < 0.5 else None  # noqa: PLR2004 - a share
+        answer = answer or (self._talk.say("answers", random, core=core) if random.random() < 0.4 else "")  # noqa: PLR2004
+        if shape == CONTINUE:
+            return (*messages, Message(ASSISTANT, answer or self._talk.say("answers", random, core=core)))
+        return (*messages, Message(ASSISTANT, f"{answer} {offer}".strip()))
+
+    def _answered(self, messages: tuple[Message, ...], offer: str, random: Random) -> tuple[Message, ...]:
+        if not messages:
+            return exchange(random.choice(self._asked), f"{self._talk.say('answers', random)} {offer}".strip())
+        answer = self._answers.get(messages[-1].content) if random.random() < 0.8 else None  # noqa: PLR2004 - a share
+        return (*messages, Message(ASSISTANT, f"{answer or self._talk.say('answers', random)} {offer}".strip()))
+
+    def _texts(self, random: Random) -> str:
+        return random.choice(self._said if random.random() < 0.6 else self._asked)  # noqa: PLR2004 - a share
+
+
+def social_kind(text: str) -> str:
+    """Say of which kind a social message is."""
+    said = words(text)
+    return next((_KIND_OF_WORD[word] for word in said if word in _KIND_OF_WORD), THANKS)
+
+
+def _answers(examples: Sequence[Example]) -> dict[str, str]:
+    """List what assistants answered, by what the user had said."""
+    found: dict[str, str] = {}
+    for example in examples:
+        for before, after in zip(example.messages, example.messages[1:], strict=False):
+            if before.role == USER and after.role == ASSISTANT:
+                found.setdefault(before.content, after.content)
+    return found

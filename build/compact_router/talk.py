@@ -1,0 +1,191 @@
+"""What people say around a request, and what clients put there: drawn from phrases, with the right answer unchanged.
+
+A lead-in, a closing, a change of subject, a yes to an offer, pasted text. The phrases are in ``wordings/talk.yaml``;
+those of other languages in ``phrases.toml``. Each sixth phrase of a list is never trained on, but measured with.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import yaml
+from compact_model.inputs import ASSISTANT, USER, Message
+from data.augment.phrases import load_phrases
+
+TALK = Path(__file__).parent / "wordings" / "talk.yaml"
+ENGLISH = "en"
+
+HELD_OUT_EVERY = 6
+"""One phrase of so many in each list is kept for measuring."""
+
+GREETING, CHITCHAT, THANKS, GOODBYE, DECLINE = SOCIAL_KINDS = ("greeting", "chitchat", "thanks", "goodbye", "decline")
+SOCIAL_WEIGHTS = {GREETING: 0.26, CHITCHAT: 0.24, THANKS: 0.28, GOODBYE: 0.12, DECLINE: 0.1}
+
+COVERED, UNSURE = "covered", "unsure"
+
+PLAIN, LEAD_IN, CLOSING, NOISE, PASTE = "plain", "lead_in", "closing", "noise", "paste"
+DRESSES = {PLAIN: 0.56, LEAD_IN: 0.26, CLOSING: 0.08, NOISE: 0.05, PASTE: 0.05}
+"""How often a request is dressed in each way."""
+
+SECOND_PHRASE_SHARE = 0.35
+BOTH_ENDS_SHARE = 0.25
+LOWERED_SHARE = 0.3
+LONG_PASTE_SHARE = 0.4
+LINE_BREAK_SHARE = 0.2
+TEXT_CHARACTERS = 320
+
+_CHOICE = re.compile(r"\[([^\[\]]*\|[^\[\]]*)\]")
+
+Texts = Callable[[Random], str]
+"""Draws words of another conversation."""
+
+
+@dataclass(frozen=True, slots=True)
+class TalkRoute:
+    """A route for talk itself, or for all that no other route takes.
+
+    Attributes:
+        name: Its name.
+        description: May be empty.
+        covers: Kinds of social message that are its own.
+        unsure: Kinds that may or may not be.
+        takes_rest: Whether requests without a route are its own.
+    """
+
+    name: str
+    description: str
+    covers: frozenset[str]
+    unsure: frozenset[str]
+    takes_rest: bool
+
+
+class Talk:
+    """Draws phrases."""
+
+    def __init__(self, *, is_measured: bool = False) -> None:
+        """Read the phrases to train with, or those to measure with."""
+        document = yaml.safe_load(TALK.read_text(encoding="utf-8"))
+        self._lists: dict[str, Sequence[str]] = {
+            name: _part(each, is_measured=is_measured) for name, each in document.items() if isinstance(each, list)
+        }
+        self._social = {kind: _part(each, is_measured=is_measured) for kind, each in document["social"].items()}
+        small_talk = _part(document["small_talk"], is_measured=is_measured)
+        catch_alls = _part(document["catch_alls"], is_measured=is_measured)
+        self._small_talk = [_small_talk(each) for each in small_talk]
+        self._catch_alls = [_catch_all(each) for each in catch_alls]
+
+    def say(self, name: str, random: Random, *, core: str = "", texts: Texts | None = None) -> str:
+        """Draw a phrase of a list, about a route and with words of other conversations where it has room for them."""
+        phrase = expand(random.choice(self._lists[name]), random)
+        if texts is not None:
+            phrase = re.sub(r"\{text\}", lambda _: texts(random)[:TEXT_CHARACTERS], phrase)
+        return phrase.replace("{core}", core or "that")
+
+    def social(self, kind: str, random: Random) -> str:
+        """Draw a message that asks for nothing."""
+        return lowered(expand(random.choice(self._social[kind]), random), random)
+
+    def routes(self, random: Random, *, names_only: bool) -> tuple[TalkRoute, ...]:
+        """Draw a route for small talk, one for the rest, both, in equal parts."""
+        wants = random.randrange(3)
+        pools = [self._small_talk] * (wants != 1) + [self._catch_alls] * (wants != 0)
+        drawn = [random.choice([each for each in pool if not names_only or not each.description] or pool) for pool in pools]
+        return tuple(drawn)
+
+    def dress(self, messages: tuple[Message, ...], language: str, texts: Texts, random: Random) -> tuple[str, str]:
+        """Dress the latest message, a request; gives the way that was drawn and the new text."""
+        latest = messages[-1].content
+        way = random.choices(list(DRESSES), list(DRESSES.values()))[0]
+        if language != ENGLISH:
+            return self._dress_foreign(way, latest, language, random)
+        if way == LEAD_IN:
+            is_later = len(messages) > 1 and random.random() < 0.75  # noqa: PLR2004 - a share
+            latest = self.lead_in(latest, "after_answers" if is_later else "lead_ins", random)
+            if random.random() < BOTH_ENDS_SHARE:
+                latest = _joined(latest, self.say("closings", random), random)
+        elif way == CLOSING:
+            latest = _joined(latest, lowered(self.say("closings", random), random), random)
+        elif way == NOISE:
+            latest = self._with_noise(latest, texts, random)
+        elif way == PASTE:
+            latest = self._with_paste(latest, texts, random)
+        return way, latest
+
+    def lead_in(self, request: str, name: str, random: Random) -> str:
+        """Put one or two phrases of a list before a request."""
+        said = self.say(name, random)
+        if random.random() < SECOND_PHRASE_SHARE:
+            said = f"{said} {self.say('lead_ins', random)}"
+        return _joined(lowered(said, random), request, random)
+
+    def _dress_foreign(self, way: str, latest: str, language: str, random: Random) -> tuple[str, str]:
+        phrases = load_phrases().get(language)
+        before: Sequence[str] = getattr(phrases, "lead_ins", ())
+        after: Sequence[str] = getattr(phrases, "closings", ())
+        if way == LEAD_IN and before:
+            return way, _joined(random.choice(list(before)), latest, random)
+        if way == CLOSING and after:
+            return way, _joined(latest, random.choice(list(after)), random)
+        return PLAIN, latest
+
+    def _with_noise(self, request: str, texts: Texts, random: Random) -> str:
+        name = random.choice(("reminders", "reminders", "summaries", "tool_outputs"))
+        block = self.say(name, random, texts=texts)
+        if name == "reminders" and random.random() < 0.4:  # noqa: PLR2004 - a share
+            return f"{request}\n\n{block}"
+        if random.random() < 0.2:  # noqa: PLR2004 - a share
+            block = f"{block}\n{self.say('reminders', random, texts=texts)}"
+        return f"{block}\n\n{request}"
+
+    def _with_paste(self, request: str, texts: Texts, random: Random) -> str:
+        count = random.randint(3, 9) if random.random() < LONG_PASTE_SHARE else 1
+        blocks = [self.say("pasted", random, texts=texts) for _ in range(count)]
+        ask = f"{self.say('asks', random)} {request}".strip()
+        place = random.choice(("first", "last", "last", "middle")) if count == 1 else random.choice(("first", "last"))
+        if place == "first":
+            return "\n\n".join((request, *blocks))
+        if place == "last":
+            return "\n\n".join((*blocks, ask))
+        return "\n\n".join((*blocks, ask, self.say("pasted", random, texts=texts)))
+
+
+def expand(phrase: str, random: Random) -> str:
+    """Choose one of the parts of each ``[a|b]``, inner ones first."""
+    while _CHOICE.search(phrase):
+        phrase = _CHOICE.sub(lambda match: random.choice(match[1].split("|")), phrase)
+    return phrase
+
+
+def lowered(text: str, random: Random) -> str:
+    """Write in small letters now and then, as people do in chats."""
+    return text.lower() if random.random() < LOWERED_SHARE else text
+
+
+def exchange(request: str, answer: str) -> tuple[Message, Message]:
+    """Write what a user said and what the assistant answered."""
+    return Message(USER, request), Message(ASSISTANT, answer)
+
+
+def _joined(before: str, after: str, random: Random) -> str:
+    return f"{before}\n\n{after}" if random.random() < LINE_BREAK_SHARE else f"{before} {after}"
+
+
+def _part(phrases: Sequence[Any], *, is_measured: bool) -> Sequence[Any]:  # Any: a phrase, or a route as YAML gives it
+    """Give the phrases to train or to measure with; a list too short to hold one out serves both."""
+    if len(phrases) < HELD_OUT_EVERY:
+        return phrases
+    return [each for index, each in enumerate(phrases) if (index % HELD_OUT_EVERY == HELD_OUT_EVERY - 1) == is_measured]
+
+
+def _small_talk(entry: dict[str, Any]) -> TalkRoute:  # Any: YAML
+    covers, unsure = frozenset(entry["covers"]), frozenset(entry.get("unsure", ()))
+    return TalkRoute(entry["name"], entry["description"], covers, unsure, takes_rest=False)
+
+
+def _catch_all(entry: dict[str, Any]) -> TalkRoute:  # Any: YAML
+    kinds = frozenset(SOCIAL_KINDS)
+    covers, unsure = (kinds, frozenset[str]()) if entry["social"] == COVERED else (frozenset[str](), kinds)
+    return TalkRoute(entry["name"], entry["description"], covers, unsure, takes_rest=True)
