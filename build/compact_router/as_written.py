@@ -10,8 +10,8 @@ from random import Random
 from compact_model.inputs import Candidate
 from data.augment.drawing import seeded
 
+from compact_router.slots import Turn
 from compact_router.taxonomy import OTHER, OWN, Domain, Example, Taxonomy, Unit
-from compact_router.turns import Turn
 from compact_router.views import COARSE, FINE, View
 
 TURNS_PER_SOURCE = 300

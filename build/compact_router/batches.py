@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from compact_router.network import FROZEN_LAYERS, Encoder, Router
 from compact_router.rivals import Rivals
-from compact_router.turns import Turn
+from compact_router.slots import Turn
 from compact_router.views import View
 
 CHUNK_TOKENS = 768

@@ -1,7 +1,7 @@
 """Measures a trained network on domains that it was not trained on, beside the sentence encoder it started from."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from compact_router.benchmark import LabelledTurn
 from compact_router.evaluate import Decision, Evaluation, evaluate
 from compact_router.learner import Learner
 from compact_router.material import AS_WRITTEN, NEW_CONVERSATIONS, NEW_DOMAINS, Fold
+from compact_router.slots import Turn
 from compact_router.views import View, ViewSampler
 
 VIEW_COUNT = 100
@@ -34,12 +35,14 @@ class Measured:
     Attributes:
         evaluation: The figures, by kind of policy set.
         by_source: Right answers and turns, by source.
+        by_kind: The same by what was made of a request.
         logits: float32 [K, most candidates + 1], padded with -1e4 on the left of no match.
         labels: int64 [K].
     """
 
     evaluation: Evaluation
     by_source: dict[str, list[int]]
+    by_kind: dict[str, list[int]]
     logits: NDArray[np.float32]
     labels: NDArray[np.int64]
 
@@ -60,6 +63,15 @@ def measured_parts(fold: Fold, view_count: int = VIEW_COUNT) -> dict[str, Sequen
 
 def measure(learner: Learner, maker: BatchMaker, views: Sequence[View]) -> dict[str, Measured]:
     """Measure every head, by its name."""
+    return {name: _measured(each) for name, each in _scores(learner, maker, views).items()}
+
+
+def decide(learner: Learner, maker: BatchMaker, views: Sequence[View], temperature: float = 1.0) -> list[Decision]:
+    """Decide every turn with the reader, in the order of the views; a decision's setting is its view's kind."""
+    return [decision for decision, _, _ in _decisions(_scores(learner, maker, views)[READER], temperature)]
+
+
+def _scores(learner: Learner, maker: BatchMaker, views: Sequence[View]) -> dict[str, list[tuple[Batch, Tensor]]]:
     learner.router.eval()
     parts: dict[str, list[tuple[Batch, Tensor]]] = {}
     for start in track(range(0, len(views), VIEWS_PER_BATCH), description="measuring", console=Console(stderr=True)):
@@ -68,41 +80,57 @@ def measure(learner: Learner, maker: BatchMaker, views: Sequence[View]) -> dict[
             scored: Scored = score(learner.router, learner.lower, batch, learner.rivals)
         for name, logits in {READER: scored.logits, **scored.rivals}.items():
             parts.setdefault(name, []).append((batch, logits))
-    return {name: _measured(each) for name, each in parts.items()}
+    return parts
 
 
-def _measured(parts: Sequence[tuple[Batch, Tensor]]) -> Measured:
-    decisions, sources, rows = [], [], []
+def _decisions(
+    parts: Sequence[tuple[Batch, Tensor]], temperature: float = 1.0
+) -> Iterator[tuple[Decision, Turn, NDArray[np.float64]]]:
+    """Give each turn's decision, the turn and its scores."""
     for batch, logits in parts:
         for row, turn in enumerate(batch.turns):
             count = int(batch.candidate_mask[row].sum())
-            scores = torch.cat([logits[row, :count], logits[row, -1:]]).numpy().astype(np.float64)
+            scores = torch.cat([logits[row, :count], logits[row, -1:]]).numpy().astype(np.float64) / temperature
             probabilities = np.exp(scores - np.logaddexp.reduce(scores))
             chosen = int(probabilities.argmax())
             shown = LabelledTurn(batch.kinds[row], turn.conversation_id, b"", (b"",) * count, turn.label)
-            decisions.append(Decision(shown, chosen, float(probabilities[chosen]), float(probabilities[turn.label])))
-            sources.append(turn.source)
-            rows.append((scores, turn.label))
+            decision = Decision(shown, chosen, float(probabilities[chosen]), float(probabilities[turn.label]))
+            yield decision, turn, scores
+
+
+def _measured(parts: Sequence[tuple[Batch, Tensor]]) -> Measured:
+    found = list(_decisions(parts))
+    decisions = [decision for decision, _, _ in found]
+    rows = [(scores, turn.label) for _, turn, scores in found]
     width = max(len(scores) for scores, _ in rows)
     padded = np.stack(
         [np.concatenate([scores[:-1], np.full(width - len(scores), -1e4), scores[-1:]]) for scores, _ in rows]
     )
-    pairs = list(zip(decisions, sources, strict=True))
     labels = [width - 1 if label == len(scores) - 1 else label for scores, label in rows]
     return Measured(
         evaluation=evaluate(decisions),
-        by_source={
-            name: [sum(each.is_right for each, source in pairs if source == name), sources.count(name)]
-            for name in sorted(set(sources))
-        },
+        by_source=_counts([(turn.source, decision.is_right) for decision, turn, _ in found]),
+        by_kind=_counts([(turn.kind, decision.is_right) for decision, turn, _ in found]),
         logits=padded.astype(np.float32),
         labels=np.array(labels),
     )
 
 
+def _counts(answers: Sequence[tuple[str, bool]]) -> dict[str, list[int]]:
+    """Count right answers and all, by name."""
+    names = sorted({name for name, _ in answers})
+    return {
+        name: [sum(is_right for each, is_right in answers if each == name), sum(each == name for each, _ in answers)]
+        for name in names
+    }
+
+
 def save_measured(folder: Path, part: str, results: Mapping[str, Measured]) -> None:
     """Write the figures to ``<part>.json``, and the reader's logits, for calibration, to ``<part>.npz``."""
-    heads = {name: {**asdict(result.evaluation), "by_source": result.by_source} for name, result in results.items()}
+    heads = {
+        name: {**asdict(result.evaluation), "by_source": result.by_source, "by_kind": result.by_kind}
+        for name, result in results.items()
+    }
     document = {"by_source": results[READER].by_source, "heads": heads}
     (folder / f"{part}.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     np.savez_compressed(folder / f"{part}.npz", logits=results[READER].logits, labels=results[READER].labels)

@@ -1,7 +1,11 @@
-"""Measure a checkpoint, or the untrained sentence encoder, on the domains of a fold that it was not trained on."""
+"""Measure a checkpoint, or the untrained sentence encoder, on the domains of a fold that it was not trained on.
+
+Or, with --benchmark, a checkpoint on folders of labelled conversations, as `archrouter eval` reads them, by setting.
+"""
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -9,7 +13,8 @@ from data.augment.settings import read_settings
 from transformers.utils import logging
 
 from compact_router.batches import BatchMaker
-from compact_router.held_out import measure, measured_parts, measured_views, save_measured
+from compact_router.held_out import decide, measure, measured_parts, measured_views, save_measured
+from compact_router.kinds import benchmark_views, figures_by_setting
 from compact_router.learner import Learner
 from compact_router.material import FOLD_COUNT, add_material_options, make_fold, read_material
 from compact_router.neighbours import Neighbours
@@ -24,11 +29,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m compact_router.measure", description=__doc__)
     parser.add_argument("checkpoint", type=Path, nargs="?", help="(default: the untrained sentence encoder)")
     parser.add_argument("--output", type=Path, help="folder for figures and logits (default: print the figures only)")
-    parser.add_argument("--fold", type=int, choices=range(FOLD_COUNT), required=True, help="as given in training")
+    measured_on = parser.add_mutually_exclusive_group(required=True)
+    measured_on.add_argument("--fold", type=int, choices=range(FOLD_COUNT), help="as given in training")
+    measured_on.add_argument("--benchmark", type=Path, nargs="+", help="folders of labelled conversations")
+    parser.add_argument("--temperature", type=float, default=1.0, help="of --benchmark (default: %(default)s)")
     add_material_options(parser)
     given = parser.parse_args()
     logging.set_verbosity_error()
     torch.set_num_threads(1)
+    if given.benchmark is not None:
+        if given.checkpoint is None:
+            parser.error("--benchmark needs a checkpoint")
+        _measure_benchmarks(given.checkpoint, given.benchmark, given.temperature)
+        return
     material = read_material(given.sources, given.corpus, given.settings)
     neighbours = Neighbours(material, read_settings(given.settings).overlap, embed)
     try:
@@ -52,6 +65,17 @@ def main() -> None:
         if given.output is not None:
             given.output.mkdir(parents=True, exist_ok=True)
             save_measured(given.output, part, figures)
+
+
+def _measure_benchmarks(checkpoint: Path, folders: Sequence[Path], temperature: float) -> None:
+    """Print the figures of every setting."""
+    learner = Learner(Plan(), Workers(0, 1), with_rivals=False)
+    learner.start_from(checkpoint)
+    maker = BatchMaker(text_reader(), LIMITS)
+    for folder in folders:
+        views, changed = benchmark_views(folder)
+        for figures in figures_by_setting(decide(learner, maker, views, temperature), changed):
+            print(json.dumps({"benchmark": folder.name, **figures}))
 
 
 if __name__ == "__main__":

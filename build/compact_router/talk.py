@@ -92,7 +92,9 @@ class Talk:
         """Draw a route for small talk, one for the rest, both, in equal parts."""
         wants = random.randrange(3)
         pools = [self._small_talk] * (wants != 1) + [self._catch_alls] * (wants != 0)
-        drawn = [random.choice([each for each in pool if not names_only or not each.description] or pool) for pool in pools]
+        drawn = [
+            random.choice([each for each in pool if not names_only or not each.description] or pool) for pool in pools
+        ]
         return tuple(drawn)
 
     def dress(self, messages: tuple[Message, ...], language: str, texts: Texts, random: Random) -> tuple[str, str]:

@@ -1,8 +1,8 @@
-"""Candidates of a policy set before they are written, and the conversations that are right for them."""
+"""Draws conversations, and finds the candidate of a policy set that is right for them."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import Random
 
 from compact_model.inputs import Message
@@ -13,8 +13,9 @@ from data.records import make_route
 
 from compact_router.dialogues import AS_IT_IS, Asked, Dialogues, social_kind
 from compact_router.neighbours import Neighbours
-from compact_router.talk import PLAIN, Talk, TalkRoute
-from compact_router.taxonomy import OTHER, Action, Domain, Example, Taxonomy, Unit
+from compact_router.slots import Slot, Turn
+from compact_router.talk import Talk, TalkRoute
+from compact_router.taxonomy import OTHER, Domain, Example, Taxonomy, Unit
 
 KNOWN_SHARE = 0.7
 """Turns drawn by a candidate of the set; the others fit no candidate as a rule."""
@@ -50,50 +51,6 @@ TRIES = 30
 
 _UNKNOWN = "?"
 """Stands for the action of turns of which only the domain is known."""
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """A conversation and its right answer in a policy set.
-
-    Attributes:
-        conversation_id: Where it is from.
-        messages: Oldest first, the last one the user's.
-        label: Index of the right candidate; the number of candidates for no match.
-        source: Of the taxonomy that the conversation is from.
-        kind: What was made of it: the way in which a request is dressed, or the shape of the conversation.
-    """
-
-    conversation_id: str
-    messages: tuple[Message, ...]
-    label: int
-    source: str
-    kind: str = PLAIN
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """A candidate before it is written.
-
-    Attributes:
-        unit: Its domain.
-        domain: The same with its actions.
-        action: None for the domain's own route.
-        is_whole: Whether the domain's own route stands for all of its requests.
-    """
-
-    unit: Unit
-    domain: Domain
-    action: Action | None
-    is_whole: bool
-
-    @property
-    def gist(self) -> str:
-        """All that it covers, to compare words."""
-        if self.action is not None:
-            return f"{self.domain.name} {self.action.name} {self.action.descriptions[0]}"
-        actions = (action.descriptions[0] for action in self.domain.actions)
-        return " ".join((self.domain.name, *self.domain.wholes[:1], *actions))
 
 
 class TurnSampler:
@@ -156,15 +113,15 @@ class TurnSampler:
         """
         share = SOCIAL_SHARE_WITH_ROUTES if routes else SOCIAL_SHARE
         for _ in range(TRIES):
-            is_social = random.random() < share
-            turn = (self._social_turn if is_social else self._request)(slots, units, routes, random)
+            if random.random() < share:
+                turn = self._social_turn(slots, routes, random)
+            else:
+                turn = self._request(slots, units, routes, random)
             if turn is not None:
                 return turn
         return None
 
-    def _social_turn(
-        self, slots: Sequence[Slot], units: Sequence[Unit], routes: Sequence[TalkRoute], random: Random
-    ) -> Turn | None:
+    def _social_turn(self, slots: Sequence[Slot], routes: Sequence[TalkRoute], random: Random) -> Turn | None:
         found = pick(self._social, random) if random.random() < WRITTEN_SOCIAL_SHARE else None
         if found is not None:
             kind, messages = social_kind(found.messages[-1].content), noisy(found.messages, random)
@@ -195,7 +152,9 @@ class TurnSampler:
         else:
             slot = slots[label] if label < len(slots) else None
             core = slot.action.descriptions[0] if slot is not None and slot.action is not None else ""
-            other_slots = slots if random.random() < SAME_ROUTE_SHARE or slot is None else [s for s in slots if s != slot]
+            other_slots = (
+                slots if random.random() < SAME_ROUTE_SHARE or slot is None else [s for s in slots if s != slot]
+            )
             _, other = self._draw_known(other_slots or slots, random)
             messages = self._dialogues.make(kind, asked, other.messages if other is not None else (), core, random)
         if label == len(slots):
@@ -240,6 +199,16 @@ class TurnSampler:
         shown = {each.action.name for each in slots if each.unit == slot.unit and each.action is not None}
         names = (*(action.name for action in slot.domain.actions), None, _UNKNOWN)
         return [name for name in names if name not in shown and (slot.unit, name) in self._examples]
+
+    def texts_of(self, slot: Slot, slots: Sequence[Slot], *, is_for: bool) -> list[str]:
+        """List what users said on a route by itself, or on others of its domain."""
+        names = [slot.action.name] if slot.action is not None else self._missing(slot, slots)
+        if not is_for:
+            taken = {each.action.name for each in slots if each.unit == slot.unit and each.action is not None}
+            kin = [each.name for each in slot.domain.actions]
+            names = [name for name in kin if name not in names and (slot.action is not None or name in taken)]
+        examples = (example for name in names for example in self._examples.get((slot.unit, name), ()))
+        return list(dict.fromkeys(example.messages[-1].content for example in examples if _asks_clearly(example)))
 
     def _draw_foreign(self, slots: Sequence[Slot], units: Sequence[Unit], random: Random) -> tuple[str, Example | None]:
         """Draw a turn of another taxonomy, or of a domain of the set's own that was left out."""

@@ -6,16 +6,18 @@ under other names. So the right answer follows from what the routes of the set s
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from random import Random
 
 from compact_model.inputs import Candidate
+from data.augment.drawing import count_between
 
 from compact_router.neighbours import Neighbours
+from compact_router.slots import Slot, Turn
 from compact_router.talk import Talk, TalkRoute
 from compact_router.taxonomy import Example, Taxonomy, Unit, units_of
-from compact_router.turns import Slot, Turn, TurnSampler
+from compact_router.turns import TurnSampler
 from compact_router.wordings import Meaning, Writer
 
 FINE, COARSE, FALLBACK, MIXED = "fine", "coarse", "fallback", "mixed"
@@ -43,6 +45,20 @@ TALK_ROUTES_SHARE = 0.3
 
 NAMES_ONLY_SHARE = 0.08
 """Sets whose routes have names and no descriptions."""
+
+EXAMPLES_SHARE = 0.3
+"""Sets whose routes have examples."""
+
+SOME_EXAMPLES_SHARE = 0.85
+"""Routes of such a set that have some."""
+
+NOT_EXAMPLES_SHARE = 0.35
+BARE_EXAMPLES_SHARE = 0.3
+NAMELESS_EXAMPLES_SHARE = 0.12
+"""Sets with examples that have examples of what routes are not for, no descriptions, or no names either."""
+
+MOST_EXAMPLES, MOST_NOT_EXAMPLES, MOST_EXAMPLES_OF_SET = 10, 3, 64
+EXAMPLE_CHARACTERS = 300
 
 REST_SHARE = 0.8
 """How often a domain that was written with a route for its rest keeps it beside its actions."""
@@ -115,8 +131,52 @@ class ViewSampler:
             if turns := tuple(turn for turn in drawn if turn is not None):
                 meanings = [Meaning(slot.domain, slot.action, slot.is_whole) for slot in slots]
                 candidates = self._writer.write(meanings, random, names_only=names_only)
+                if random.random() < EXAMPLES_SHARE:
+                    candidates = self._with_examples(candidates, slots, turns, random)
                 talk = (_candidate_of(route, candidates, random) for route in routes)
                 return View(kind, (*candidates, *talk), turns)
+
+    def _with_examples(
+        self, candidates: Sequence[Candidate], slots: Sequence[Slot], turns: Sequence[Turn], random: Random
+    ) -> tuple[Candidate, ...]:
+        """Give candidates texts of users that they are for, and now and then some that they are not for.
+
+        What is asked in the view's turns is in none of them. Some sets are left with names and examples, or with
+        examples alone.
+        """
+        asked = frozenset(message.content for turn in turns for message in turn.messages)
+        most = min(MOST_EXAMPLES, max(1, MOST_EXAMPLES_OF_SET // len(slots)))
+        count = count_between(1, most, random)
+        not_count = MOST_NOT_EXAMPLES if random.random() < NOT_EXAMPLES_SHARE else 0
+        is_bare, is_nameless = random.random() < BARE_EXAMPLES_SHARE, random.random() < NAMELESS_EXAMPLES_SHARE
+        found = []
+        for number, (candidate, slot) in enumerate(zip(candidates, slots, strict=True)):
+            examples = self._texts(slot, slots, asked, random.randint((count + 1) // 2, count), random, is_for=True)
+            not_examples = self._texts(slot, slots, asked, random.randint(0, not_count), random, is_for=False)
+            if not examples or random.random() >= SOME_EXAMPLES_SHARE:
+                found.append(candidate)
+                continue
+            left = Candidate(f"option_{number}", "", "", "") if is_nameless else candidate
+            description = "" if is_bare else left.description
+            found.append(replace(left, description=description, examples=examples, not_examples=not_examples))
+        return tuple(found)
+
+    def _texts(
+        self,
+        slot: Slot,
+        slots: Sequence[Slot],
+        asked: Collection[str],
+        count: int,
+        random: Random,
+        *,
+        is_for: bool,
+    ) -> tuple[str, ...]:
+        """Draw what users said on a route or on others of its domain, nothing of what is asked."""
+        if not count:
+            return ()
+        texts = self._turns.texts_of(slot, slots, is_for=is_for)
+        some = random.sample(texts, min(len(texts), 2 * count))
+        return tuple(text[:EXAMPLE_CHARACTERS] for text in some if not any(text in each for each in asked))[:count]
 
     def _draw_units(self, kind: str, random: Random) -> tuple[Unit, ...]:
         name = random.choices(list(self._weights), list(self._weights.values()))[0]
@@ -167,7 +227,9 @@ class ViewSampler:
 def _candidate_of(route: TalkRoute, beside: Sequence[Candidate], random: Random) -> Candidate:
     """Write a route for talk in the style of those beside it."""
     if not (beside[0].domain or beside[0].action):
-        return Candidate(f"route_{random.randint(1000, 9999)}", "", "", route.description or route.name.replace("_", " "))
+        return Candidate(
+            f"route_{random.randint(1000, 9999)}", "", "", route.description or route.name.replace("_", " ")
+        )
     if random.random() < 0.5:  # noqa: PLR2004 - a share
         return Candidate(route.name, route.name, "", route.description)
     return Candidate(route.name, "", route.name, route.description)

@@ -9,8 +9,10 @@ import pytest
 from compact_model.inputs import Message
 from compact_router.as_written import TURNS_PER_VIEW, views_as_written
 from compact_router.neighbours import Neighbours
+from compact_router.slots import Slot
+from compact_router.talk import Talk
 from compact_router.taxonomy import OTHER, OWN, Action, Domain, Example, Taxonomy, Unit, units_of
-from compact_router.turns import Slot, TurnSampler
+from compact_router.turns import TurnSampler
 from compact_router.views import View, ViewSampler
 from compact_router.wordings import Meaning, Writer
 from data.augment.phrases import load_wordings
@@ -37,7 +39,7 @@ def make_taxonomy(name: str) -> Taxonomy:
         for action in actions
         for number in range(3)
     ]
-    other = Example(f"{name}/other", (Message("user", f"{name} nonsense"),), OTHER)
+    other = Example(f"{name}/other", (Message("user", f"some {name} nonsense please"),), OTHER)
     thanks = Example(f"{name}/thanks", (Message("user", "thanks"),), OTHER, is_social=True)
     return Taxonomy(
         name=name,
@@ -56,6 +58,7 @@ def make_taxonomy(name: str) -> Taxonomy:
     )
 
 
+DOMAINS = {domain for domains in TOPICS.values() for domain in domains}
 TAXONOMIES = tuple(make_taxonomy(name) for name in TOPICS)
 UNITS = [unit for unit, _ in units_of(TAXONOMIES)]
 APART = Overlap(apart=frozenset(TOPICS))
@@ -68,6 +71,11 @@ def sample(count: int, units: Sequence[Unit] = UNITS, overlap: Overlap = APART) 
     return [sampler.draw(6, Random(number)) for number in range(count)]  # noqa: S311 - reproducible data, no secret
 
 
+def texts_of(view: View) -> list[str]:
+    """List what is said in a view, in small letters."""
+    return [message.content.lower() for turn in view.turns for message in turn.messages]
+
+
 def test_the_same_seed_draws_the_same_views() -> None:
     """A run that goes on after an interruption sees what it would have seen."""
     assert sample(20) == sample(20)
@@ -76,7 +84,7 @@ def test_the_same_seed_draws_the_same_views() -> None:
 def test_a_turn_goes_to_the_action_that_it_names_or_else_to_its_domain_or_else_to_nothing() -> None:
     """Whatever the cut, the label is the narrowest route that says what the message says."""
     for view in sample(300):
-        if all(each.domain for each in view.candidates):
+        if all(each.domain in DOMAINS for each in view.candidates):
             routes = {(each.domain, each.action): index for index, each in enumerate(view.candidates)}
             for turn in view.turns:
                 _, domain, action = (*turn.conversation_id.split("/"), "")[:3]
@@ -102,7 +110,7 @@ def test_held_out_domains_appear_neither_as_routes_nor_in_turns() -> None:
 
     for view in sample(100, kept):
         assert "mail" not in {candidate.domain for candidate in view.candidates}
-        assert not any(turn.messages[-1].content.lower().startswith("mail") for turn in view.turns)
+        assert not any("mail send" in said or "mail sort" in said for said in texts_of(view))
 
 
 def test_taxonomies_that_may_serve_each_others_requests_are_not_mixed() -> None:
@@ -124,7 +132,7 @@ def turn_sampler(stand_ins: tuple[frozenset[tuple[str, str]], ...] = ()) -> Turn
     garden = Taxonomy("garden", OWN, TAXONOMIES[0].domains, TAXONOMIES[0].examples, stand_ins)
     domains = dict(units_of([garden]))
     neighbours = Neighbours([garden], APART, embed)
-    return TurnSampler([garden], domains, neighbours, {"garden": 1.0}, uses=lambda _: True)
+    return TurnSampler([garden], domains, neighbours, {"garden": 1.0}, Talk(), uses=lambda _: True)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +145,7 @@ def test_a_turn_is_not_used_where_another_route_may_do(
     plants = TAXONOMIES[0].domains[0]
     slots = [Slot(Unit("garden", "plants"), plants, plants.actions[0], is_whole=False)]
     sampler = turn_sampler(stand_ins)
-    drawn = [sampler.draw(slots, [Unit("garden", "plants")], Random(number)) for number in range(60)]  # noqa: S311
+    drawn = [sampler.draw(slots, [Unit("garden", "plants")], (), Random(number)) for number in range(60)]  # noqa: S311
     asked = [turn for turn in drawn if turn is not None and turn.messages[-1].content.lower().startswith("plants")]
 
     assert labels == {turn.label for turn in asked}
@@ -165,7 +173,7 @@ def test_sets_as_written_have_all_actions_in_their_first_words_and_turns_as_labe
 
     assert ["plants_grow", "plants_prune"] == ids
     assert ["to grow plants", "to prune plants"] == [candidate.description for candidate in views[0].candidates]
-    assert {"plants grow 0": 0, "plants prune 2": 1, "garden nonsense": 2, "thanks": 2}.items() <= found.items()
+    assert {"plants grow 0": 0, "plants prune 2": 1, "some garden nonsense please": 2, "thanks": 2}.items() <= found.items()
     assert 8 == len(found)
     assert all(len(view.turns) <= TURNS_PER_VIEW for view in views)
     assert views == views_as_written(TAXONOMIES, held_out, lambda _: True, fold=0)

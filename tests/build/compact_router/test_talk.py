@@ -1,0 +1,115 @@
+"""What is said around requests: phrases in halves, the right answer as the routes for talk say, examples apart."""
+
+from random import Random
+
+from compact_model.inputs import ASSISTANT, USER, Message
+from compact_router.dialogues import Asked, Dialogues, social_kind
+from compact_router.slots import Slot
+from compact_router.talk import SOCIAL_KINDS, TALK, Talk, TalkRoute, expand
+from compact_router.taxonomy import Unit
+from data.augment.drawing import seeded
+from tests.build.compact_router.test_views import TAXONOMIES, sample, texts_of, turn_sampler
+from yaml import safe_load
+
+LISTS = ("lead_ins", "after_answers", "closings", "cues", "confirmations")
+
+
+def phrases(talk: Talk, name: str) -> set[str]:
+    """Draw many phrases of a list, in small letters."""
+    return {talk.say(name, seeded(name, number)).lower() for number in range(400)}
+
+
+def test_phrases_that_are_measured_with_are_not_trained_with() -> None:
+    """A network is measured on lead-ins and the like that it has never seen."""
+    for name in LISTS:
+        assert not phrases(Talk(), name) & phrases(Talk(is_measured=True), name)
+
+
+def test_every_phrase_can_be_said() -> None:
+    """No bracket is left open, and no place for other words left empty."""
+    for talk in (Talk(), Talk(is_measured=True)):
+        for name, each in safe_load(TALK.read_text(encoding="utf-8")).items():
+            if isinstance(each, list) and isinstance(each[0], str):
+                said = [talk.say(name, seeded(number), core="core", texts=lambda _: "words") for number in range(100)]
+
+                assert not [text for text in said if "|" in text or "{core}" in text or "{text}" in text]
+
+
+def test_choices_may_stand_in_choices() -> None:
+    """Inner ones are made first."""
+    assert {"a", "bd", "cd"} == {expand("[a|[b|c]d]", Random(number)) for number in range(40)}  # noqa: S311
+
+
+def test_social_messages_go_to_the_route_for_them_or_to_nothing() -> None:
+    """A set's own small-talk route takes greetings; without one they are no match, whatever came before."""
+    seen = set()
+    for view in sample(300):
+        texts = {index: each.description + each.id for index, each in enumerate(view.candidates)}
+        for turn in view.turns:
+            if turn.kind in SOCIAL_KINDS:
+                seen.add(turn.label < len(view.candidates))
+
+                assert "grow" not in texts.get(turn.label, "")
+
+    assert {True, False} == seen
+
+
+def test_a_catch_all_takes_what_no_other_route_takes() -> None:
+    """Requests without a route of their own are its own."""
+    plants = TAXONOMIES[0].domains[0]
+    slots = [Slot(Unit("garden", "plants"), plants, plants.actions[0], is_whole=False)]
+    rest = TalkRoute("rest", "all else", frozenset(), frozenset(SOCIAL_KINDS), takes_rest=True)
+    drawn = [
+        turn_sampler().draw(slots, [Unit("garden", "plants")], (rest,), Random(number))  # noqa: S311
+        for number in range(100)
+    ]
+
+    assert {0, 1} == {turn.label for turn in drawn if turn is not None}
+
+
+def test_a_yes_to_an_offer_keeps_the_route_and_comes_after_the_offer() -> None:
+    """The request, what the assistant offers, and words that ask for nothing by themselves."""
+    dialogues = Dialogues(Talk(), [])
+    asked = Asked((Message(USER, "water the roses every evening"),), "en", is_clear=True)
+
+    made = dialogues.make("confirm", asked, (), "Watering flowers", Random(3))  # noqa: S311
+
+    assert [USER, ASSISTANT, USER] == [message.role for message in made]
+    assert asked.messages[0] == made[0]
+    assert "roses" not in made[-1].content
+
+
+def test_a_change_of_subject_ends_with_the_request() -> None:
+    """What came before is another conversation and its answer."""
+    dialogues = Dialogues(Talk(), [])
+    asked = Asked((Message(USER, "water the roses every evening"),), "en", is_clear=True)
+
+    for number in range(30):
+        made = dialogues.make("switch", asked, (Message(USER, "feed the cat"),), "", Random(number))  # noqa: S311
+
+        assert [USER, ASSISTANT, USER] == [message.role for message in made]
+        assert made[-1].content.endswith(asked.messages[0].content)
+
+
+def test_examples_of_a_route_are_never_what_is_asked() -> None:
+    """Otherwise the network would learn to look the answer up."""
+    views = sample(300)
+    shown = [(view, text) for view in views for each in view.candidates for text in each.examples]
+
+    assert shown
+    assert not [text for view, text in shown if any(text.lower() == said for said in texts_of(view))]
+
+
+def test_examples_that_a_route_is_not_for_are_of_other_routes() -> None:
+    """They are what users said on a neighbour."""
+    for view in sample(300):
+        for each in view.candidates:
+            if each.action:
+                assert not [text for text in each.not_examples if each.action in text]
+
+
+def test_social_messages_are_told_apart_by_their_words() -> None:
+    """Those of the sources have no kind; thanks is the most frequent."""
+    said = {"hello there": "greeting", "ok, bye now": "goodbye", "great, thanks a lot": "thanks"}
+
+    assert said == {text: social_kind(text) for text in said}
