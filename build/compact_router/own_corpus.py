@@ -70,7 +70,7 @@ def _examples(record: Record, routes: Mapping[str, RoutePolicy]) -> list[Example
     for index, label in record.labels:
         shown = messages[: index + 1]
         if label == OTHER:
-            examples.append(Example(record.id, shown, OTHER, is_social=is_social(shown)))
+            examples.append(Example(record.id, shown, OTHER, is_social=is_social(shown, record.provenance.language)))
         else:
             route = routes[label]
             examples.append(Example(record.id, shown, route.domain, route.action or None))
