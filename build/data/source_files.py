@@ -100,6 +100,10 @@ class _Language(RootModel[dict[str, list[_Line | list[_Line]]]]):
     """Conversations of many policy sets in one language; one of a single message may be written without a list."""
 
 
+class _LanguageWordings(RootModel[dict[str, dict[str, str]]]):
+    """Descriptions of all routes of some policy sets in one language."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Written:
     """A conversation before it has the routes of its policy set."""
@@ -137,20 +141,27 @@ def read_sources(directory: Path) -> dict[str, tuple[Record, ...]]:
 
 
 def read_source_wordings(directory: Path, records: Mapping[str, Sequence[Record]]) -> dict[str, dict[str, list[str]]]:
-    """Read other descriptions of the same meaning, by policy set, then by route.
+    """Read other descriptions of the same meaning, by policy set, then by route; English is first.
 
     Raises:
         SourceError: When a file does not give one text for each route.
     """
-    wordings = {}
-    for name, group in records.items():
-        path = directory / f"{name}{WORDINGS_SUFFIX}"
-        document = _load(path)
-        ids = [route.id for route in group[0].routes]
-        if not isinstance(document, dict) or sorted(document) != sorted(ids):
-            msg = f"{path}: must give another wording for each of the routes {', '.join(ids)}, and for no other"
+    wordings: dict[str, dict[str, list[str]]] = {
+        name: {route.id: [] for route in group[0].routes} for name, group in records.items()
+    }
+    given = [(path, name, _load(path)) for name in records for path in (directory / f"{name}{WORDINGS_SUFFIX}",)]
+    for path in sorted((directory / LANGUAGES_FOLDER / "wordings").glob("*.yaml")):
+        given += [(path, name, document) for name, document in _parse(path, _LanguageWordings).root.items()]
+    for path, name, document in given:
+        texts = wordings.get(name)
+        if texts is None or not isinstance(document, dict) or sorted(document) != sorted(texts):
+            ids = ", ".join(texts or ())
+            msg = (
+                f"{path}: must give another wording for each of the routes {ids} of policy set {name}, and for no other"
+            )
             raise SourceError(msg)
-        wordings[name] = {route_id: [str(document[route_id])] for route_id in ids}
+        for route_id, text in document.items():
+            texts[route_id].append(str(text))
     return wordings
 
 

@@ -14,7 +14,7 @@ from data.leakage import find_leaks
 from data.record_files import read_records, read_wordings
 from data.records import assistant, user
 from data.seed_corpus import BENCHMARK, SOURCES, read_splits
-from data.source_files import LANGUAGES_FOLDER, SourceError, read_sources
+from data.source_files import LANGUAGES_FOLDER, SourceError, read_source_wordings, read_sources
 
 from archrouter.domain.policy_lint import lint_policy_set
 from archrouter.evaluation.dataset import read_dataset
@@ -156,6 +156,24 @@ def test_a_language_adds_conversations_to_policy_sets(sources: Path) -> None:
     assert ("home-life/in-fr-1", "languages/fr.yaml") == (single.id, single.provenance.origin)
     assert (user("Allume !", "device_control"),) == single.turns
     assert (user("Une question", "kitchen"), assistant("Oui ?"), user("Merci", "other")) == several.turns
+
+
+def test_descriptions_in_other_languages_are_further_wordings(sources: Path) -> None:
+    """Of all routes of a policy set, after the English one."""
+    folder = sources / LANGUAGES_FOLDER / "wordings"
+    folder.mkdir(parents=True)
+    records = read_sources(sources)
+    english = read_source_wordings(sources, records)["shop-support"]
+    (folder / "nl.yaml").write_text(json.dumps({"shop-support": dict.fromkeys(english, "Bestellen")}))
+
+    wordings = read_source_wordings(sources, records)["shop-support"]
+
+    assert {route: [*texts, "Bestellen"] for route, texts in english.items()} == wordings
+    (folder / "nl.yaml").write_text("shop-support: {orders: Bestellen}")
+    with pytest.raises(
+        SourceError, match=r"nl\.yaml: must give another wording for each .* of policy set shop-support"
+    ):
+        read_source_wordings(sources, records)
 
 
 @pytest.mark.parametrize(
