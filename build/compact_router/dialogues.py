@@ -124,9 +124,9 @@ class Dialogues:
         return self._talk.lead_in(request, name, random)
 
     def _agreed(self, shape: str, offer: str, language: str, random: Random) -> str:
-        theirs = getattr(load_phrases().get(language), "confirmations", ())
-        if language != ENGLISH and theirs:
-            return random.choice(list(theirs))
+        phrases = load_phrases().get(language)
+        if language != ENGLISH and phrases is not None and phrases.confirmations:
+            return random.choice(phrases.confirmations)
         name = "continuations" if shape == CONTINUE else "confirmations"
         if shape != CONTINUE and ("Which" in offer or "first" in offer):
             name = "choices"

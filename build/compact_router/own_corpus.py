@@ -70,7 +70,8 @@ def _examples(record: Record, routes: Mapping[str, RoutePolicy]) -> list[Example
     for index, label in record.labels:
         shown = messages[: index + 1]
         if label == OTHER:
-            examples.append(Example(record.id, shown, OTHER, is_social=is_social(shown), language=language))
+            social = is_social(shown, language)
+            examples.append(Example(record.id, shown, OTHER, is_social=social, language=language))
         else:
             route = routes[label]
             examples.append(Example(record.id, shown, route.domain, route.action or None, language=language))

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 from compact_model.inputs import USER, Message
+from data.augment.phrases import QUESTION_MARKS, load_phrases
 from data.texts import words
 
 from compact_router.benchmark import read_conversations, read_policy_sets
@@ -33,6 +34,7 @@ _SOCIAL = frozenset(
     ("thanks", "thank", "bye", "goodbye", "hello", "hi", "hey", "cheers", "great", "perfect", "awesome", "wonderful")
 )
 _MAX_SOCIAL_WORDS = 12
+ENGLISH = "en"
 
 Json = Mapping[str, Any]  # Any: JSON
 
@@ -84,14 +86,16 @@ def _examples(conversation: Json, key_of: Mapping[str, tuple[str, str]]) -> Iter
             yield Example(conversation["id"], shown, domain, action)
 
 
-def is_social(messages: Iterable[Message]) -> bool:
+def is_social(messages: Iterable[Message], language: str = ENGLISH) -> bool:
     """Judge whether a turn that fits no route of its set would fit none in any set.
 
     That is a short message with a word of thanks or greeting and no question mark.
     """
     text = [message.content for message in messages if message.role == USER][-1]
     said = words(text)
-    return "?" not in text and len(said) <= _MAX_SOCIAL_WORDS and not _SOCIAL.isdisjoint(said)
+    phrases = load_phrases().get(language)
+    social = phrases.social if phrases is not None and language != ENGLISH else _SOCIAL
+    return QUESTION_MARKS.isdisjoint(text) and len(said) <= _MAX_SOCIAL_WORDS and not social.isdisjoint(said)
 
 
 def _crowd_wordings(path: Path) -> dict[str, list[str]]:

@@ -30,6 +30,10 @@ PLAIN, LEAD_IN, CLOSING, NOISE, PASTE = "plain", "lead_in", "closing", "noise", 
 DRESSES = {PLAIN: 0.56, LEAD_IN: 0.26, CLOSING: 0.08, NOISE: 0.05, PASTE: 0.05}
 """How often a request is dressed in each way."""
 
+UNSPACED = ("ja", "zh")
+"""Languages whose sentences have no space between them."""
+
+FOREIGN_SOCIAL_SHARE = 0.2
 SECOND_PHRASE_SHARE = 0.35
 BOTH_ENDS_SHARE = 0.25
 LOWERED_SHARE = 0.3
@@ -72,6 +76,7 @@ class Talk:
             name: _part(each, is_measured=is_measured) for name, each in document.items() if isinstance(each, list)
         }
         self._social = {kind: _part(each, is_measured=is_measured) for kind, each in document["social"].items()}
+        self._languages = [name for name, each in load_phrases().items() if each.greetings and each.thanks]
         small_talk = _part(document["small_talk"], is_measured=is_measured)
         catch_alls = _part(document["catch_alls"], is_measured=is_measured)
         self._small_talk = [_small_talk(each) for each in small_talk]
@@ -86,6 +91,9 @@ class Talk:
 
     def social(self, kind: str, random: Random) -> str:
         """Draw a message that asks for nothing."""
+        lists = {GREETING: "greetings", THANKS: "thanks"}
+        if kind in lists and random.random() < FOREIGN_SOCIAL_SHARE:
+            return random.choice(getattr(load_phrases()[random.choice(self._languages)], lists[kind]))
         return lowered(expand(random.choice(self._social[kind]), random), random)
 
     def routes(self, random: Random, *, names_only: bool) -> tuple[TalkRoute, ...]:
@@ -125,12 +133,13 @@ class Talk:
 
     def _dress_foreign(self, way: str, latest: str, language: str, random: Random) -> tuple[str, str]:
         phrases = load_phrases().get(language)
-        before: Sequence[str] = getattr(phrases, "lead_ins", ())
-        after: Sequence[str] = getattr(phrases, "closings", ())
+        before = phrases.lead_ins if phrases is not None else ()
+        after = phrases.closings if phrases is not None else ()
+        join = "" if language in UNSPACED else " "
         if way == LEAD_IN and before:
-            return way, _joined(random.choice(list(before)), latest, random)
+            return way, f"{random.choice(list(before))}{join}{latest}"
         if way == CLOSING and after:
-            return way, _joined(latest, random.choice(list(after)), random)
+            return way, f"{latest}{join}{random.choice(list(after))}"
         return PLAIN, latest
 
     def _with_noise(self, request: str, texts: Texts, random: Random) -> str:

@@ -14,7 +14,7 @@ from data.records import make_route
 from compact_router.dialogues import AS_IT_IS, Asked, Dialogues, social_kind
 from compact_router.neighbours import Neighbours
 from compact_router.slots import Slot, Turn
-from compact_router.talk import Talk, TalkRoute
+from compact_router.talk import ENGLISH, Talk, TalkRoute
 from compact_router.taxonomy import OTHER, Domain, Example, Taxonomy, Unit
 
 KNOWN_SHARE = 0.7
@@ -123,7 +123,7 @@ class TurnSampler:
 
     def _social_turn(self, slots: Sequence[Slot], routes: Sequence[TalkRoute], random: Random) -> Turn | None:
         found = pick(self._social, random) if random.random() < WRITTEN_SOCIAL_SHARE else None
-        if found is not None:
+        if found is not None and (not routes or found.language == ENGLISH):
             kind, messages = social_kind(found.messages[-1].content), noisy(found.messages, random)
         else:
             _, before = self._draw_known(slots, random)
@@ -138,6 +138,8 @@ class TurnSampler:
         taxonomy, example = self._draw_example(slots, units, random)
         if example is None:
             return None
+        if example.is_social and routes and example.language != ENGLISH:
+            return None  # of which kind it is, is not known
         if example.is_social:
             label = _social_label(social_kind(example.messages[-1].content), len(slots), routes)
             found = Turn(example.conversation_id, noisy(example.messages, random), label or 0, SOCIAL, SOCIAL)

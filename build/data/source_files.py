@@ -1,11 +1,13 @@
-"""Reads the sources of the seed corpus: three YAML files for each policy set, and their languages."""
+"""Reads the sources of the seed corpus: three YAML files for each policy set, and those of other languages."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Annotated, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, model_validator
 
 from archrouter.domain.conversation import Role
 from archrouter.domain.policy import RoutePolicy, derive_route_id
@@ -16,6 +18,7 @@ POLICIES_SUFFIX = ".policies.yaml"
 CONVERSATIONS_SUFFIX = ".conversations.yaml"
 WORDINGS_SUFFIX = ".wordings.yaml"
 LANGUAGES_FILE = "languages.yaml"
+LANGUAGES_FOLDER = "languages"
 SOURCE_NAME = "archrouter_seed"
 LICENSE = "Apache-2.0"
 DEFAULT_LANGUAGE = "en"
@@ -89,6 +92,28 @@ class _Conversations(_Strict):
     conversations: list[_Conversation] = Field(min_length=1)
 
 
+_Line = Annotated[dict[str, Annotated[str, Field(min_length=1)]], Field(min_length=1, max_length=1)]
+"""A message: what is written, by its route or by ``assistant``."""
+
+
+class _Language(RootModel[dict[str, list[_Line | list[_Line]]]]):
+    """Conversations of many policy sets in one language; one of a single message may be written without a list."""
+
+
+class _LanguageWordings(RootModel[dict[str, dict[str, str]]]):
+    """Descriptions of all routes of some policy sets in one language."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A conversation before it has the routes of its policy set."""
+
+    record_id: str
+    origin: str
+    language: str
+    turns: tuple[Turn, ...]
+
+
 _LOADER: type[yaml.SafeLoader | yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's where the package was built with it: it reads the sources ten times as fast."""
 
@@ -106,7 +131,8 @@ def read_sources(directory: Path) -> dict[str, tuple[Record, ...]]:
     if not names:
         msg = f"{directory}: no *{POLICIES_SUFFIX}; name the folder of the sources"
         raise SourceError(msg)
-    records = {name: _read_set(directory, name, languages) for name in names}
+    further = _by_language(directory / LANGUAGES_FOLDER, names)
+    records = {name: _read_set(directory, name, languages, further.get(name, ())) for name in names}
     unknown = sorted(languages.keys() - {record.id for group in records.values() for record in group})
     if unknown:
         msg = f"{directory / LANGUAGES_FILE}: there is no labelled conversation {unknown[0]!r}"
@@ -115,24 +141,33 @@ def read_sources(directory: Path) -> dict[str, tuple[Record, ...]]:
 
 
 def read_source_wordings(directory: Path, records: Mapping[str, Sequence[Record]]) -> dict[str, dict[str, list[str]]]:
-    """Read other descriptions of the same meaning, by policy set, then by route.
+    """Read other descriptions of the same meaning, by policy set, then by route; English is first.
 
     Raises:
         SourceError: When a file does not give one text for each route.
     """
-    wordings = {}
-    for name, group in records.items():
-        path = directory / f"{name}{WORDINGS_SUFFIX}"
-        document = _load(path)
-        ids = [route.id for route in group[0].routes]
-        if not isinstance(document, dict) or sorted(document) != sorted(ids):
-            msg = f"{path}: must give another wording for each of the routes {', '.join(ids)}, and for no other"
+    wordings: dict[str, dict[str, list[str]]] = {
+        name: {route.id: [] for route in group[0].routes} for name, group in records.items()
+    }
+    given = [(path, name, _load(path)) for name in records for path in (directory / f"{name}{WORDINGS_SUFFIX}",)]
+    for path in sorted((directory / LANGUAGES_FOLDER / "wordings").glob("*.yaml")):
+        given += [(path, name, document) for name, document in _parse(path, _LanguageWordings).root.items()]
+    for path, name, document in given:
+        texts = wordings.get(name)
+        if texts is None or not isinstance(document, dict) or sorted(document) != sorted(texts):
+            ids = ", ".join(texts or ())
+            msg = (
+                f"{path}: must give another wording for each of the routes {ids} of policy set {name}, and for no other"
+            )
             raise SourceError(msg)
-        wordings[name] = {route_id: [str(document[route_id])] for route_id in ids}
+        for route_id, text in document.items():
+            texts[route_id].append(str(text))
     return wordings
 
 
-def _read_set(directory: Path, name: str, languages: Mapping[str, str]) -> tuple[Record, ...]:
+def _read_set(
+    directory: Path, name: str, languages: Mapping[str, str], further: Sequence[_Written]
+) -> tuple[Record, ...]:
     policies_path, path = directory / f"{name}{POLICIES_SUFFIX}", directory / f"{name}{CONVERSATIONS_SUFFIX}"
     policies = _parse(policies_path, _Policies)
     conversations = _parse(path, _Conversations)
@@ -141,25 +176,45 @@ def _read_set(directory: Path, name: str, languages: Mapping[str, str]) -> tuple
             msg = f"{source}: policy_set is {stated!r}, but the file's name says {name!r}"
             raise SourceError(msg)
     routes = policies.routes()
+    written = (
+        _Written(record_id, path.name, languages.get(record_id, DEFAULT_LANGUAGE), turns)
+        for conversation in conversations.conversations
+        for record_id in (f"{name}/{conversation.id}",)
+        for turns in (tuple(message.turn() for message in conversation.messages),)
+    )
     return tuple(
         Record(
-            id=record_id,
+            id=each.record_id,
             setting=name,
             granularity=granularity_of(routes),
             policy_set=name,
             routes=routes,
-            turns=tuple(message.turn() for message in conversation.messages),
-            provenance=Provenance(
-                source=SOURCE_NAME,
-                license=LICENSE,
-                origin=path.name,
-                language=languages.get(record_id, DEFAULT_LANGUAGE),
-            ),
+            turns=each.turns,
+            provenance=Provenance(source=SOURCE_NAME, license=LICENSE, origin=each.origin, language=each.language),
         )
-        for conversation in conversations.conversations
-        if any(message.route is not None for message in conversation.messages)
-        for record_id in (f"{name}/{conversation.id}",)
+        for each in (*written, *further)
+        if any(turn.route is not None for turn in each.turns)
     )
+
+
+def _by_language(folder: Path, names: Sequence[str]) -> dict[str, list[_Written]]:
+    """Read conversations in other languages, by policy set; the file's name is the language, and numbers make ids."""
+    found: dict[str, list[_Written]] = defaultdict(list)
+    for path in sorted(folder.glob("*.yaml")):
+        for name, conversations in _parse(path, _Language).root.items():
+            if name not in names:
+                msg = f"{path}: {name!r} is no policy set; the sets are {', '.join(names)}"
+                raise SourceError(msg)
+            for number, lines in enumerate(conversations, start=1):
+                turns = tuple(_turn(line) for line in (lines if isinstance(lines, list) else [lines]))
+                written = _Written(f"{name}/in-{path.stem}-{number}", f"{folder.name}/{path.name}", path.stem, turns)
+                found[name].append(written)
+    return found
+
+
+def _turn(line: Mapping[str, str]) -> Turn:
+    ((label, text),) = line.items()
+    return Turn(Role.ASSISTANT, text) if label == Role.ASSISTANT.value else Turn(Role.USER, text, label)
 
 
 def _languages(path: Path) -> dict[str, str]:

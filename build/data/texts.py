@@ -5,7 +5,10 @@ import unicodedata
 from functools import lru_cache
 
 _APOSTROPHE = re.compile(r"(?<=\w)['\u2019](?=\w)")
-_NOT_WORD = re.compile(r"[\W_]+")
+_MARKS = "".join(chr(code) for code in range(0x300, 0x2000) if unicodedata.category(chr(code)).startswith("M"))
+"""Vowel signs and the like, which stand inside words of Hindi, Arabic and other scripts but are no letters."""
+
+_NOT_WORD = re.compile(rf"(?:[^\w{_MARKS}]|_)+")
 _STEM_CHARACTERS = 5
 _MIN_CONTENT_CHARACTERS = 4
 

@@ -13,6 +13,8 @@ from data.texts import words
 _FOLDER = Path(__file__).parent
 _MAX_SOCIAL_WORDS = 7
 
+QUESTION_MARKS = frozenset("?？؟")  # noqa: RUF001 - those of Latin, of Chinese and Japanese, and of Arabic
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -28,6 +30,11 @@ class Phrases(_Strict):
     follow_ups: tuple[str, ...] = Field(min_length=1)
     abandonments: tuple[str, ...] = Field(min_length=1)
     social: frozenset[str] = Field(min_length=1)
+    greetings: tuple[str, ...] = ()
+    thanks: tuple[str, ...] = ()
+    confirmations: tuple[str, ...] = ()
+    lead_ins: tuple[str, ...] = ()
+    closings: tuple[str, ...] = ()
 
     def is_social(self, turn: Turn) -> bool:
         """Judge whether a turn of the user's without a fitting route would fit none in any policy set. O(characters).
@@ -35,7 +42,7 @@ class Phrases(_Strict):
         That is a short turn labelled ``other`` that says thanks, hello or goodbye and asks nothing.
         """
         said = words(turn.text)
-        asks = "?" in turn.text or "？" in turn.text  # noqa: RUF001 - the question mark of Chinese and Japanese
+        asks = not QUESTION_MARKS.isdisjoint(turn.text)
         return turn.is_no_match and not asks and len(said) <= _MAX_SOCIAL_WORDS and not self.social.isdisjoint(said)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from compact_model.inputs import Message
 from compact_router.material import FOLD_COUNT, fold_of, read_material
-from compact_router.public_sources import FILES, FINE_SETS, read_public_sources
+from compact_router.public_sources import FILES, FINE_SETS, is_social, read_public_sources
 from compact_router.taxonomy import OTHER, OWN, Taxonomy, units_of
 from data.seed_corpus import SOURCES, read_splits
 
@@ -42,6 +42,23 @@ def test_a_policy_set_of_the_own_corpus_is_in_one_fold(own: tuple[Taxonomy, ...]
     assert set(range(FOLD_COUNT)) >= set(folds.values())
     for taxonomy in own:
         assert 1 == len({fold for unit, fold in folds.items() if unit.taxonomy == taxonomy.name})
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "expected"),
+    [
+        ("de", "Danke dir, schönen Tag noch!", True),
+        ("hi", "बहुत धन्यवाद!", True),
+        ("ar", "مشكور", True),
+        ("zh", "谢谢啦", True),
+        ("ar", "شكرا، وهل هناك شيء آخر؟", False),
+        ("en", "show me the way to a good bakery", False),  # "show" is praise in Portuguese
+        ("xx", "thanks!", True),
+    ],
+)
+def test_thanks_are_known_in_the_language_they_are_said_in(language: str, text: str, *, expected: bool) -> None:
+    """A question is none, whatever its question mark; a language without a list is read as English."""
+    assert expected == is_social([Message("user", text)], language)
 
 
 def write_sources(folder: Path) -> None:

@@ -12,8 +12,9 @@ from data.augment.settings import DEFAULT_FILE, read_settings
 from data.corpus_cards import PUBLIC_SPLITS, Split
 from data.leakage import find_leaks
 from data.record_files import read_records, read_wordings
+from data.records import assistant, user
 from data.seed_corpus import BENCHMARK, SOURCES, read_splits
-from data.source_files import SourceError, read_sources
+from data.source_files import LANGUAGES_FOLDER, SourceError, read_source_wordings, read_sources
 
 from archrouter.domain.policy_lint import lint_policy_set
 from archrouter.evaluation.dataset import read_dataset
@@ -122,6 +123,74 @@ def test_turns_on_which_the_readings_differ_have_lost_their_label(splits: dict[s
     assert {key: label if second[key] == label else None for key, label in first.items()} == {
         key: labels.get(key) for key in first
     }
+
+
+def test_conversations_in_other_languages_are_of_the_train_split_alone(splits: dict[str, Split]) -> None:
+    """About as many in each of fourteen languages, and every label is a route's."""
+    languages = {path.stem for path in (SOURCES / LANGUAGES_FOLDER).glob("*.yaml")}
+    read = [
+        (split.name, record)
+        for split in splits.values()
+        for record in split.records
+        if record.provenance.origin.startswith(f"{LANGUAGES_FOLDER}/")
+    ]
+
+    assert {"train"} == {split for split, _ in read}
+    assert 14 == len(languages)
+    for language in languages:
+        records = [record for _, record in read if record.provenance.language == language]
+        assert 90 <= sum(len(record.labels) for record in records)
+        assert any(len(record.user_texts) > 1 for record in records)
+        assert any(label == "other" for record in records for _, label in record.labels)
+
+
+def test_a_language_adds_conversations_to_policy_sets(sources: Path) -> None:
+    """A message stands by its route; several make a list, with what the assistant says between."""
+    (sources / LANGUAGES_FOLDER).mkdir()
+    (sources / LANGUAGES_FOLDER / "fr.yaml").write_text(
+        "home-life:\n- device_control: Allume !\n- - kitchen: Une question\n  - assistant: Oui ?\n  - other: Merci\n"
+    )
+
+    single, several = (record for record in read_sources(sources)["home-life"] if record.provenance.language == "fr")
+
+    assert ("home-life/in-fr-1", "languages/fr.yaml") == (single.id, single.provenance.origin)
+    assert (user("Allume !", "device_control"),) == single.turns
+    assert (user("Une question", "kitchen"), assistant("Oui ?"), user("Merci", "other")) == several.turns
+
+
+def test_descriptions_in_other_languages_are_further_wordings(sources: Path) -> None:
+    """Of all routes of a policy set, after the English one."""
+    folder = sources / LANGUAGES_FOLDER / "wordings"
+    folder.mkdir(parents=True)
+    records = read_sources(sources)
+    english = read_source_wordings(sources, records)["shop-support"]
+    (folder / "nl.yaml").write_text(json.dumps({"shop-support": dict.fromkeys(english, "Bestellen")}))
+
+    wordings = read_source_wordings(sources, records)["shop-support"]
+
+    assert {route: [*texts, "Bestellen"] for route, texts in english.items()} == wordings
+    (folder / "nl.yaml").write_text("shop-support: {orders: Bestellen}")
+    with pytest.raises(
+        SourceError, match=r"nl\.yaml: must give another wording for each .* of policy set shop-support"
+    ):
+        read_source_wordings(sources, records)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("homelife: [{kitchen: Bonjour}]", "'homelife' is no policy set; the sets are home-life, media-room"),
+        ("home-life: [{kitchen: Bonjour, other: Salut}]", "home-life.0"),
+        ("home-life: [{kitchen: ''}]", "home-life.0"),
+    ],
+)
+def test_a_wrong_file_of_a_language_is_refused(text: str, expected: str, sources: Path) -> None:
+    """With its path and what is wrong."""
+    (sources / LANGUAGES_FOLDER).mkdir()
+    (sources / LANGUAGES_FOLDER / "fr.yaml").write_text(text)
+
+    with pytest.raises(SourceError, match=rf"fr\.yaml: {expected}"):
+        read_sources(sources)
 
 
 @pytest.fixture
