@@ -18,7 +18,8 @@ from compact_router.talk import ENGLISH, Talk, TalkRoute
 from compact_router.taxonomy import OTHER, Domain, Example, Taxonomy, Unit
 
 KNOWN_SHARE = 0.7
-"""Turns drawn by a candidate of the set; the others fit no candidate as a rule."""
+KNOWN_SHARE_WITH_REST = 0.5
+"""Turns drawn by a candidate of the set; the others fit no candidate as a rule, or one for all the rest."""
 
 SOCIAL, LEFT_OVER, LEFT_OUT, FOREIGN = "social", "left over", "left out", "foreign"
 UNKNOWN_SHARES = {LEFT_OVER: 0.25, LEFT_OUT: 0.45, FOREIGN: 0.3}
@@ -123,7 +124,9 @@ class TurnSampler:
 
     def _social_turn(self, slots: Sequence[Slot], routes: Sequence[TalkRoute], random: Random) -> Turn | None:
         found = pick(self._social, random) if random.random() < WRITTEN_SOCIAL_SHARE else None
-        if found is not None and (not routes or found.language == ENGLISH):
+        if found is not None and routes and found.language != ENGLISH:
+            found = None  # of which kind it is, is not known
+        if found is not None:
             kind, messages = social_kind(found.messages[-1].content), noisy(found.messages, random)
         else:
             _, before = self._draw_known(slots, random)
@@ -135,7 +138,11 @@ class TurnSampler:
     def _request(
         self, slots: Sequence[Slot], units: Sequence[Unit], routes: Sequence[TalkRoute], random: Random
     ) -> Turn | None:
-        taxonomy, example = self._draw_example(slots, units, random)
+        takes_rest = any(route.takes_rest for route in routes)
+        share = KNOWN_SHARE_WITH_REST if takes_rest else KNOWN_SHARE
+        taxonomy, example = (
+            self._draw_known(slots, random) if random.random() < share else self._draw_unknown(slots, units, random)
+        )
         if example is None:
             return None
         if example.is_social and routes and example.language != ENGLISH:
@@ -163,9 +170,7 @@ class TurnSampler:
             label += next((index for index, each in enumerate(routes) if each.takes_rest), len(routes))
         return Turn(example.conversation_id, messages, label, self._source[taxonomy], kind)
 
-    def _draw_example(self, slots: Sequence[Slot], units: Sequence[Unit], random: Random) -> tuple[str, Example | None]:
-        if random.random() < KNOWN_SHARE:
-            return self._draw_known(slots, random)
+    def _draw_unknown(self, slots: Sequence[Slot], units: Sequence[Unit], random: Random) -> tuple[str, Example | None]:
         kind = random.choices(list(UNKNOWN_SHARES), list(UNKNOWN_SHARES.values()))[0]
         if kind == FOREIGN:
             return self._draw_foreign(slots, units, random)

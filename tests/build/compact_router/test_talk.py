@@ -1,13 +1,18 @@
 """What is said around requests: phrases in halves, the right answer as the routes for talk say, examples apart."""
 
+import json
 from random import Random
 
 from compact_model.inputs import ASSISTANT, USER, Message
+from compact_router.benchmark import LabelledTurn
 from compact_router.dialogues import Asked, Dialogues, social_kind
+from compact_router.evaluate import Decision
+from compact_router.kinds import benchmark_views, figures_by_setting
 from compact_router.slots import Slot
 from compact_router.talk import SOCIAL_KINDS, TALK, Talk, TalkRoute, expand
 from compact_router.taxonomy import Unit
 from data.augment.drawing import seeded
+from data.kinds.__main__ import SOURCES, TARGET, compose
 from tests.build.compact_router.test_views import TAXONOMIES, sample, texts_of, turn_sampler
 from yaml import safe_load
 
@@ -113,3 +118,39 @@ def test_social_messages_are_told_apart_by_their_words() -> None:
     said = {"hello there": "greeting", "ok, bye now": "goodbye", "great, thanks a lot": "thanks"}
 
     assert said == {text: social_kind(text) for text in said}
+
+
+def test_the_held_out_kinds_are_made_again_as_they_are_committed() -> None:
+    """The files are not edited by hand, and none of their phrases is trained with."""
+    sets, said = (safe_load((SOURCES / f"{name}.yaml").read_text(encoding="utf-8")) for name in ("sets", "wordings"))
+    made = {kind: [dict(line) for line in lines] for kind, lines in compose(sets, said).items()}
+    files = {path.stem: [json.loads(line) for line in path.read_text().splitlines()] for path in TARGET.glob("*.jsonl")}
+    trained = {text for name in LISTS for text in phrases(Talk(), name)}
+
+    assert made == files
+    assert not trained & {text.lower() for name in LISTS if name in said for text in said[name]}
+
+
+def test_every_line_of_the_held_out_kinds_names_a_route_of_its_set() -> None:
+    """Or no match; and what it was made of is another line's request."""
+    views, changed = benchmark_views(TARGET)
+    ids = {turn.conversation_id for view in views for turn in view.turns}
+    others = {view.kind for view in views for turn in view.turns if turn.label == len(view.candidates)}
+
+    assert {"small_talk_none", "foreign_none", "foreign_small_talk"} == others
+    assert set(changed.values()) <= ids
+
+
+def test_a_flip_is_right_bare_and_wrong_changed() -> None:
+    """Others are no flips: those that are wrong bare, and those that stay right."""
+    turns = [
+        LabelledTurn(setting, name, b"", (b"a", b"b"), 0)
+        for setting, name in (("bare", "1"), ("bare", "2"), ("lead", "3"), ("lead", "4"))
+    ]
+    decisions = [Decision(turn, int(turn.conversation_id in "23"), 0.95, 0.5) for turn in turns]
+
+    found = {each["setting"]: each for each in figures_by_setting(decisions, {"3": "1", "4": "2"})}
+
+    assert (1, 1) == (found["lead"]["pairs_right_bare"], found["lead"]["flips"])
+    assert (0.5, 1) == (found["lead"]["accuracy"], found["lead"]["sure_and_wrong"])
+    assert (0, 0) == (found["bare"]["pairs_right_bare"], found["bare"]["flips"])

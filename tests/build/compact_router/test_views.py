@@ -173,7 +173,12 @@ def test_sets_as_written_have_all_actions_in_their_first_words_and_turns_as_labe
 
     assert ["plants_grow", "plants_prune"] == ids
     assert ["to grow plants", "to prune plants"] == [candidate.description for candidate in views[0].candidates]
-    assert {"plants grow 0": 0, "plants prune 2": 1, "some garden nonsense please": 2, "thanks": 2}.items() <= found.items()
+    assert {
+        "plants grow 0": 0,
+        "plants prune 2": 1,
+        "some garden nonsense please": 2,
+        "thanks": 2,
+    }.items() <= found.items()
     assert 8 == len(found)
     assert all(len(view.turns) <= TURNS_PER_VIEW for view in views)
     assert views == views_as_written(TAXONOMIES, held_out, lambda _: True, fold=0)
