@@ -68,7 +68,8 @@ class ServedEncoder(nn.Module):  # type: ignore[misc, unused-ignore]  # torch ma
         Returns:
             Unit vectors [batch, 384] and states [batch, sequence, 384].
         """
-        vector, states = self.encoder(input_ids, token_type_ids, attention_mask)
+        lower = self.encoder.lower(input_ids, token_type_ids, attention_mask)
+        vector, states = self.encoder.upper(lower, token_type_ids, attention_mask)
         return vector, states
 
 
