@@ -20,7 +20,7 @@ from compact_router.material import FOLD_COUNT, add_material_options, make_fold,
 from compact_router.neighbours import Neighbours
 from compact_router.parallel import Workers
 from compact_router.plan import LIMITS, Plan
-from compact_router.pretrained import embed, text_reader
+from compact_router.pretrained import ENCODERS, MINILM, embed, text_reader
 from compact_router.zero_shot import measure_zero_shot
 
 
@@ -33,6 +33,7 @@ def main() -> None:
     measured_on.add_argument("--fold", type=int, choices=range(FOLD_COUNT), help="as given in training")
     measured_on.add_argument("--benchmark", type=Path, nargs="+", help="folders of labelled conversations")
     parser.add_argument("--temperature", type=float, default=1.0, help="of --benchmark (default: %(default)s)")
+    parser.add_argument("--encoder", choices=ENCODERS, default=MINILM, help="default: %(default)s")
     add_material_options(parser)
     given = parser.parse_args()
     logging.set_verbosity_error()
@@ -40,7 +41,7 @@ def main() -> None:
     if given.benchmark is not None:
         if given.checkpoint is None:
             parser.error("--benchmark needs a checkpoint")
-        _measure_benchmarks(given.checkpoint, given.benchmark, given.temperature)
+        _measure_benchmarks(given)
         return
     material = read_material(given.sources, given.corpus, given.settings)
     neighbours = Neighbours(material, read_settings(given.settings).overlap, embed)
@@ -49,13 +50,13 @@ def main() -> None:
     except ValueError as error:
         parser.error(str(error))
     parts = measured_parts(fold)
-    maker = BatchMaker(text_reader(), LIMITS)
+    maker = BatchMaker(text_reader(given.encoder), LIMITS)
     if given.checkpoint is None:
         known = measured_views(fold.training, given.fold)
-        for part, found in measure_zero_shot(maker, known, parts).items():
+        for part, found in measure_zero_shot(maker, known, parts, given.encoder).items():
             print(json.dumps({"part": part, **found}))
         return
-    learner = Learner(Plan(), Workers(0, 1), with_rivals=False)
+    learner = Learner(Plan(encoder=given.encoder), Workers(0, 1), with_rivals=False)
     learner.start_from(given.checkpoint)
     for part, views in parts.items():
         figures = measure(learner, maker, views)
@@ -67,14 +68,14 @@ def main() -> None:
             save_measured(given.output, part, figures)
 
 
-def _measure_benchmarks(checkpoint: Path, folders: Sequence[Path], temperature: float) -> None:
+def _measure_benchmarks(given: argparse.Namespace) -> None:
     """Print the figures of every setting."""
-    learner = Learner(Plan(), Workers(0, 1), with_rivals=False)
-    learner.start_from(checkpoint)
-    maker = BatchMaker(text_reader(), LIMITS)
-    for folder in folders:
+    learner = Learner(Plan(encoder=given.encoder), Workers(0, 1), with_rivals=False)
+    learner.start_from(given.checkpoint)
+    maker = BatchMaker(text_reader(given.encoder), LIMITS)
+    for folder in given.benchmark:
         views, changed = benchmark_views(folder)
-        for figures in figures_by_setting(decide(learner, maker, views, temperature), changed):
+        for figures in figures_by_setting(decide(learner, maker, views, given.temperature), changed):
             print(json.dumps({"benchmark": folder.name, **figures}))
 
 

@@ -5,9 +5,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from compact_model.cache import Vector
-from compact_model.candidates import EncodedCandidates
-from compact_model.encoder import load_session
+from compact_model.candidates import EncodedCandidates, Vector
+from compact_model.encoder import load_session, only_inputs_of
 
 
 class Reader:
@@ -38,6 +37,12 @@ class Reader:
             "states": states[None],
             "candidates": candidates.vectors[None],
             "covers_domain": candidates.covers_domain[None],
+            "state_mask": np.ones((1, len(states)), dtype=np.bool_),
+            "candidate_mask": np.ones((1, len(candidates.vectors)), dtype=np.bool_),
+            "examples": candidates.examples.vectors[None],
+            "example_mask": candidates.examples.mask[None],
+            "not_examples": candidates.not_examples.vectors[None],
+            "not_example_mask": candidates.not_examples.mask[None],
         }
-        scores: NDArray[np.float32] = self._session.run(["scores"], inputs)[0][0]
+        scores: NDArray[np.float32] = self._session.run(["scores"], only_inputs_of(self._session, inputs))[0][0]
         return scores

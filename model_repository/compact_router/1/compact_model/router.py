@@ -2,16 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compact_model.candidates import CandidateEncoder, candidate_text, words_of
+from compact_model.candidates import CandidateEncoder, Vector
 from compact_model.conversation import LATEST_TYPE, Tokens, read_window, shorten
 from compact_model.encoder import Encoder
-from compact_model.inputs import Candidate, parse_conversation
+from compact_model.inputs import parse_conversation
 from compact_model.parameters import WindowLimits, read_window_limits
 from compact_model.reader import Reader
 from compact_model.spelling import Spelling
@@ -59,7 +58,7 @@ class CompactRouter:
         self._reader = reader
         self._spelling = spelling
         self._limits = limits
-        self._candidates = CandidateEncoder(self._encode_candidate, candidate_cache_capacity)
+        self._candidates = CandidateEncoder(self._encode_alone, candidate_cache_capacity)
 
     @classmethod
     def load(cls, directory: Path, *, intra_op_thread_count: int, candidate_cache_capacity: int) -> "CompactRouter":
@@ -97,12 +96,8 @@ class CompactRouter:
         encoded = self._candidates.encode(candidates)
         tokenizer = self._encoder.tokenizer
 
-        @cache
-        def named() -> frozenset[str]:
-            return words_of(encoded.candidates)
-
         def is_known(word: str) -> bool:
-            return tokenizer.is_word(word) or word in named()
+            return tokenizer.is_word(word) or word in encoded.words
 
         def tokenize(text: str) -> Tokens:
             return tokenizer.tokenize(self._spelling.correct(text, is_known))
@@ -116,9 +111,9 @@ class CompactRouter:
             dropped_token_count=window.dropped_token_count,
         )
 
-    def _encode_candidate(self, candidate: Candidate) -> NDArray[np.float32]:
+    def _encode_alone(self, text: str) -> Vector:
         tokenizer = self._encoder.tokenizer
-        tokens = shorten(tokenizer.tokenize(candidate_text(candidate)), self._limits.candidate_token_limit)
-        ids = (tokenizer.special.start, *tokens, tokenizer.special.end)
+        tokens = shorten(tokenizer.tokenize(text), self._limits.candidate_token_limit)
+        ids = (*tokenizer.special.start, *tokens, tokenizer.special.end)
         vector, _ = self._encoder.encode(ids, (LATEST_TYPE,) * len(ids))
         return vector

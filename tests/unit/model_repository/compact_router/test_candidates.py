@@ -5,8 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from compact_model.cache import Vector
-from compact_model.candidates import CandidateEncoder, candidate_name, candidate_text, words_of
+from compact_model.candidates import CandidateEncoder, Vector, candidate_name, candidate_text, words_of
 from compact_model.inputs import Candidate, InvalidInputError
 
 
@@ -35,8 +34,8 @@ def test_candidates_are_encoded_once_and_forgotten_beyond_the_bound() -> None:
     """Two policy sets in turn cost nothing while they fit, and no memory beyond the bound when they do not."""
     encoded: list[str] = []
 
-    def encode(candidate: Candidate) -> Vector:
-        encoded.append(candidate.id)
+    def encode(text: str) -> Vector:
+        encoded.append(text)
         vector: Vector = np.eye(4, dtype=np.float32)[len(encoded) % 4]
         return vector
 
