@@ -5,7 +5,6 @@ Or, with --benchmark, a checkpoint on folders of labelled conversations, as `arc
 
 import argparse
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
