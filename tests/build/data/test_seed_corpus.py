@@ -139,7 +139,7 @@ def test_conversations_in_other_languages_are_of_the_train_split_alone(splits: d
     assert 14 == len(languages)
     for language in languages:
         records = [record for _, record in read if record.provenance.language == language]
-        assert 90 <= sum(len(record.labels) for record in records)
+        assert 100 <= sum(len(record.labels) for record in records)
         assert any(len(record.user_texts) > 1 for record in records)
         assert any(label == "other" for record in records for _, label in record.labels)
 
