@@ -1,7 +1,8 @@
 """Fit the temperature on what cross-validation held out of training, and write router.json.
 
 Each fold's network is measured on domains that it has not seen, and on unseen conversations of domains that it has: as
-many turns of each, since a policy set in use may be either. A network is surer of the latter and more often right.
+many turns of each, since a policy set in use may be either. A network is surer of the latter and more often right. The
+sets of the own corpus' dev split are domains that no fold's network has seen.
 """
 
 import argparse
@@ -14,8 +15,11 @@ from numpy.typing import NDArray
 
 from compact_router.evaluate import expected_calibration_error
 from compact_router.manifest import MODEL_DIRECTORY, VERSION, render_json
-from compact_router.material import NEW_CONVERSATIONS, NEW_DOMAINS
+from compact_router.material import DEV_SETS, NEW_CONVERSATIONS, NEW_DOMAINS
 from compact_router.plan import LIMITS
+
+CALIBRATED = (NEW_DOMAINS, NEW_CONVERSATIONS, DEV_SETS)
+"""What the temperature is fitted on, where a folder holds it: all kinds of turns, none of them trained on."""
 
 TEMPERATURE_RANGE = (0.2, 5.0)
 TOLERANCE = 1e-5
@@ -27,13 +31,14 @@ Array = NDArray[np.float64]
 def main() -> None:
     """Read the command line and do what it says."""
     parser = argparse.ArgumentParser(prog="python -m compact_router.calibrate", description=__doc__)
-    parser.add_argument("folds", type=Path, nargs="+", help="output folders of compact_router.train --fold")
+    parser.add_argument("folds", type=Path, nargs="+", help="output folders of train --fold or measure --output")
     parser.add_argument("--model-directory", type=Path, default=MODEL_DIRECTORY, help="default: the one in this tree")
     arguments = parser.parse_args()
-    parts = {
-        part: read_logits([folder / f"{part}.npz" for folder in arguments.folds])
-        for part in (NEW_DOMAINS, NEW_CONVERSATIONS)
-    }
+    files = {part: [folder / f"{part}.npz" for folder in arguments.folds] for part in CALIBRATED}
+    found = {part: [path for path in paths if path.exists()] for part, paths in files.items()}
+    parts = {part: read_logits(paths) for part, paths in found.items() if paths}
+    if not parts:
+        parser.error(f"no folder holds {' or '.join(f'{part}.npz' for part in CALIBRATED)}; measure into it first")
     logits = [row for each, _ in parts.values() for row in each]
     labels = [label for _, each in parts.values() for label in each]
     temperature = round(fit_temperature(logits, labels), DECIMALS)

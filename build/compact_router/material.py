@@ -53,11 +53,11 @@ def add_material_options(parser: argparse.ArgumentParser) -> None:
 
 
 def read_material(
-    train_sources: Path | None, corpus: Path = SOURCES, settings: Path = AUGMENT_SETTINGS
+    train_sources: Path | None, corpus: Path = SOURCES, settings: Path = AUGMENT_SETTINGS, split: str = TRAIN_SPLIT
 ) -> tuple[Taxonomy, ...]:
-    """Read the public training sources, where a folder of them is given, and the own corpus' train split."""
-    train = next(split for split in read_splits(corpus) if split.name == TRAIN_SPLIT)
-    own = read_own_corpus(corpus, train, read_settings(settings).overlap)
+    """Read the public training sources, where a folder of them is given, and a split of the own corpus."""
+    found = next(each for each in read_splits(corpus) if each.name == split)
+    own = read_own_corpus(corpus, found, read_settings(settings).overlap)
     public = read_public_sources(train_sources, WORDINGS) if train_sources is not None else ()
     return (*public, *own)
 
@@ -74,6 +74,9 @@ def fold_of(taxonomies: Sequence[Taxonomy]) -> dict[Unit, int]:
 
 AS_WRITTEN, NEW_DOMAINS, NEW_CONVERSATIONS = PARTS = ("as_written", "new_domains", "new_conversations")
 """What a fold is measured on; its files are named so."""
+
+DEV_SPLIT, DEV_SETS = "dev", "dev_sets"
+"""The own corpus' split that choices are made on, and its part in what is measured: no training has seen its sets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +98,11 @@ class Fold:
     new_conversations: ViewSampler
 
 
-def make_sampler(taxonomies: Sequence[Taxonomy], neighbours: Neighbours) -> ViewSampler:
-    """Make the sampler of a training on everything."""
+def make_sampler(taxonomies: Sequence[Taxonomy], neighbours: Neighbours, *, is_measured: bool = False) -> ViewSampler:
+    """Make a sampler of everything, with the phrases to train with or those to measure with."""
     units = [unit for unit, _ in units_of(taxonomies)]
-    return ViewSampler(taxonomies, units, neighbours, Writer(load_wordings()), VIEW_WEIGHTS)
+    talk = Talk(is_measured=is_measured)
+    return ViewSampler(taxonomies, units, neighbours, Writer(load_wordings()), VIEW_WEIGHTS, talk=talk)
 
 
 def make_fold(taxonomies: Sequence[Taxonomy], neighbours: Neighbours, number: int) -> Fold:

@@ -1,10 +1,12 @@
 """Measure a checkpoint, or the untrained sentence encoder, on the domains of a fold that it was not trained on.
 
-Or, with --benchmark, a checkpoint on folders of labelled conversations, as `archrouter eval` reads them, by setting.
+Or a checkpoint with --dev-split on policy sets drawn from the own corpus' dev split, as for training but with phrases
+that are not trained with; with --benchmark on folders of labelled conversations, as `archrouter eval` reads them.
 """
 
 import argparse
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -15,11 +17,20 @@ from compact_router.batches import BatchMaker
 from compact_router.held_out import decide, measure, measured_parts, measured_views, save_measured
 from compact_router.kinds import benchmark_views, figures_by_setting
 from compact_router.learner import Learner
-from compact_router.material import FOLD_COUNT, add_material_options, make_fold, read_material
+from compact_router.material import (
+    DEV_SETS,
+    DEV_SPLIT,
+    FOLD_COUNT,
+    add_material_options,
+    make_fold,
+    make_sampler,
+    read_material,
+)
 from compact_router.neighbours import Neighbours
 from compact_router.parallel import Workers
 from compact_router.plan import LIMITS, Plan
 from compact_router.pretrained import ENCODERS, MINILM, embed, text_reader
+from compact_router.views import View
 from compact_router.zero_shot import measure_zero_shot
 
 
@@ -30,6 +41,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="folder for figures and logits (default: print the figures only)")
     measured_on = parser.add_mutually_exclusive_group(required=True)
     measured_on.add_argument("--fold", type=int, choices=range(FOLD_COUNT), help="as given in training")
+    measured_on.add_argument("--dev-split", action="store_true", help="sets drawn from the own corpus' dev split")
     measured_on.add_argument("--benchmark", type=Path, nargs="+", help="folders of labelled conversations")
     parser.add_argument("--temperature", type=float, default=1.0, help="of --benchmark (default: %(default)s)")
     parser.add_argument("--encoder", choices=ENCODERS, default=MINILM, help="default: %(default)s")
@@ -37,24 +49,34 @@ def main() -> None:
     given = parser.parse_args()
     logging.set_verbosity_error()
     torch.set_num_threads(1)
+    if given.checkpoint is None and given.fold is None:
+        parser.error("--benchmark and --dev-split need a checkpoint")
     if given.benchmark is not None:
-        if given.checkpoint is None:
-            parser.error("--benchmark needs a checkpoint")
         _measure_benchmarks(given)
         return
-    material = read_material(given.sources, given.corpus, given.settings)
-    neighbours = Neighbours(material, read_settings(given.settings).overlap, embed)
-    try:
-        fold = make_fold(material, neighbours, given.fold)
-    except ValueError as error:
-        parser.error(str(error))
-    parts = measured_parts(fold)
     maker = BatchMaker(text_reader(given.encoder), LIMITS)
-    if given.checkpoint is None:
-        known = measured_views(fold.training, given.fold)
-        for part, found in measure_zero_shot(maker, known, parts, given.encoder).items():
-            print(json.dumps({"part": part, **found}))
-        return
+    overlap = read_settings(given.settings).overlap
+    if given.dev_split:
+        material = read_material(None, given.corpus, given.settings, DEV_SPLIT)
+        sampler = make_sampler(material, Neighbours(material, overlap, embed), is_measured=True)
+        parts: dict[str, Sequence[View]] = {DEV_SETS: measured_views(sampler, 0)}
+    else:
+        material = read_material(given.sources, given.corpus, given.settings)
+        try:
+            fold = make_fold(material, Neighbours(material, overlap, embed), given.fold)
+        except ValueError as error:
+            parser.error(str(error))
+        parts = measured_parts(fold)
+        if given.checkpoint is None:
+            known = measured_views(fold.training, given.fold)
+            for part, found in measure_zero_shot(maker, known, parts, given.encoder).items():
+                print(json.dumps({"part": part, **found}))
+            return
+    _measure_parts(given, maker, parts)
+
+
+def _measure_parts(given: argparse.Namespace, maker: BatchMaker, parts: Mapping[str, Sequence[View]]) -> None:
+    """Print the figures of every part, and save them where that is wanted."""
     learner = Learner(Plan(encoder=given.encoder), Workers(0, 1), with_rivals=False)
     learner.start_from(given.checkpoint)
     for part, views in parts.items():
