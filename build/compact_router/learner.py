@@ -140,7 +140,7 @@ def load_weights(router: Router, weights: dict[str, Tensor]) -> None:
     """
     missing, unknown = router.load_state_dict(weights, strict=False)
     trained = {name for name, each in router.named_parameters() if each.requires_grad}
-    # A network from before there were examples has no weights for them.
+    # A network from before there were examples lacks their parts, which start as nothing.
     needed = {name for name in trained & set(missing) if "examples." not in name}
     if wrong := sorted({*needed, *unknown}):
         msg = f"the checkpoint does not fit the network: {', '.join(wrong[:3])} and {len(wrong)} weights altogether"
