@@ -206,11 +206,8 @@ def make_transformer(e5: E5, kept: Sequence[int], attention: str) -> BertModel:
         attn_implementation=attention,
     )
     model = BertModel(config, add_pooling_layer=False)
-    begin, end = 0, 2
-    rows = [*kept, begin, end]
-    stored = e5.tensors["emb.word"].reshape(len(e5.tensors["emb.word"]) * BLOCK // (BLOCK_BYTES * e5.width), -1)
     weights = {
-        "embeddings.word_embeddings.weight": weights_of(np.ascontiguousarray(stored[rows]).reshape(-1), e5.width),
+        "embeddings.word_embeddings.weight": weights_of(_word_rows(e5, kept), e5.width),
         "embeddings.position_embeddings.weight": e5.tensors["emb.pos"],
         "embeddings.token_type_embeddings.weight": e5.tensors["emb.type"],
         "embeddings.LayerNorm.weight": e5.tensors["emb.ln.w"],
@@ -225,6 +222,17 @@ def make_transformer(e5: E5, kept: Sequence[int], attention: str) -> BertModel:
         {name: torch.tensor(each).reshape(shapes[name]) for name, each in weights.items()}, strict=False
     )
     return model
+
+
+def embedding_of(e5: E5, kept: Sequence[int]) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
+    """Give the embeddings of some pieces, then of begin and end, as `blocks_of` does."""
+    return blocks_of(_word_rows(e5, kept), e5.width)
+
+
+def _word_rows(e5: E5, kept: Sequence[int]) -> NDArray[np.uint8]:
+    begin, end = 0, 2
+    stored = e5.tensors["emb.word"].reshape(-1, e5.width // BLOCK * BLOCK_BYTES)
+    return np.ascontiguousarray(stored[[*kept, begin, end]]).reshape(-1)
 
 
 def _matrix(e5: E5, name: str) -> NDArray[np.float32]:
