@@ -140,7 +140,7 @@ def take_turn(endpoint: str, caller_count: int, seconds: float, new_route_count:
         thread.start()
     for thread in threads:
         thread.join()
-    all_ms = 1000 * np.array([each for of_one in latencies for each in of_one])
+    all_ms = np.array([1000.0 * each for of_one in latencies for each in of_one], dtype=np.float64)
     return Turn(len(all_ms) / seconds, all_ms, load[0] if load else None)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -81,7 +82,7 @@ class E5:
     epsilon: float
     pieces: tuple[str, ...]
     scores: NDArray[np.float32]
-    tensors: dict[str, NDArray[np.float32] | NDArray[np.uint8]]
+    tensors: dict[str, NDArray[Any]]
 
 
 def read_e5(path: Path) -> E5:
@@ -119,10 +120,10 @@ def read_e5(path: Path) -> E5:
     )
 
 
-def _tensors(content: bytes, place: int) -> dict[str, NDArray[np.float32] | NDArray[np.uint8]]:
+def _tensors(content: bytes, place: int) -> dict[str, NDArray[Any]]:
     (count,) = struct.unpack_from("<i", content, place)
     place += 4
-    found: dict[str, NDArray[np.float32] | NDArray[np.uint8]] = {}
+    found: dict[str, NDArray[Any]] = {}
     for _ in range(count):
         (length,) = struct.unpack_from("<H", content, place)
         name = content[place + 2 : place + 2 + length].decode()

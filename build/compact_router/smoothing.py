@@ -41,7 +41,8 @@ class Smoothed(nn.Module):  # type: ignore[misc, unused-ignore]  # torch may be 
 
 def smoothed(encoder: Encoder, reader: TextReader, texts: Sequence[str]) -> Encoder:
     """Copy an encoder with its feed-forward layers smoothed, by what they see of some texts."""
-    copied = copy.deepcopy(encoder).eval()
+    copied: Encoder = copy.deepcopy(encoder)
+    copied.eval()
     largest: dict[nn.Linear, Tensor] = {}
 
     def note(layer: nn.Linear, given: tuple[Tensor, ...]) -> None:

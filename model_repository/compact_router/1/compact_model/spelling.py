@@ -74,7 +74,7 @@ class Spelling:
         words = [word.lower() for word in _LETTERS.findall(text)]
         if not text.isascii() and any(not word.isascii() for word in words):
             return False
-        frequent = sum(self._words.words.get(word, 0) >= ENGLISH_COUNT for word in words)
+        frequent: int = sum(self._words.words.get(word, 0) >= ENGLISH_COUNT for word in words)
         return frequent > 0 and frequent >= MIN_ENGLISH_SHARE * len(words)
 
     def _is_word(self, word: str, is_known: Callable[[str], bool]) -> bool:
