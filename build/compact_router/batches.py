@@ -6,7 +6,7 @@ from functools import cache
 
 import torch
 from compact_model.candidates import candidate_text
-from compact_model.conversation import LATEST_TYPE, SpecialTokens, Tokens, read_window, shorten
+from compact_model.conversation import LATEST_TYPE, SpecialTokens, Tokens, excerpt, read_window, shorten
 from compact_model.inputs import Candidate
 from compact_model.parameters import WindowLimits
 from torch import Tensor
@@ -92,7 +92,8 @@ class BatchMaker:
 
     def example_tokens(self, text: str) -> tuple[Tokens, Tokens]:
         """Give the sequence of an example, or of whatever else stands on its own."""
-        tokens = shorten(self._read_candidate(text), self._limits.candidate_token_limit)
+        limit = self._limits.candidate_token_limit
+        tokens = shorten(self._read_candidate(excerpt(text, limit)[0]), limit)
         ids = (*self._special.start, *tokens, self._special.end)
         return ids, (LATEST_TYPE,) * len(ids)
 

@@ -23,7 +23,7 @@ from compact_router.talk import (
 from compact_router.taxonomy import Example
 
 AS_IT_IS, SWITCH, CONFIRM, CONTINUE, OTHER_OFFER = "as it is", "switch", "confirm", "continue", "other_offer"
-SHAPES = {AS_IT_IS: 0.69, SWITCH: 0.16, CONFIRM: 0.08, CONTINUE: 0.03, OTHER_OFFER: 0.04}
+SHAPES = {AS_IT_IS: 0.65, SWITCH: 0.16, CONFIRM: 0.12, CONTINUE: 0.03, OTHER_OFFER: 0.04}
 """How often a conversation is made in each way of a request."""
 
 CUE_SHARE = 0.4

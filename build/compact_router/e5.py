@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -81,7 +82,7 @@ class E5:
     epsilon: float
     pieces: tuple[str, ...]
     scores: NDArray[np.float32]
-    tensors: dict[str, NDArray[np.float32] | NDArray[np.uint8]]
+    tensors: dict[str, NDArray[Any]]
 
 
 def read_e5(path: Path) -> E5:
@@ -119,10 +120,10 @@ def read_e5(path: Path) -> E5:
     )
 
 
-def _tensors(content: bytes, place: int) -> dict[str, NDArray[np.float32] | NDArray[np.uint8]]:
+def _tensors(content: bytes, place: int) -> dict[str, NDArray[Any]]:
     (count,) = struct.unpack_from("<i", content, place)
     place += 4
-    found: dict[str, NDArray[np.float32] | NDArray[np.uint8]] = {}
+    found: dict[str, NDArray[Any]] = {}
     for _ in range(count):
         (length,) = struct.unpack_from("<H", content, place)
         name = content[place + 2 : place + 2 + length].decode()
@@ -206,11 +207,8 @@ def make_transformer(e5: E5, kept: Sequence[int], attention: str) -> BertModel:
         attn_implementation=attention,
     )
     model = BertModel(config, add_pooling_layer=False)
-    begin, end = 0, 2
-    rows = [*kept, begin, end]
-    stored = e5.tensors["emb.word"].reshape(len(e5.tensors["emb.word"]) * BLOCK // (BLOCK_BYTES * e5.width), -1)
     weights = {
-        "embeddings.word_embeddings.weight": weights_of(np.ascontiguousarray(stored[rows]).reshape(-1), e5.width),
+        "embeddings.word_embeddings.weight": weights_of(_word_rows(e5, kept), e5.width),
         "embeddings.position_embeddings.weight": e5.tensors["emb.pos"],
         "embeddings.token_type_embeddings.weight": e5.tensors["emb.type"],
         "embeddings.LayerNorm.weight": e5.tensors["emb.ln.w"],
@@ -225,6 +223,17 @@ def make_transformer(e5: E5, kept: Sequence[int], attention: str) -> BertModel:
         {name: torch.tensor(each).reshape(shapes[name]) for name, each in weights.items()}, strict=False
     )
     return model
+
+
+def embedding_of(e5: E5, kept: Sequence[int]) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
+    """Give the embeddings of some pieces, then of begin and end, as `blocks_of` does."""
+    return blocks_of(_word_rows(e5, kept), e5.width)
+
+
+def _word_rows(e5: E5, kept: Sequence[int]) -> NDArray[np.uint8]:
+    begin, end = 0, 2
+    stored = e5.tensors["emb.word"].reshape(-1, e5.width // BLOCK * BLOCK_BYTES)
+    return np.ascontiguousarray(stored[[*kept, begin, end]]).reshape(-1)
 
 
 def _matrix(e5: E5, name: str) -> NDArray[np.float32]:

@@ -11,13 +11,17 @@ from dataclasses import fields
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import onnx
 import torch
 from compact_model.digest import PREFIX
 from compact_model.encoder import TOKENIZER
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from torch import Tensor, nn
 
+from compact_router.e5 import BLOCK
 from compact_router.learner import load_router
 from compact_router.manifest import MODEL_DIRECTORY, VERSION, JsonObject, digest_of, update_manifest
 from compact_router.network import WIDTH, Encoder, Reader, Router, Routes, Said
@@ -26,11 +30,16 @@ from compact_router.pretrained import (
     WORDS_DIGEST,
     WORDS_FILE,
     WORDS_PACKAGE,
+    embedding_blocks,
     read_words,
+    some_texts,
+    text_reader,
     tokenizer_json,
 )
+from compact_router.smoothing import smoothed
 
 OPSET = 18
+MICROSOFT = "com.microsoft"
 MAX_SEQUENCE_TOKENS = 512
 """Positions of the weights; the router's window is shorter."""
 
@@ -113,7 +122,7 @@ def export(router: Router, started_from: str, directory: Path, precision: str) -
     with tempfile.TemporaryDirectory() as scratch:
         exact = Path(scratch) / "exact.onnx"
         for write, target in ((_write_encoder, encoder), (_write_reader, reader)):
-            write(router, exact)
+            write(router, started_from, exact)
             if precision == "int8":
                 # Seven bits per weight: eight would overflow 16-bit sums on a CPU without VNNI, and then only there.
                 quantize_dynamic(exact, target, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True)
@@ -124,7 +133,7 @@ def export(router: Router, started_from: str, directory: Path, precision: str) -
     return encoder, reader, tokenizer, words
 
 
-def _write_encoder(router: Router, target: Path) -> None:
+def _write_encoder(router: Router, started_from: str, target: Path) -> None:
     ids = torch.arange(1000, 1036).reshape(2, 18)
     types = torch.zeros_like(ids)
     types[:, 9:] = 1
@@ -132,10 +141,15 @@ def _write_encoder(router: Router, target: Path) -> None:
     sequence = torch.export.Dim("sequence", max=MAX_SEQUENCE_TOKENS)
     inputs = {"input_ids": ids, "token_type_ids": types, "attention_mask": torch.ones_like(ids)}
     axes = {name: {0: batch, 1: sequence} for name in inputs}
-    _write(ServedEncoder(router.encoder), inputs, axes, ["vector", "states"], target)
+    encoder = smoothed(router.encoder, text_reader(started_from), some_texts())
+    _write(ServedEncoder(encoder), inputs, axes, ["vector", "states"], target)
+    if (blocks := embedding_blocks(started_from)) is not None:
+        graph = onnx.load(target)
+        keep_embedding_in_blocks(graph, *blocks)
+        onnx.save_model(graph, target)
 
 
-def _write_reader(router: Router, target: Path) -> None:
+def _write_reader(router: Router, _started_from: str, target: Path) -> None:
     generator = torch.Generator().manual_seed(1)
     counts = {"batch": 2, "sequence": 7, "candidates": 5, "examples": 3, "not_examples": 4}
     dimensions = {
@@ -187,6 +201,41 @@ def _write(
     graph = program.model_proto
     strip(graph)
     onnx.save_model(graph, target)
+
+
+def keep_embedding_in_blocks(model: onnx.ModelProto, words: NDArray[np.uint8], scales: NDArray[np.float16]) -> None:
+    """Replace the word embeddings by the four bits they were made from.
+
+    Args:
+        model: The encoder; its look-up of words is replaced.
+        words: [pieces, 384] from 0 to 15, of which 8 stands for 0.
+        scales: [pieces, 12], of blocks of 32.
+    """
+    graph = model.graph
+    place, node = next(
+        (place, node)
+        for place, node in enumerate(graph.node)
+        if node.op_type == "Gather" and node.input[0].endswith("word_embeddings.weight")
+    )
+    exact = next(each for each in graph.initializer if each.name == node.input[0])
+    graph.initializer.remove(exact)
+    graph.initializer.append(numpy_helper.from_array(words[:, 0::2] | words[:, 1::2] << 4, "words"))
+    graph.initializer.append(numpy_helper.from_array(scales, "word_scales"))
+    graph.node.remove(node)
+    look_up = helper.make_node(
+        "GatherBlockQuantized",
+        ["words", node.input[1], "word_scales"],
+        ["words_in_half_precision"],
+        domain=MICROSOFT,
+        bits=4,
+        block_size=BLOCK,
+        gather_axis=0,
+        quantize_axis=1,
+    )
+    widen = helper.make_node("Cast", ["words_in_half_precision"], [node.output[0]], to=onnx.TensorProto.FLOAT)
+    graph.node.insert(place, widen)
+    graph.node.insert(place, look_up)
+    model.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
 
 
 def strip(model: onnx.ModelProto) -> None:

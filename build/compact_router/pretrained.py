@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from transformers import BertModel
 
 from compact_router.batches import LowerStates, TextReader, encode
-from compact_router.e5 import E5, kept_pieces, make_tokenizer, make_transformer, read_e5
+from compact_router.e5 import E5, embedding_of, kept_pieces, make_tokenizer, make_transformer, read_e5
 from compact_router.network import WIDTH, Encoder
 
 WORDINGS = Path(__file__).parent / "wordings"
@@ -151,10 +151,19 @@ def centre_of(encoder: str) -> NDArray[np.float32]:
     """Average the vectors of texts about anything: float32 [384]; 0 for an encoder whose vectors need no centring."""
     if encoder == MINILM:
         return np.zeros(WIDTH, dtype=np.float32)
-    documents = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(WORDINGS.glob("*.yaml"))]
-    texts = [wordings[0] for document in documents for wordings in document.get("routes", {}).values()]
-    mean: NDArray[np.float32] = embed(texts, encoder).mean(axis=0)
+    mean: NDArray[np.float32] = embed(some_texts(), encoder).mean(axis=0)
     return mean
+
+
+def some_texts() -> list[str]:
+    """List texts about many things: a wording of each public route."""
+    documents = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(WORDINGS.glob("*.yaml"))]
+    return [wordings[0] for document in documents for wordings in document.get("routes", {}).values()]
+
+
+def embedding_blocks(encoder: str) -> tuple[NDArray[np.uint8], NDArray[np.float16]] | None:
+    """Give the word embeddings in the four bits that they were published in, see `blocks_of`; None for others."""
+    return embedding_of(*_e5()) if encoder == E5_SMALL else None
 
 
 def embed(texts: Sequence[str], encoder: str = MINILM) -> NDArray[np.float32]:

@@ -17,8 +17,8 @@ from compact_router.slots import Slot, Turn
 from compact_router.talk import ENGLISH, Talk, TalkRoute
 from compact_router.taxonomy import OTHER, Domain, Example, Taxonomy, Unit
 
-KNOWN_SHARE = 0.7
-KNOWN_SHARE_WITH_REST = 0.5
+KNOWN_SHARE = 0.75
+KNOWN_SHARE_WITH_REST = 0.55
 """Turns drawn by a candidate of the set; the others fit no candidate as a rule, or one for all the rest."""
 
 SOCIAL, LEFT_OVER, LEFT_OUT, FOREIGN = "social", "left over", "left out", "foreign"

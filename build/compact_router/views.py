@@ -46,14 +46,14 @@ TALK_ROUTES_SHARE = 0.36
 NAMES_ONLY_SHARE = 0.08
 """Sets whose routes have names and no descriptions."""
 
-EXAMPLES_SHARE = 0.3
+EXAMPLES_SHARE = 0.25
 """Sets whose routes have examples."""
 
 SOME_EXAMPLES_SHARE = 0.85
 """Routes of such a set that have some."""
 
 NOT_EXAMPLES_SHARE = 0.35
-BARE_EXAMPLES_SHARE = 0.3
+BARE_EXAMPLES_SHARE = 0.25
 NAMELESS_EXAMPLES_SHARE = 0.12
 """Sets with examples that have examples of what routes are not for, no descriptions, or no names either."""
 

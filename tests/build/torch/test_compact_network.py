@@ -96,7 +96,8 @@ PLAIN = (Candidate("delivery", "shop", "delivery", "Where a parcel is"), Candida
 def router() -> Router:
     """Make a network whose examples have some say."""
     torch.manual_seed(1)
-    router = make_router(MINILM).eval()
+    router = make_router(MINILM)
+    router.eval()
     for part in (router.reader.examples, router.reader.not_examples):
         for each in part.parameters():
             torch.nn.init.normal_(each, std=0.05)

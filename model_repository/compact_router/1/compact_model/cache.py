@@ -1,14 +1,14 @@
 """A bounded memory: what was used longest ago makes room."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from threading import Lock
 from typing import Generic, TypeVar
 
 Value = TypeVar("Value")
 
 
 class Cache(Generic[Value]):
-    """Values by digest. Holds no text; one instance serves one thread, as Triton calls an instance."""
+    """Values by digest, for any number of threads. Holds no text."""
 
     def __init__(self, capacity: int) -> None:
         """Start empty.
@@ -24,25 +24,35 @@ class Cache(Generic[Value]):
             raise ValueError(msg)
         self._capacity = capacity
         self._values: OrderedDict[bytes, Value] = OrderedDict()
+        self._lock = Lock()
 
     def __len__(self) -> int:
         """Count the values held."""
         return len(self._values)
 
-    def get(self, digest: bytes, compute: Callable[[], Value]) -> Value:
-        """Look a value up, or compute and keep it.
+    def get(self, digest: bytes) -> Value | None:
+        """Look a value up.
 
         Args:
-            digest: What the value is kept under: a cryptographic digest, so that two texts never share one.
-            compute: Called when the value is not there; nothing is kept when it raises.
+            digest: What it was put under.
 
         Returns:
-            The value; not to be changed.
+            The value, not to be changed; None when it is not there.
         """
-        if digest in self._values:
+        with self._lock:
+            if digest in self._values:
+                self._values.move_to_end(digest)
+            return self._values.get(digest)
+
+    def put(self, digest: bytes, value: Value) -> None:
+        """Keep a value.
+
+        Args:
+            digest: What it is kept under: a cryptographic digest, so that two texts never share one.
+            value: The value.
+        """
+        with self._lock:
+            self._values[digest] = value
             self._values.move_to_end(digest)
-            return self._values[digest]
-        value = self._values[digest] = compute()
-        if len(self._values) > self._capacity:
-            self._values.popitem(last=False)
-        return value
+            if len(self._values) > self._capacity:
+                self._values.popitem(last=False)

@@ -1,7 +1,9 @@
 """Routes to vectors: each encoded on its own and kept, so that a policy set is encoded once."""
 
 import hashlib
+import math
 import re
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -83,14 +85,15 @@ class CandidateEncoder:
         self.cache: Cache[EncodedCandidate] = Cache(cache_capacity)
         self._sets: Cache[EncodedCandidates] = Cache(SET_CAPACITY)
 
-    def encode(self, values: Sequence[bytes]) -> EncodedCandidates:
-        """Encode the tensor ``candidates``.
+    def encode(self, values: Sequence[bytes], budget_s: float = math.inf) -> EncodedCandidates | None:
+        """Encode the tensor ``candidates``, or some of those that are new.
 
         Args:
             values: UTF-8 JSON of N candidates.
+            budget_s: Seconds after which no further one is begun; at least one is encoded.
 
         Returns:
-            Their vectors and kinds.
+            Their vectors and kinds; None when some are left, which a further call goes on with.
 
         Raises:
             InvalidInputError: When there is none, or one cannot be read.
@@ -99,16 +102,24 @@ class CandidateEncoder:
             problem = "it is empty; at least one candidate is needed"
             raise InvalidInputError(CANDIDATES, problem)
         digests = [hashlib.sha256(value).digest() for value in values]
-
-        def encode_set() -> EncodedCandidates:
-            return _together(
-                [
-                    self.cache.get(digest, lambda value=value, index=index: self._encode_one(value, index))
-                    for index, (digest, value) in enumerate(zip(digests, values, strict=True))
-                ]
-            )
-
-        return self._sets.get(hashlib.sha256(b"".join(digests)).digest(), encode_set)
+        of_set = hashlib.sha256(b"".join(digests)).digest()
+        if (known := self._sets.get(of_set)) is not None:
+            return known
+        started_s = time.perf_counter()
+        encoded: list[EncodedCandidate] = []
+        is_late = False
+        for index, (digest, value) in enumerate(zip(digests, values, strict=True)):
+            one = self.cache.get(digest)
+            if one is None:
+                if is_late:
+                    return None
+                one = self._encode_one(value, index)
+                self.cache.put(digest, one)
+                is_late = time.perf_counter() - started_s > budget_s
+            encoded.append(one)
+        together = _together(encoded)
+        self._sets.put(of_set, together)
+        return together
 
     def _encode_one(self, value: bytes, index: int) -> EncodedCandidate:
         candidate = parse_candidate(value, index)

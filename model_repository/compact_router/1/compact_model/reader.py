@@ -1,6 +1,7 @@
 """Vectors to scores: candidates look at the conversation and at each other, in reader.onnx."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,7 @@ class Reader:
         Returns:
             float32 [N + 1], natural logarithms up to a constant; the last is no match.
         """
-        inputs = {
+        inputs: dict[str, NDArray[Any]] = {
             "vector": vector[None],
             "states": states[None],
             "candidates": candidates.vectors[None],
