@@ -218,12 +218,18 @@ const (
 	// decisions that are right.
 	// Metadata: `modelVersion`, the same as in the decision.
 	WarningCode_WARNING_CODE_CONFIDENCE_UNCALIBRATED WarningCode = 6
-	// Not used: no tier stands in for the other, so the server never sends it.
+	// The engine tier could not be asked; the compact tier decided in its place, as
+	// `routing.on_engine_failure` allows.
+	// Metadata: none.
 	WarningCode_WARNING_CODE_ENGINE_UNAVAILABLE_COMPACT_USED WarningCode = 7
 	// The model would rather have answered something that is no candidate; the policies may not fit the
 	// conversation.
 	// Metadata: `onTrieMass`, the share in [0, 1] of its next-token probability that fell on candidates.
 	WarningCode_WARNING_CODE_ANSWER_OFF_POLICY WarningCode = 8
+	// `options.route_ticket` could not be used, so the conversation was decided without it.
+	// Metadata: `cause`, one of `malformed`, `signature`, `expired`, `policy_set` (it is of another one) and
+	// `route` (the policy set no longer has the route).
+	WarningCode_WARNING_CODE_ROUTE_TICKET_IGNORED WarningCode = 9
 )
 
 // Enum value maps for WarningCode.
@@ -238,6 +244,7 @@ var (
 		6: "WARNING_CODE_CONFIDENCE_UNCALIBRATED",
 		7: "WARNING_CODE_ENGINE_UNAVAILABLE_COMPACT_USED",
 		8: "WARNING_CODE_ANSWER_OFF_POLICY",
+		9: "WARNING_CODE_ROUTE_TICKET_IGNORED",
 	}
 	WarningCode_value = map[string]int32{
 		"WARNING_CODE_UNSPECIFIED":                     0,
@@ -249,6 +256,7 @@ var (
 		"WARNING_CODE_CONFIDENCE_UNCALIBRATED":         6,
 		"WARNING_CODE_ENGINE_UNAVAILABLE_COMPACT_USED": 7,
 		"WARNING_CODE_ANSWER_OFF_POLICY":               8,
+		"WARNING_CODE_ROUTE_TICKET_IGNORED":            9,
 	}
 )
 
@@ -277,6 +285,111 @@ func (x WarningCode) Number() protoreflect.EnumNumber {
 // Deprecated: Use WarningCode.Descriptor instead.
 func (WarningCode) EnumDescriptor() ([]byte, []int) {
 	return file_archrouter_v1_decision_proto_rawDescGZIP(), []int{3}
+}
+
+// What made a decision. Open: later versions may add values.
+type DecisionReason int32
+
+const (
+	// Not set; the server never sends it.
+	DecisionReason_DECISION_REASON_UNSPECIFIED DecisionReason = 0
+	// The most probable candidate is a route, and it reached its threshold.
+	DecisionReason_DECISION_REASON_ROUTE_LEADS DecisionReason = 1
+	// The no-match candidate is the most probable.
+	DecisionReason_DECISION_REASON_NO_MATCH_LEADS DecisionReason = 2
+	// The leading route missed its threshold.
+	DecisionReason_DECISION_REASON_BELOW_THRESHOLD DecisionReason = 3
+	// The routes of one domain together reached the threshold of the route that covers it.
+	DecisionReason_DECISION_REASON_DOMAIN_SUM DecisionReason = 4
+	// The threshold that was reached or missed is `options.min_confidence`.
+	DecisionReason_DECISION_REASON_THRESHOLD_OF_REQUEST DecisionReason = 5
+	// That threshold is the route's `min_confidence`.
+	DecisionReason_DECISION_REASON_THRESHOLD_OF_ROUTE DecisionReason = 6
+	// That threshold is the policy set's `min_confidence`.
+	DecisionReason_DECISION_REASON_THRESHOLD_OF_POLICY_SET DecisionReason = 7
+	// That threshold is the server's `routing.default_min_confidence`.
+	DecisionReason_DECISION_REASON_THRESHOLD_OF_SERVER DecisionReason = 8
+	// The previous route was kept because a tool returned its result.
+	DecisionReason_DECISION_REASON_KEPT_FOR_TOOL_RESULT DecisionReason = 9
+	// The previous route was kept because the same turn is tried again.
+	DecisionReason_DECISION_REASON_KEPT_FOR_RETRY DecisionReason = 10
+	// The previous route was kept because no other candidate leads it by `options.switch_margin`.
+	DecisionReason_DECISION_REASON_KEPT_BY_SWITCH_MARGIN DecisionReason = 11
+	// The previous route is that of `options.route_ticket`.
+	DecisionReason_DECISION_REASON_ROUTE_TICKET DecisionReason = 12
+	// The compact tier was sure enough (`routing.cascade_min_confidence`), so the engine was not asked.
+	DecisionReason_DECISION_REASON_COMPACT_SURE DecisionReason = 13
+	// The compact tier was not sure enough, so the engine decided.
+	DecisionReason_DECISION_REASON_COMPACT_UNSURE DecisionReason = 14
+	// The engine could not be asked, so the compact tier decided.
+	DecisionReason_DECISION_REASON_ENGINE_UNAVAILABLE DecisionReason = 15
+)
+
+// Enum value maps for DecisionReason.
+var (
+	DecisionReason_name = map[int32]string{
+		0:  "DECISION_REASON_UNSPECIFIED",
+		1:  "DECISION_REASON_ROUTE_LEADS",
+		2:  "DECISION_REASON_NO_MATCH_LEADS",
+		3:  "DECISION_REASON_BELOW_THRESHOLD",
+		4:  "DECISION_REASON_DOMAIN_SUM",
+		5:  "DECISION_REASON_THRESHOLD_OF_REQUEST",
+		6:  "DECISION_REASON_THRESHOLD_OF_ROUTE",
+		7:  "DECISION_REASON_THRESHOLD_OF_POLICY_SET",
+		8:  "DECISION_REASON_THRESHOLD_OF_SERVER",
+		9:  "DECISION_REASON_KEPT_FOR_TOOL_RESULT",
+		10: "DECISION_REASON_KEPT_FOR_RETRY",
+		11: "DECISION_REASON_KEPT_BY_SWITCH_MARGIN",
+		12: "DECISION_REASON_ROUTE_TICKET",
+		13: "DECISION_REASON_COMPACT_SURE",
+		14: "DECISION_REASON_COMPACT_UNSURE",
+		15: "DECISION_REASON_ENGINE_UNAVAILABLE",
+	}
+	DecisionReason_value = map[string]int32{
+		"DECISION_REASON_UNSPECIFIED":             0,
+		"DECISION_REASON_ROUTE_LEADS":             1,
+		"DECISION_REASON_NO_MATCH_LEADS":          2,
+		"DECISION_REASON_BELOW_THRESHOLD":         3,
+		"DECISION_REASON_DOMAIN_SUM":              4,
+		"DECISION_REASON_THRESHOLD_OF_REQUEST":    5,
+		"DECISION_REASON_THRESHOLD_OF_ROUTE":      6,
+		"DECISION_REASON_THRESHOLD_OF_POLICY_SET": 7,
+		"DECISION_REASON_THRESHOLD_OF_SERVER":     8,
+		"DECISION_REASON_KEPT_FOR_TOOL_RESULT":    9,
+		"DECISION_REASON_KEPT_FOR_RETRY":          10,
+		"DECISION_REASON_KEPT_BY_SWITCH_MARGIN":   11,
+		"DECISION_REASON_ROUTE_TICKET":            12,
+		"DECISION_REASON_COMPACT_SURE":            13,
+		"DECISION_REASON_COMPACT_UNSURE":          14,
+		"DECISION_REASON_ENGINE_UNAVAILABLE":      15,
+	}
+)
+
+func (x DecisionReason) Enum() *DecisionReason {
+	p := new(DecisionReason)
+	*p = x
+	return p
+}
+
+func (x DecisionReason) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DecisionReason) Descriptor() protoreflect.EnumDescriptor {
+	return file_archrouter_v1_decision_proto_enumTypes[4].Descriptor()
+}
+
+func (DecisionReason) Type() protoreflect.EnumType {
+	return &file_archrouter_v1_decision_proto_enumTypes[4]
+}
+
+func (x DecisionReason) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DecisionReason.Descriptor instead.
+func (DecisionReason) EnumDescriptor() ([]byte, []int) {
+	return file_archrouter_v1_decision_proto_rawDescGZIP(), []int{4}
 }
 
 // Which models should answer a conversation, how sure the service is, and what decided it.
@@ -329,7 +442,15 @@ type Decision struct {
 	// `options.switch_margin`, whatever its own confidence.
 	Kept bool `protobuf:"varint,16,opt,name=kept,proto3" json:"kept,omitempty"`
 	// Not used: the server keeps no decisions, so this is always false.
-	Cached        bool `protobuf:"varint,17,opt,name=cached,proto3" json:"cached,omitempty"`
+	Cached bool `protobuf:"varint,17,opt,name=cached,proto3" json:"cached,omitempty"`
+	// What made the decision, in the order in which it acted. Never empty.
+	Reasons []DecisionReason `protobuf:"varint,18,rep,packed,name=reasons,proto3,enum=archrouter.v1.DecisionReason" json:"reasons,omitempty"`
+	// What this decision means for the next one of the same conversation, opaque and signed: the caller gives
+	// it back as `options.route_ticket`, to any replica that has the same `routing.ticket_key_file`. Set
+	// whenever a route was chosen.
+	RouteTicket string `protobuf:"bytes,19,opt,name=route_ticket,json=routeTicket,proto3" json:"route_ticket,omitempty"`
+	// Why this candidate and not another. Only in DECISION_VIEW_EXPLAIN, otherwise unset.
+	Explanation   *Explanation `protobuf:"bytes,20,opt,name=explanation,proto3" json:"explanation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -483,6 +604,167 @@ func (x *Decision) GetCached() bool {
 	return false
 }
 
+func (x *Decision) GetReasons() []DecisionReason {
+	if x != nil {
+		return x.Reasons
+	}
+	return nil
+}
+
+func (x *Decision) GetRouteTicket() string {
+	if x != nil {
+		return x.RouteTicket
+	}
+	return ""
+}
+
+func (x *Decision) GetExplanation() *Explanation {
+	if x != nil {
+		return x.Explanation
+	}
+	return nil
+}
+
+// Why a decision fell as it did. Making it takes a call to the inference server for each message left out.
+type Explanation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The most probable candidate that was not chosen. Always set.
+	RunnerUp *Candidate `protobuf:"bytes,1,opt,name=runner_up,json=runnerUp,proto3" json:"runner_up,omitempty"`
+	// `confidence` less the runner-up's probability, in [-1, 1]. Below 0 when a kept route is not the leader.
+	Lead float64 `protobuf:"fixed64,2,opt,name=lead,proto3" json:"lead,omitempty"`
+	// What each message contributed, in the order of the conversation: of the latest
+	// `limits.max_explained_messages` that the model reads. The latest user message is left out only when
+	// another one would then decide.
+	MessageEffects []*MessageEffect `protobuf:"bytes,3,rep,name=message_effects,json=messageEffects,proto3" json:"message_effects,omitempty"`
+	// Index in `messages` of the one that decided: without it the decision changes, or loses most confidence.
+	// Unset when no message can be left out.
+	DecidingMessageIndex *int32 `protobuf:"varint,4,opt,name=deciding_message_index,json=decidingMessageIndex,proto3,oneof" json:"deciding_message_index,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
+}
+
+func (x *Explanation) Reset() {
+	*x = Explanation{}
+	mi := &file_archrouter_v1_decision_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Explanation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Explanation) ProtoMessage() {}
+
+func (x *Explanation) ProtoReflect() protoreflect.Message {
+	mi := &file_archrouter_v1_decision_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Explanation.ProtoReflect.Descriptor instead.
+func (*Explanation) Descriptor() ([]byte, []int) {
+	return file_archrouter_v1_decision_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Explanation) GetRunnerUp() *Candidate {
+	if x != nil {
+		return x.RunnerUp
+	}
+	return nil
+}
+
+func (x *Explanation) GetLead() float64 {
+	if x != nil {
+		return x.Lead
+	}
+	return 0
+}
+
+func (x *Explanation) GetMessageEffects() []*MessageEffect {
+	if x != nil {
+		return x.MessageEffects
+	}
+	return nil
+}
+
+func (x *Explanation) GetDecidingMessageIndex() int32 {
+	if x != nil && x.DecidingMessageIndex != nil {
+		return *x.DecidingMessageIndex
+	}
+	return 0
+}
+
+// What the decision would have been without one message.
+type MessageEffect struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Index in `messages` of the request, from 0.
+	MessageIndex int32 `protobuf:"varint,1,opt,name=message_index,json=messageIndex,proto3" json:"message_index,omitempty"`
+	// What the message adds to the probability of the candidate that was chosen, in [-1, 1].
+	ProbabilityChange float64 `protobuf:"fixed64,2,opt,name=probability_change,json=probabilityChange,proto3" json:"probability_change,omitempty"`
+	// Whether another candidate leads without it.
+	ChangesLeader bool `protobuf:"varint,3,opt,name=changes_leader,json=changesLeader,proto3" json:"changes_leader,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MessageEffect) Reset() {
+	*x = MessageEffect{}
+	mi := &file_archrouter_v1_decision_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MessageEffect) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MessageEffect) ProtoMessage() {}
+
+func (x *MessageEffect) ProtoReflect() protoreflect.Message {
+	mi := &file_archrouter_v1_decision_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MessageEffect.ProtoReflect.Descriptor instead.
+func (*MessageEffect) Descriptor() ([]byte, []int) {
+	return file_archrouter_v1_decision_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *MessageEffect) GetMessageIndex() int32 {
+	if x != nil {
+		return x.MessageIndex
+	}
+	return 0
+}
+
+func (x *MessageEffect) GetProbabilityChange() float64 {
+	if x != nil {
+		return x.ProbabilityChange
+	}
+	return 0
+}
+
+func (x *MessageEffect) GetChangesLeader() bool {
+	if x != nil {
+		return x.ChangesLeader
+	}
+	return false
+}
+
 // One of the answers the model chose between.
 type Candidate struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -505,7 +787,7 @@ type Candidate struct {
 
 func (x *Candidate) Reset() {
 	*x = Candidate{}
-	mi := &file_archrouter_v1_decision_proto_msgTypes[1]
+	mi := &file_archrouter_v1_decision_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -517,7 +799,7 @@ func (x *Candidate) String() string {
 func (*Candidate) ProtoMessage() {}
 
 func (x *Candidate) ProtoReflect() protoreflect.Message {
-	mi := &file_archrouter_v1_decision_proto_msgTypes[1]
+	mi := &file_archrouter_v1_decision_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -530,7 +812,7 @@ func (x *Candidate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Candidate.ProtoReflect.Descriptor instead.
 func (*Candidate) Descriptor() ([]byte, []int) {
-	return file_archrouter_v1_decision_proto_rawDescGZIP(), []int{1}
+	return file_archrouter_v1_decision_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Candidate) GetKind() CandidateKind {
@@ -585,7 +867,7 @@ type Warning struct {
 
 func (x *Warning) Reset() {
 	*x = Warning{}
-	mi := &file_archrouter_v1_decision_proto_msgTypes[2]
+	mi := &file_archrouter_v1_decision_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -597,7 +879,7 @@ func (x *Warning) String() string {
 func (*Warning) ProtoMessage() {}
 
 func (x *Warning) ProtoReflect() protoreflect.Message {
-	mi := &file_archrouter_v1_decision_proto_msgTypes[2]
+	mi := &file_archrouter_v1_decision_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -610,7 +892,7 @@ func (x *Warning) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Warning.ProtoReflect.Descriptor instead.
 func (*Warning) Descriptor() ([]byte, []int) {
-	return file_archrouter_v1_decision_proto_rawDescGZIP(), []int{2}
+	return file_archrouter_v1_decision_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Warning) GetCode() WarningCode {
@@ -657,7 +939,7 @@ type Usage struct {
 
 func (x *Usage) Reset() {
 	*x = Usage{}
-	mi := &file_archrouter_v1_decision_proto_msgTypes[3]
+	mi := &file_archrouter_v1_decision_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -669,7 +951,7 @@ func (x *Usage) String() string {
 func (*Usage) ProtoMessage() {}
 
 func (x *Usage) ProtoReflect() protoreflect.Message {
-	mi := &file_archrouter_v1_decision_proto_msgTypes[3]
+	mi := &file_archrouter_v1_decision_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -682,7 +964,7 @@ func (x *Usage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Usage.ProtoReflect.Descriptor instead.
 func (*Usage) Descriptor() ([]byte, []int) {
-	return file_archrouter_v1_decision_proto_rawDescGZIP(), []int{3}
+	return file_archrouter_v1_decision_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Usage) GetPromptTokenCount() int32 {
@@ -737,7 +1019,7 @@ type Timing struct {
 
 func (x *Timing) Reset() {
 	*x = Timing{}
-	mi := &file_archrouter_v1_decision_proto_msgTypes[4]
+	mi := &file_archrouter_v1_decision_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -749,7 +1031,7 @@ func (x *Timing) String() string {
 func (*Timing) ProtoMessage() {}
 
 func (x *Timing) ProtoReflect() protoreflect.Message {
-	mi := &file_archrouter_v1_decision_proto_msgTypes[4]
+	mi := &file_archrouter_v1_decision_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -762,7 +1044,7 @@ func (x *Timing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Timing.ProtoReflect.Descriptor instead.
 func (*Timing) Descriptor() ([]byte, []int) {
-	return file_archrouter_v1_decision_proto_rawDescGZIP(), []int{4}
+	return file_archrouter_v1_decision_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Timing) GetTotalDuration() *durationpb.Duration {
@@ -797,7 +1079,7 @@ var File_archrouter_v1_decision_proto protoreflect.FileDescriptor
 
 const file_archrouter_v1_decision_proto_rawDesc = "" +
 	"\n" +
-	"\x1carchrouter/v1/decision.proto\x12\rarchrouter.v1\x1a\x1aarchrouter/v1/policy.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\"\xa9\x05\n" +
+	"\x1carchrouter/v1/decision.proto\x12\rarchrouter.v1\x1a\x1aarchrouter/v1/policy.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\"\xc3\x06\n" +
 	"\bDecision\x12\x1f\n" +
 	"\vdecision_id\x18\x01 \x01(\tR\n" +
 	"decisionId\x120\n" +
@@ -823,7 +1105,20 @@ const file_archrouter_v1_decision_proto_rawDesc = "" +
 	"\x06domain\x18\x0e \x01(\tR\x06domain\x12\x16\n" +
 	"\x06action\x18\x0f \x01(\tR\x06action\x12\x12\n" +
 	"\x04kept\x18\x10 \x01(\bR\x04kept\x12\x16\n" +
-	"\x06cached\x18\x11 \x01(\bR\x06cached\"\xb9\x01\n" +
+	"\x06cached\x18\x11 \x01(\bR\x06cached\x127\n" +
+	"\areasons\x18\x12 \x03(\x0e2\x1d.archrouter.v1.DecisionReasonR\areasons\x12!\n" +
+	"\froute_ticket\x18\x13 \x01(\tR\vrouteTicket\x12<\n" +
+	"\vexplanation\x18\x14 \x01(\v2\x1a.archrouter.v1.ExplanationR\vexplanation\"\xf5\x01\n" +
+	"\vExplanation\x125\n" +
+	"\trunner_up\x18\x01 \x01(\v2\x18.archrouter.v1.CandidateR\brunnerUp\x12\x12\n" +
+	"\x04lead\x18\x02 \x01(\x01R\x04lead\x12E\n" +
+	"\x0fmessage_effects\x18\x03 \x03(\v2\x1c.archrouter.v1.MessageEffectR\x0emessageEffects\x129\n" +
+	"\x16deciding_message_index\x18\x04 \x01(\x05H\x00R\x14decidingMessageIndex\x88\x01\x01B\x19\n" +
+	"\x17_deciding_message_index\"\x8a\x01\n" +
+	"\rMessageEffect\x12#\n" +
+	"\rmessage_index\x18\x01 \x01(\x05R\fmessageIndex\x12-\n" +
+	"\x12probability_change\x18\x02 \x01(\x01R\x11probabilityChange\x12%\n" +
+	"\x0echanges_leader\x18\x03 \x01(\bR\rchangesLeader\"\xb9\x01\n" +
 	"\tCandidate\x120\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1c.archrouter.v1.CandidateKindR\x04kind\x12\x19\n" +
 	"\broute_id\x18\x02 \x01(\tR\arouteId\x12 \n" +
@@ -861,7 +1156,7 @@ const file_archrouter_v1_decision_proto_rawDesc = "" +
 	"\rCandidateKind\x12\x1e\n" +
 	"\x1aCANDIDATE_KIND_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14CANDIDATE_KIND_ROUTE\x10\x01\x12\x1b\n" +
-	"\x17CANDIDATE_KIND_NO_MATCH\x10\x02*\xe6\x02\n" +
+	"\x17CANDIDATE_KIND_NO_MATCH\x10\x02*\x8d\x03\n" +
 	"\vWarningCode\x12\x1c\n" +
 	"\x18WARNING_CODE_UNSPECIFIED\x10\x00\x12'\n" +
 	"#WARNING_CODE_CONVERSATION_TRUNCATED\x10\x01\x12\"\n" +
@@ -871,7 +1166,26 @@ const file_archrouter_v1_decision_proto_rawDesc = "" +
 	"\x1dWARNING_CODE_POLICY_SET_STALE\x10\x05\x12(\n" +
 	"$WARNING_CODE_CONFIDENCE_UNCALIBRATED\x10\x06\x120\n" +
 	",WARNING_CODE_ENGINE_UNAVAILABLE_COMPACT_USED\x10\a\x12\"\n" +
-	"\x1eWARNING_CODE_ANSWER_OFF_POLICY\x10\bB]\n" +
+	"\x1eWARNING_CODE_ANSWER_OFF_POLICY\x10\b\x12%\n" +
+	"!WARNING_CODE_ROUTE_TICKET_IGNORED\x10\t*\xec\x04\n" +
+	"\x0eDecisionReason\x12\x1f\n" +
+	"\x1bDECISION_REASON_UNSPECIFIED\x10\x00\x12\x1f\n" +
+	"\x1bDECISION_REASON_ROUTE_LEADS\x10\x01\x12\"\n" +
+	"\x1eDECISION_REASON_NO_MATCH_LEADS\x10\x02\x12#\n" +
+	"\x1fDECISION_REASON_BELOW_THRESHOLD\x10\x03\x12\x1e\n" +
+	"\x1aDECISION_REASON_DOMAIN_SUM\x10\x04\x12(\n" +
+	"$DECISION_REASON_THRESHOLD_OF_REQUEST\x10\x05\x12&\n" +
+	"\"DECISION_REASON_THRESHOLD_OF_ROUTE\x10\x06\x12+\n" +
+	"'DECISION_REASON_THRESHOLD_OF_POLICY_SET\x10\a\x12'\n" +
+	"#DECISION_REASON_THRESHOLD_OF_SERVER\x10\b\x12(\n" +
+	"$DECISION_REASON_KEPT_FOR_TOOL_RESULT\x10\t\x12\"\n" +
+	"\x1eDECISION_REASON_KEPT_FOR_RETRY\x10\n" +
+	"\x12)\n" +
+	"%DECISION_REASON_KEPT_BY_SWITCH_MARGIN\x10\v\x12 \n" +
+	"\x1cDECISION_REASON_ROUTE_TICKET\x10\f\x12 \n" +
+	"\x1cDECISION_REASON_COMPACT_SURE\x10\r\x12\"\n" +
+	"\x1eDECISION_REASON_COMPACT_UNSURE\x10\x0e\x12&\n" +
+	"\"DECISION_REASON_ENGINE_UNAVAILABLE\x10\x0fB]\n" +
 	"\x10io.archrouter.v1B\rDecisionProtoP\x01Z8archrouter.internal/archrouter/archrouterv1;archrouterv1b\x06proto3"
 
 var (
@@ -886,42 +1200,49 @@ func file_archrouter_v1_decision_proto_rawDescGZIP() []byte {
 	return file_archrouter_v1_decision_proto_rawDescData
 }
 
-var file_archrouter_v1_decision_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_archrouter_v1_decision_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_archrouter_v1_decision_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_archrouter_v1_decision_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_archrouter_v1_decision_proto_goTypes = []any{
 	(Outcome)(0),                // 0: archrouter.v1.Outcome
 	(Tier)(0),                   // 1: archrouter.v1.Tier
 	(CandidateKind)(0),          // 2: archrouter.v1.CandidateKind
 	(WarningCode)(0),            // 3: archrouter.v1.WarningCode
-	(*Decision)(nil),            // 4: archrouter.v1.Decision
-	(*Candidate)(nil),           // 5: archrouter.v1.Candidate
-	(*Warning)(nil),             // 6: archrouter.v1.Warning
-	(*Usage)(nil),               // 7: archrouter.v1.Usage
-	(*Timing)(nil),              // 8: archrouter.v1.Timing
-	nil,                         // 9: archrouter.v1.Warning.MetadataEntry
-	(*ModelTarget)(nil),         // 10: archrouter.v1.ModelTarget
-	(*durationpb.Duration)(nil), // 11: google.protobuf.Duration
+	(DecisionReason)(0),         // 4: archrouter.v1.DecisionReason
+	(*Decision)(nil),            // 5: archrouter.v1.Decision
+	(*Explanation)(nil),         // 6: archrouter.v1.Explanation
+	(*MessageEffect)(nil),       // 7: archrouter.v1.MessageEffect
+	(*Candidate)(nil),           // 8: archrouter.v1.Candidate
+	(*Warning)(nil),             // 9: archrouter.v1.Warning
+	(*Usage)(nil),               // 10: archrouter.v1.Usage
+	(*Timing)(nil),              // 11: archrouter.v1.Timing
+	nil,                         // 12: archrouter.v1.Warning.MetadataEntry
+	(*ModelTarget)(nil),         // 13: archrouter.v1.ModelTarget
+	(*durationpb.Duration)(nil), // 14: google.protobuf.Duration
 }
 var file_archrouter_v1_decision_proto_depIdxs = []int32{
 	0,  // 0: archrouter.v1.Decision.outcome:type_name -> archrouter.v1.Outcome
-	10, // 1: archrouter.v1.Decision.models:type_name -> archrouter.v1.ModelTarget
-	5,  // 2: archrouter.v1.Decision.candidates:type_name -> archrouter.v1.Candidate
-	6,  // 3: archrouter.v1.Decision.warnings:type_name -> archrouter.v1.Warning
-	7,  // 4: archrouter.v1.Decision.usage:type_name -> archrouter.v1.Usage
-	8,  // 5: archrouter.v1.Decision.timing:type_name -> archrouter.v1.Timing
+	13, // 1: archrouter.v1.Decision.models:type_name -> archrouter.v1.ModelTarget
+	8,  // 2: archrouter.v1.Decision.candidates:type_name -> archrouter.v1.Candidate
+	9,  // 3: archrouter.v1.Decision.warnings:type_name -> archrouter.v1.Warning
+	10, // 4: archrouter.v1.Decision.usage:type_name -> archrouter.v1.Usage
+	11, // 5: archrouter.v1.Decision.timing:type_name -> archrouter.v1.Timing
 	1,  // 6: archrouter.v1.Decision.tier:type_name -> archrouter.v1.Tier
-	2,  // 7: archrouter.v1.Candidate.kind:type_name -> archrouter.v1.CandidateKind
-	3,  // 8: archrouter.v1.Warning.code:type_name -> archrouter.v1.WarningCode
-	9,  // 9: archrouter.v1.Warning.metadata:type_name -> archrouter.v1.Warning.MetadataEntry
-	11, // 10: archrouter.v1.Timing.total_duration:type_name -> google.protobuf.Duration
-	11, // 11: archrouter.v1.Timing.tokenize_duration:type_name -> google.protobuf.Duration
-	11, // 12: archrouter.v1.Timing.queue_duration:type_name -> google.protobuf.Duration
-	11, // 13: archrouter.v1.Timing.inference_duration:type_name -> google.protobuf.Duration
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	4,  // 7: archrouter.v1.Decision.reasons:type_name -> archrouter.v1.DecisionReason
+	6,  // 8: archrouter.v1.Decision.explanation:type_name -> archrouter.v1.Explanation
+	8,  // 9: archrouter.v1.Explanation.runner_up:type_name -> archrouter.v1.Candidate
+	7,  // 10: archrouter.v1.Explanation.message_effects:type_name -> archrouter.v1.MessageEffect
+	2,  // 11: archrouter.v1.Candidate.kind:type_name -> archrouter.v1.CandidateKind
+	3,  // 12: archrouter.v1.Warning.code:type_name -> archrouter.v1.WarningCode
+	12, // 13: archrouter.v1.Warning.metadata:type_name -> archrouter.v1.Warning.MetadataEntry
+	14, // 14: archrouter.v1.Timing.total_duration:type_name -> google.protobuf.Duration
+	14, // 15: archrouter.v1.Timing.tokenize_duration:type_name -> google.protobuf.Duration
+	14, // 16: archrouter.v1.Timing.queue_duration:type_name -> google.protobuf.Duration
+	14, // 17: archrouter.v1.Timing.inference_duration:type_name -> google.protobuf.Duration
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_archrouter_v1_decision_proto_init() }
@@ -930,13 +1251,14 @@ func file_archrouter_v1_decision_proto_init() {
 		return
 	}
 	file_archrouter_v1_policy_proto_init()
+	file_archrouter_v1_decision_proto_msgTypes[1].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_archrouter_v1_decision_proto_rawDesc), len(file_archrouter_v1_decision_proto_rawDesc)),
-			NumEnums:      4,
-			NumMessages:   6,
+			NumEnums:      5,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -85,7 +85,8 @@ const (
 	//	}
 	ErrorReason_ERROR_REASON_DEFAULT_POLICY_SET_MISSING ErrorReason = 6
 	// RESOURCE_EXHAUSTED. The server, or the inference server behind it, has as many calls in flight as it
-	// takes: `server.max_concurrent_calls`, of which a batch takes one for each of its requests. The caller
+	// takes: at most `server.max_concurrent_calls`, and fewer while calls take longer than they should; a batch
+	// takes one place for each of its requests. The caller
 	// waits as long as google.rpc.RetryInfo says, or goes on without a decision.
 	//
 	//	{
@@ -175,6 +176,24 @@ const (
 	//	  "metadata": {"setting": "policies.reload_enabled"}
 	//	}
 	ErrorReason_ERROR_REASON_FEATURE_DISABLED ErrorReason = 16
+	// INVALID_ARGUMENT. The request is larger than the server takes. The caller shortens it; the same request
+	// never succeeds.
+	//
+	//	{
+	//	  "reason": "ERROR_REASON_REQUEST_TOO_LARGE",
+	//	  "domain": "archrouter",
+	//	  "metadata": {"requestBytes": "5242880", "maxRequestBytes": "4194304"}
+	//	}
+	ErrorReason_ERROR_REASON_REQUEST_TOO_LARGE ErrorReason = 17
+	// NOT_FOUND. The policy set is loaded, but not in the revision that the request asks for, which was never
+	// active here or is no longer kept. The caller asks for the active one. With google.rpc.ResourceInfo.
+	//
+	//	{
+	//	  "reason": "ERROR_REASON_POLICY_SET_REVISION_NOT_FOUND",
+	//	  "domain": "archrouter",
+	//	  "metadata": {"policySet": "policySets/support-assistant", "activeRevision": "sha256:…"}
+	//	}
+	ErrorReason_ERROR_REASON_POLICY_SET_REVISION_NOT_FOUND ErrorReason = 18
 )
 
 // Enum value maps for ErrorReason.
@@ -197,25 +216,29 @@ var (
 		14: "ERROR_REASON_PERMISSION_DENIED",
 		15: "ERROR_REASON_INTERNAL",
 		16: "ERROR_REASON_FEATURE_DISABLED",
+		17: "ERROR_REASON_REQUEST_TOO_LARGE",
+		18: "ERROR_REASON_POLICY_SET_REVISION_NOT_FOUND",
 	}
 	ErrorReason_value = map[string]int32{
-		"ERROR_REASON_UNSPECIFIED":                0,
-		"ERROR_REASON_REQUEST_INVALID":            1,
-		"ERROR_REASON_PROMPT_TOO_LONG":            2,
-		"ERROR_REASON_POLICY_SET_INVALID":         3,
-		"ERROR_REASON_INLINE_POLICY_DISABLED":     4,
-		"ERROR_REASON_POLICY_SET_NOT_FOUND":       5,
-		"ERROR_REASON_DEFAULT_POLICY_SET_MISSING": 6,
-		"ERROR_REASON_OVERLOADED":                 7,
-		"ERROR_REASON_BACKEND_UNAVAILABLE":        8,
-		"ERROR_REASON_MODEL_NOT_READY":            9,
-		"ERROR_REASON_SHUTTING_DOWN":              10,
-		"ERROR_REASON_DEADLINE_TOO_SHORT":         11,
-		"ERROR_REASON_BACKEND_PROTOCOL":           12,
-		"ERROR_REASON_CREDENTIALS_INVALID":        13,
-		"ERROR_REASON_PERMISSION_DENIED":          14,
-		"ERROR_REASON_INTERNAL":                   15,
-		"ERROR_REASON_FEATURE_DISABLED":           16,
+		"ERROR_REASON_UNSPECIFIED":                   0,
+		"ERROR_REASON_REQUEST_INVALID":               1,
+		"ERROR_REASON_PROMPT_TOO_LONG":               2,
+		"ERROR_REASON_POLICY_SET_INVALID":            3,
+		"ERROR_REASON_INLINE_POLICY_DISABLED":        4,
+		"ERROR_REASON_POLICY_SET_NOT_FOUND":          5,
+		"ERROR_REASON_DEFAULT_POLICY_SET_MISSING":    6,
+		"ERROR_REASON_OVERLOADED":                    7,
+		"ERROR_REASON_BACKEND_UNAVAILABLE":           8,
+		"ERROR_REASON_MODEL_NOT_READY":               9,
+		"ERROR_REASON_SHUTTING_DOWN":                 10,
+		"ERROR_REASON_DEADLINE_TOO_SHORT":            11,
+		"ERROR_REASON_BACKEND_PROTOCOL":              12,
+		"ERROR_REASON_CREDENTIALS_INVALID":           13,
+		"ERROR_REASON_PERMISSION_DENIED":             14,
+		"ERROR_REASON_INTERNAL":                      15,
+		"ERROR_REASON_FEATURE_DISABLED":              16,
+		"ERROR_REASON_REQUEST_TOO_LARGE":             17,
+		"ERROR_REASON_POLICY_SET_REVISION_NOT_FOUND": 18,
 	}
 )
 
@@ -250,7 +273,7 @@ var File_archrouter_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_archrouter_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	" archrouter/v1/error_reason.proto\x12\rarchrouter.v1*\xe6\x04\n" +
+	" archrouter/v1/error_reason.proto\x12\rarchrouter.v1*\xba\x05\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_REQUEST_INVALID\x10\x01\x12 \n" +
@@ -269,7 +292,9 @@ const file_archrouter_v1_error_reason_proto_rawDesc = "" +
 	" ERROR_REASON_CREDENTIALS_INVALID\x10\r\x12\"\n" +
 	"\x1eERROR_REASON_PERMISSION_DENIED\x10\x0e\x12\x19\n" +
 	"\x15ERROR_REASON_INTERNAL\x10\x0f\x12!\n" +
-	"\x1dERROR_REASON_FEATURE_DISABLED\x10\x10B`\n" +
+	"\x1dERROR_REASON_FEATURE_DISABLED\x10\x10\x12\"\n" +
+	"\x1eERROR_REASON_REQUEST_TOO_LARGE\x10\x11\x12.\n" +
+	"*ERROR_REASON_POLICY_SET_REVISION_NOT_FOUND\x10\x12B`\n" +
 	"\x10io.archrouter.v1B\x10ErrorReasonProtoP\x01Z8archrouter.internal/archrouter/archrouterv1;archrouterv1b\x06proto3"
 
 var (

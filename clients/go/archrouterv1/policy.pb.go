@@ -199,14 +199,20 @@ type RoutePolicy struct {
 	// Operation asked for, e.g. `bug_fixing`. Empty: the route covers the whole domain and catches what
 	// none of the domain's actions fits.
 	Action string `protobuf:"bytes,3,opt,name=action,proto3" json:"action,omitempty"`
-	// When this route is meant, in the policy author's words; the model decides by it. 1-2000 characters,
-	// not only spaces.
+	// When this route is meant, in the policy author's words; the model decides by it. At most 2000
+	// characters. Empty only where `examples` tell what is meant.
 	Description string `protobuf:"bytes,4,opt,name=description,proto3" json:"description,omitempty"`
 	// Models that answer this route, best first, at least one.
 	Models []*ModelTarget `protobuf:"bytes,5,rep,name=models,proto3" json:"models,omitempty"`
 	// Confidence this route must reach to be chosen, in [0, 1]. Unset: the policy set's `min_confidence`
 	// applies.
 	MinConfidence *float64 `protobuf:"fixed64,6,opt,name=min_confidence,json=minConfidence,proto3,oneof" json:"min_confidence,omitempty"`
+	// What users say when this route is meant, at most 10 texts of 1-500 characters. The model reads them
+	// beside the description; they are part of the revision. Default: none.
+	Examples []string `protobuf:"bytes,7,rep,name=examples,proto3" json:"examples,omitempty"`
+	// What users say when this route is not meant although its description may suggest it, with the bounds of
+	// `examples`. Default: none.
+	NotExamples   []string `protobuf:"bytes,8,rep,name=not_examples,json=notExamples,proto3" json:"not_examples,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -281,6 +287,20 @@ func (x *RoutePolicy) GetMinConfidence() float64 {
 		return *x.MinConfidence
 	}
 	return 0
+}
+
+func (x *RoutePolicy) GetExamples() []string {
+	if x != nil {
+		return x.Examples
+	}
+	return nil
+}
+
+func (x *RoutePolicy) GetNotExamples() []string {
+	if x != nil {
+		return x.NotExamples
+	}
+	return nil
 }
 
 // A model a route is assigned to. The service hands it to the caller and never calls it.
@@ -437,14 +457,16 @@ const file_archrouter_v1_policy_proto_rawDesc = "" +
 	"\ractivate_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampB\x04\xe2A\x01\x03R\factivateTime:I\xeaAF\n" +
 	"\x14archrouter/PolicySet\x12\x17policySets/{policy_set}*\n" +
 	"policySets2\tpolicySetB\x11\n" +
-	"\x0f_min_confidence\"\x86\x02\n" +
+	"\x0f_min_confidence\"\xd1\x02\n" +
 	"\vRoutePolicy\x12\x14\n" +
 	"\x02id\x18\x01 \x01(\tB\x04\xe2A\x01\x01R\x02id\x12\x1c\n" +
 	"\x06domain\x18\x02 \x01(\tB\x04\xe2A\x01\x01R\x06domain\x12\x1c\n" +
 	"\x06action\x18\x03 \x01(\tB\x04\xe2A\x01\x01R\x06action\x12&\n" +
-	"\vdescription\x18\x04 \x01(\tB\x04\xe2A\x01\x02R\vdescription\x128\n" +
+	"\vdescription\x18\x04 \x01(\tB\x04\xe2A\x01\x01R\vdescription\x128\n" +
 	"\x06models\x18\x05 \x03(\v2\x1a.archrouter.v1.ModelTargetB\x04\xe2A\x01\x02R\x06models\x120\n" +
-	"\x0emin_confidence\x18\x06 \x01(\x01B\x04\xe2A\x01\x01H\x00R\rminConfidence\x88\x01\x01B\x11\n" +
+	"\x0emin_confidence\x18\x06 \x01(\x01B\x04\xe2A\x01\x01H\x00R\rminConfidence\x88\x01\x01\x12 \n" +
+	"\bexamples\x18\a \x03(\tB\x04\xe2A\x01\x01R\bexamples\x12'\n" +
+	"\fnot_examples\x18\b \x03(\tB\x04\xe2A\x01\x01R\vnotExamplesB\x11\n" +
 	"\x0f_min_confidence\"h\n" +
 	"\vModelTarget\x12\x1a\n" +
 	"\x05model\x18\x01 \x01(\tB\x04\xe2A\x01\x02R\x05model\x12=\n" +

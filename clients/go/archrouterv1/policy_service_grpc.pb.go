@@ -40,11 +40,11 @@ type PolicyServiceClient interface {
 	// Checks a policy set by the rules the server loads policy files with, and changes nothing. A bad policy
 	// set is an answer, not an error. INVALID_ARGUMENT: the request holds no policy set.
 	ValidatePolicySet(ctx context.Context, in *ValidatePolicySetRequest, opts ...grpc.CallOption) (*ValidatePolicySetResponse, error)
-	// Reads the policy files anew and returns what is active afterwards. The files are read at the start, by
-	// this RPC and when the process receives SIGHUP; nothing watches them. A bad file never replaces a good
-	// revision: it is reported, and the good one stays.
+	// Reads the policy files anew and returns what is active afterwards. The files are also read at the start,
+	// when the process receives SIGHUP and, with `policies.watch_enabled`, when they change. A bad file never
+	// replaces a good revision: it is reported, and the good one stays.
 	// FAILED_PRECONDITION: `policies.reload_enabled` is off. PERMISSION_DENIED: the caller lacks the scope
-	// `admin`.
+	// `admin`, which callers on the loopback interface have where no authentication is configured.
 	ReloadPolicySets(ctx context.Context, in *ReloadPolicySetsRequest, opts ...grpc.CallOption) (*ReloadPolicySetsResponse, error)
 }
 
@@ -111,11 +111,11 @@ type PolicyServiceServer interface {
 	// Checks a policy set by the rules the server loads policy files with, and changes nothing. A bad policy
 	// set is an answer, not an error. INVALID_ARGUMENT: the request holds no policy set.
 	ValidatePolicySet(context.Context, *ValidatePolicySetRequest) (*ValidatePolicySetResponse, error)
-	// Reads the policy files anew and returns what is active afterwards. The files are read at the start, by
-	// this RPC and when the process receives SIGHUP; nothing watches them. A bad file never replaces a good
-	// revision: it is reported, and the good one stays.
+	// Reads the policy files anew and returns what is active afterwards. The files are also read at the start,
+	// when the process receives SIGHUP and, with `policies.watch_enabled`, when they change. A bad file never
+	// replaces a good revision: it is reported, and the good one stays.
 	// FAILED_PRECONDITION: `policies.reload_enabled` is off. PERMISSION_DENIED: the caller lacks the scope
-	// `admin`.
+	// `admin`, which callers on the loopback interface have where no authentication is configured.
 	ReloadPolicySets(context.Context, *ReloadPolicySetsRequest) (*ReloadPolicySetsResponse, error)
 	mustEmbedUnimplementedPolicyServiceServer()
 }

@@ -11,6 +11,7 @@ import (
 	status "google.golang.org/genproto/googleapis/rpc/status"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -92,8 +93,10 @@ const (
 	DecisionView_DECISION_VIEW_UNSPECIFIED DecisionView = 0
 	// Everything but candidates and timing.
 	DecisionView_DECISION_VIEW_BASIC DecisionView = 1
-	// Everything.
+	// Everything but the explanation.
 	DecisionView_DECISION_VIEW_FULL DecisionView = 2
+	// Everything. Takes several times as long, for people who ask why.
+	DecisionView_DECISION_VIEW_EXPLAIN DecisionView = 3
 )
 
 // Enum value maps for DecisionView.
@@ -102,11 +105,13 @@ var (
 		0: "DECISION_VIEW_UNSPECIFIED",
 		1: "DECISION_VIEW_BASIC",
 		2: "DECISION_VIEW_FULL",
+		3: "DECISION_VIEW_EXPLAIN",
 	}
 	DecisionView_value = map[string]int32{
 		"DECISION_VIEW_UNSPECIFIED": 0,
 		"DECISION_VIEW_BASIC":       1,
 		"DECISION_VIEW_FULL":        2,
+		"DECISION_VIEW_EXPLAIN":     3,
 	}
 )
 
@@ -135,6 +140,63 @@ func (x DecisionView) Number() protoreflect.EnumNumber {
 // Deprecated: Use DecisionView.Descriptor instead.
 func (DecisionView) EnumDescriptor() ([]byte, []int) {
 	return file_archrouter_v1_routing_service_proto_rawDescGZIP(), []int{1}
+}
+
+// How the tiers share the work. Open: later versions may add values.
+type RoutingMode int32
+
+const (
+	// Not set; the server never sends it.
+	RoutingMode_ROUTING_MODE_UNSPECIFIED RoutingMode = 0
+	// The compact tier decides.
+	RoutingMode_ROUTING_MODE_COMPACT RoutingMode = 1
+	// The engine tier decides.
+	RoutingMode_ROUTING_MODE_ENGINE RoutingMode = 2
+	// The compact tier decides where it is sure, the engine tier otherwise.
+	RoutingMode_ROUTING_MODE_CASCADE RoutingMode = 3
+)
+
+// Enum value maps for RoutingMode.
+var (
+	RoutingMode_name = map[int32]string{
+		0: "ROUTING_MODE_UNSPECIFIED",
+		1: "ROUTING_MODE_COMPACT",
+		2: "ROUTING_MODE_ENGINE",
+		3: "ROUTING_MODE_CASCADE",
+	}
+	RoutingMode_value = map[string]int32{
+		"ROUTING_MODE_UNSPECIFIED": 0,
+		"ROUTING_MODE_COMPACT":     1,
+		"ROUTING_MODE_ENGINE":      2,
+		"ROUTING_MODE_CASCADE":     3,
+	}
+)
+
+func (x RoutingMode) Enum() *RoutingMode {
+	p := new(RoutingMode)
+	*p = x
+	return p
+}
+
+func (x RoutingMode) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RoutingMode) Descriptor() protoreflect.EnumDescriptor {
+	return file_archrouter_v1_routing_service_proto_enumTypes[2].Descriptor()
+}
+
+func (RoutingMode) Type() protoreflect.EnumType {
+	return &file_archrouter_v1_routing_service_proto_enumTypes[2]
+}
+
+func (x RoutingMode) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RoutingMode.Descriptor instead.
+func (RoutingMode) EnumDescriptor() ([]byte, []int) {
+	return file_archrouter_v1_routing_service_proto_rawDescGZIP(), []int{2}
 }
 
 // What to do with a conversation that is too long for the model.
@@ -174,11 +236,11 @@ func (x OverflowBehavior) String() string {
 }
 
 func (OverflowBehavior) Descriptor() protoreflect.EnumDescriptor {
-	return file_archrouter_v1_routing_service_proto_enumTypes[2].Descriptor()
+	return file_archrouter_v1_routing_service_proto_enumTypes[3].Descriptor()
 }
 
 func (OverflowBehavior) Type() protoreflect.EnumType {
-	return &file_archrouter_v1_routing_service_proto_enumTypes[2]
+	return &file_archrouter_v1_routing_service_proto_enumTypes[3]
 }
 
 func (x OverflowBehavior) Number() protoreflect.EnumNumber {
@@ -187,7 +249,7 @@ func (x OverflowBehavior) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use OverflowBehavior.Descriptor instead.
 func (OverflowBehavior) EnumDescriptor() ([]byte, []int) {
-	return file_archrouter_v1_routing_service_proto_rawDescGZIP(), []int{2}
+	return file_archrouter_v1_routing_service_proto_rawDescGZIP(), []int{3}
 }
 
 // What made the caller ask for a decision.
@@ -231,11 +293,11 @@ func (x TurnKind) String() string {
 }
 
 func (TurnKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_archrouter_v1_routing_service_proto_enumTypes[3].Descriptor()
+	return file_archrouter_v1_routing_service_proto_enumTypes[4].Descriptor()
 }
 
 func (TurnKind) Type() protoreflect.EnumType {
-	return &file_archrouter_v1_routing_service_proto_enumTypes[3]
+	return &file_archrouter_v1_routing_service_proto_enumTypes[4]
 }
 
 func (x TurnKind) Number() protoreflect.EnumNumber {
@@ -244,7 +306,7 @@ func (x TurnKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TurnKind.Descriptor instead.
 func (TurnKind) EnumDescriptor() ([]byte, []int) {
-	return file_archrouter_v1_routing_service_proto_rawDescGZIP(), []int{3}
+	return file_archrouter_v1_routing_service_proto_rawDescGZIP(), []int{4}
 }
 
 // Request of RoutingService.SelectRoute, and one item of RoutingService.BatchSelectRoutes. A field out
@@ -272,8 +334,12 @@ type SelectRouteRequest struct {
 	// 64 characters. The server promises nothing about it: two calls with the same value are two calls.
 	// Default: empty.
 	CorrelationId string `protobuf:"bytes,6,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// Revision of the policy set that must decide, `sha256:` and 64 hexadecimal digits: the active one or one
+	// of those that the server still keeps, `policies.kept_revisions`. Another one fails with NOT_FOUND and
+	// ERROR_REASON_POLICY_SET_REVISION_NOT_FOUND. Empty: the active revision.
+	PolicySetRevision string `protobuf:"bytes,7,opt,name=policy_set_revision,json=policySetRevision,proto3" json:"policy_set_revision,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *SelectRouteRequest) Reset() {
@@ -359,13 +425,20 @@ func (x *SelectRouteRequest) GetCorrelationId() string {
 	return ""
 }
 
+func (x *SelectRouteRequest) GetPolicySetRevision() string {
+	if x != nil {
+		return x.PolicySetRevision
+	}
+	return ""
+}
+
 type isSelectRouteRequest_PolicySource interface {
 	isSelectRouteRequest_PolicySource()
 }
 
 type SelectRouteRequest_PolicySet struct {
-	// A loaded policy set, `policySets/{id}`. The normal way. A malformed name fails with
-	// INVALID_ARGUMENT, an unknown one with NOT_FOUND.
+	// A loaded policy set, `policySets/{id}` or the id alone. The normal way. Empty means the default, as if
+	// it were unset. A malformed name fails with INVALID_ARGUMENT, an unknown one with NOT_FOUND.
 	PolicySet string `protobuf:"bytes,2,opt,name=policy_set,json=policySet,proto3,oneof"`
 }
 
@@ -663,7 +736,8 @@ type GetServerInfoResponse struct {
 	// Version of the model this server decides by, `sha256:` and 64 hexadecimal digits over its files.
 	// Always set. Decision.model_version tells which model made a decision.
 	ModelVersion string `protobuf:"bytes,2,opt,name=model_version,json=modelVersion,proto3" json:"model_version,omitempty"`
-	// Which kind of model that is, as `routing.mode` says. Always set.
+	// Which kind of model that is: in ROUTING_MODE_CASCADE the engine, which decides what the compact tier
+	// leaves. Always set.
 	Tier Tier `protobuf:"varint,3,opt,name=tier,proto3,enum=archrouter.v1.Tier" json:"tier,omitempty"`
 	// Digest of that model's tokenizer, `sha256:` and 64 hexadecimal digits. Always set.
 	TokenizerDigest string `protobuf:"bytes,4,opt,name=tokenizer_digest,json=tokenizerDigest,proto3" json:"tokenizer_digest,omitempty"`
@@ -681,8 +755,26 @@ type GetServerInfoResponse struct {
 	// Policy set for requests that name none, `policySets/{id}`: `policies.default`, or the only one that is
 	// loaded. Empty: such requests fail with FAILED_PRECONDITION.
 	DefaultPolicySet string `protobuf:"bytes,10,opt,name=default_policy_set,json=defaultPolicySet,proto3" json:"default_policy_set,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Bytes of one request at most: `server.max_receive_bytes`. Above 0.
+	MaxRequestBytes int32 `protobuf:"varint,11,opt,name=max_request_bytes,json=maxRequestBytes,proto3" json:"max_request_bytes,omitempty"`
+	// Characters of one message at most: `limits.max_message_characters`. Above 0.
+	MaxMessageCharacters int32 `protobuf:"varint,12,opt,name=max_message_characters,json=maxMessageCharacters,proto3" json:"max_message_characters,omitempty"`
+	// Routes of an inline policy set at most: `limits.max_inline_routes`. Above 0.
+	MaxInlineRoutes int32 `protobuf:"varint,13,opt,name=max_inline_routes,json=maxInlineRoutes,proto3" json:"max_inline_routes,omitempty"`
+	// Calls answered at a time at most: `server.max_concurrent_calls`. Above 0.
+	MaxConcurrentCalls int32 `protobuf:"varint,14,opt,name=max_concurrent_calls,json=maxConcurrentCalls,proto3" json:"max_concurrent_calls,omitempty"`
+	// Most of a caller's deadline that the server uses: `routing.max_budget_s`. Always set.
+	MaxBudget *durationpb.Duration `protobuf:"bytes,15,opt,name=max_budget,json=maxBudget,proto3" json:"max_budget,omitempty"`
+	// Time of a call whose caller set no deadline: `routing.default_deadline_s`. Always set.
+	DefaultDeadline *durationpb.Duration `protobuf:"bytes,16,opt,name=default_deadline,json=defaultDeadline,proto3" json:"default_deadline,omitempty"`
+	// Calls with less time left are refused at once: `routing.min_budget_s`. Always set.
+	MinBudget *durationpb.Duration `protobuf:"bytes,17,opt,name=min_budget,json=minBudget,proto3" json:"min_budget,omitempty"`
+	// How the tiers share the work: `routing.mode`. Always set.
+	RoutingMode RoutingMode `protobuf:"varint,18,opt,name=routing_mode,json=routingMode,proto3,enum=archrouter.v1.RoutingMode" json:"routing_mode,omitempty"`
+	// Messages that DECISION_VIEW_EXPLAIN leaves out one by one at most: `limits.max_explained_messages`.
+	MaxExplainedMessages int32 `protobuf:"varint,19,opt,name=max_explained_messages,json=maxExplainedMessages,proto3" json:"max_explained_messages,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
 }
 
 func (x *GetServerInfoResponse) Reset() {
@@ -785,6 +877,69 @@ func (x *GetServerInfoResponse) GetDefaultPolicySet() string {
 	return ""
 }
 
+func (x *GetServerInfoResponse) GetMaxRequestBytes() int32 {
+	if x != nil {
+		return x.MaxRequestBytes
+	}
+	return 0
+}
+
+func (x *GetServerInfoResponse) GetMaxMessageCharacters() int32 {
+	if x != nil {
+		return x.MaxMessageCharacters
+	}
+	return 0
+}
+
+func (x *GetServerInfoResponse) GetMaxInlineRoutes() int32 {
+	if x != nil {
+		return x.MaxInlineRoutes
+	}
+	return 0
+}
+
+func (x *GetServerInfoResponse) GetMaxConcurrentCalls() int32 {
+	if x != nil {
+		return x.MaxConcurrentCalls
+	}
+	return 0
+}
+
+func (x *GetServerInfoResponse) GetMaxBudget() *durationpb.Duration {
+	if x != nil {
+		return x.MaxBudget
+	}
+	return nil
+}
+
+func (x *GetServerInfoResponse) GetDefaultDeadline() *durationpb.Duration {
+	if x != nil {
+		return x.DefaultDeadline
+	}
+	return nil
+}
+
+func (x *GetServerInfoResponse) GetMinBudget() *durationpb.Duration {
+	if x != nil {
+		return x.MinBudget
+	}
+	return nil
+}
+
+func (x *GetServerInfoResponse) GetRoutingMode() RoutingMode {
+	if x != nil {
+		return x.RoutingMode
+	}
+	return RoutingMode_ROUTING_MODE_UNSPECIFIED
+}
+
+func (x *GetServerInfoResponse) GetMaxExplainedMessages() int32 {
+	if x != nil {
+		return x.MaxExplainedMessages
+	}
+	return 0
+}
+
 // How one decision is made.
 type RoutingOptions struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -799,12 +954,17 @@ type RoutingOptions struct {
 	// `route_id` of the conversation's decision before this one, so that it can be kept. Empty: there is
 	// none. A route the policy set does not have is ignored.
 	PreviousRouteId string `protobuf:"bytes,4,opt,name=previous_route_id,json=previousRouteId,proto3" json:"previous_route_id,omitempty"`
-	// What made the caller ask. Unset: TURN_KIND_USER. Without effect when `previous_route_id` is empty.
+	// What made the caller ask. Unset: TURN_KIND_USER. Without effect when there is no previous
+	// route.
 	TurnKind TurnKind `protobuf:"varint,5,opt,name=turn_kind,json=turnKind,proto3,enum=archrouter.v1.TurnKind" json:"turn_kind,omitempty"`
 	// By how much another candidate's probability must lead that of the previous route to replace it on a
 	// user turn, in [0, 1]. Unset or 0: the most probable candidate always replaces it. Without effect when
-	// `previous_route_id` is empty.
-	SwitchMargin  *float64 `protobuf:"fixed64,6,opt,name=switch_margin,json=switchMargin,proto3,oneof" json:"switch_margin,omitempty"`
+	// there is no previous route.
+	SwitchMargin *float64 `protobuf:"fixed64,6,opt,name=switch_margin,json=switchMargin,proto3,oneof" json:"switch_margin,omitempty"`
+	// `route_ticket` of the conversation's decision before this one, in place of `previous_route_id`; a request
+	// with both fails with INVALID_ARGUMENT. A ticket that cannot be used is ignored with
+	// WARNING_CODE_ROUTE_TICKET_IGNORED. At most 1024 characters.
+	RouteTicket   string `protobuf:"bytes,7,opt,name=route_ticket,json=routeTicket,proto3" json:"route_ticket,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -881,6 +1041,13 @@ func (x *RoutingOptions) GetSwitchMargin() float64 {
 	return 0
 }
 
+func (x *RoutingOptions) GetRouteTicket() string {
+	if x != nil {
+		return x.RouteTicket
+	}
+	return ""
+}
+
 // One message of a conversation.
 type Message struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -941,7 +1108,7 @@ var File_archrouter_v1_routing_service_proto protoreflect.FileDescriptor
 
 const file_archrouter_v1_routing_service_proto_rawDesc = "" +
 	"\n" +
-	"#archrouter/v1/routing_service.proto\x12\rarchrouter.v1\x1a\x1carchrouter/v1/decision.proto\x1a\x1aarchrouter/v1/policy.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x17google/rpc/status.proto\"\x90\x03\n" +
+	"#archrouter/v1/routing_service.proto\x12\rarchrouter.v1\x1a\x1carchrouter/v1/decision.proto\x1a\x1aarchrouter/v1/policy.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x17google/rpc/status.proto\"\xc6\x03\n" +
 	"\x12SelectRouteRequest\x128\n" +
 	"\bmessages\x18\x01 \x03(\v2\x16.archrouter.v1.MessageB\x04\xe2A\x01\x02R\bmessages\x12>\n" +
 	"\n" +
@@ -950,7 +1117,8 @@ const file_archrouter_v1_routing_service_proto_rawDesc = "" +
 	"\x11inline_policy_set\x18\x03 \x01(\v2\x18.archrouter.v1.PolicySetB\x04\xe2A\x01\x01H\x00R\x0finlinePolicySet\x12=\n" +
 	"\aoptions\x18\x04 \x01(\v2\x1d.archrouter.v1.RoutingOptionsB\x04\xe2A\x01\x01R\aoptions\x125\n" +
 	"\x04view\x18\x05 \x01(\x0e2\x1b.archrouter.v1.DecisionViewB\x04\xe2A\x01\x01R\x04view\x12+\n" +
-	"\x0ecorrelation_id\x18\x06 \x01(\tB\x04\xe2A\x01\x01R\rcorrelationIdB\x0f\n" +
+	"\x0ecorrelation_id\x18\x06 \x01(\tB\x04\xe2A\x01\x01R\rcorrelationId\x124\n" +
+	"\x13policy_set_revision\x18\a \x01(\tB\x04\xe2A\x01\x01R\x11policySetRevisionB\x0f\n" +
 	"\rpolicy_source\"q\n" +
 	"\x13SelectRouteResponse\x123\n" +
 	"\bdecision\x18\x01 \x01(\v2\x17.archrouter.v1.DecisionR\bdecision\x12%\n" +
@@ -963,7 +1131,7 @@ const file_archrouter_v1_routing_service_proto_rawDesc = "" +
 	"\bresponse\x18\x01 \x01(\v2\".archrouter.v1.SelectRouteResponseH\x00R\bresponse\x12*\n" +
 	"\x05error\x18\x02 \x01(\v2\x12.google.rpc.StatusH\x00R\x05errorB\b\n" +
 	"\x06result\"\x16\n" +
-	"\x14GetServerInfoRequest\"\xe1\x03\n" +
+	"\x14GetServerInfoRequest\"\xd0\a\n" +
 	"\x15GetServerInfoResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12#\n" +
 	"\rmodel_version\x18\x02 \x01(\tR\fmodelVersion\x12'\n" +
@@ -976,14 +1144,26 @@ const file_archrouter_v1_routing_service_proto_rawDesc = "" +
 	"\x17inline_policies_enabled\x18\t \x01(\bR\x15inlinePoliciesEnabled\x12G\n" +
 	"\x12default_policy_set\x18\n" +
 	" \x01(\tB\x19\xfaA\x16\n" +
-	"\x14archrouter/PolicySetR\x10defaultPolicySet\"\x86\x03\n" +
+	"\x14archrouter/PolicySetR\x10defaultPolicySet\x12*\n" +
+	"\x11max_request_bytes\x18\v \x01(\x05R\x0fmaxRequestBytes\x124\n" +
+	"\x16max_message_characters\x18\f \x01(\x05R\x14maxMessageCharacters\x12*\n" +
+	"\x11max_inline_routes\x18\r \x01(\x05R\x0fmaxInlineRoutes\x120\n" +
+	"\x14max_concurrent_calls\x18\x0e \x01(\x05R\x12maxConcurrentCalls\x128\n" +
+	"\n" +
+	"max_budget\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\tmaxBudget\x12D\n" +
+	"\x10default_deadline\x18\x10 \x01(\v2\x19.google.protobuf.DurationR\x0fdefaultDeadline\x128\n" +
+	"\n" +
+	"min_budget\x18\x11 \x01(\v2\x19.google.protobuf.DurationR\tminBudget\x12=\n" +
+	"\frouting_mode\x18\x12 \x01(\x0e2\x1a.archrouter.v1.RoutingModeR\vroutingMode\x124\n" +
+	"\x16max_explained_messages\x18\x13 \x01(\x05R\x14maxExplainedMessages\"\xaf\x03\n" +
 	"\x0eRoutingOptions\x120\n" +
 	"\x0emin_confidence\x18\x01 \x01(\x01B\x04\xe2A\x01\x01H\x00R\rminConfidence\x88\x01\x01\x12R\n" +
 	"\x11overflow_behavior\x18\x02 \x01(\x0e2\x1f.archrouter.v1.OverflowBehaviorB\x04\xe2A\x01\x01R\x10overflowBehavior\x12+\n" +
 	"\x0emax_candidates\x18\x03 \x01(\x05B\x04\xe2A\x01\x01R\rmaxCandidates\x120\n" +
 	"\x11previous_route_id\x18\x04 \x01(\tB\x04\xe2A\x01\x01R\x0fpreviousRouteId\x12:\n" +
 	"\tturn_kind\x18\x05 \x01(\x0e2\x17.archrouter.v1.TurnKindB\x04\xe2A\x01\x01R\bturnKind\x12.\n" +
-	"\rswitch_margin\x18\x06 \x01(\x01B\x04\xe2A\x01\x01H\x01R\fswitchMargin\x88\x01\x01B\x11\n" +
+	"\rswitch_margin\x18\x06 \x01(\x01B\x04\xe2A\x01\x01H\x01R\fswitchMargin\x88\x01\x01\x12'\n" +
+	"\froute_ticket\x18\a \x01(\tB\x04\xe2A\x01\x01R\vrouteTicketB\x11\n" +
 	"\x0f_min_confidenceB\x10\n" +
 	"\x0e_switch_margin\"X\n" +
 	"\aMessage\x12-\n" +
@@ -994,11 +1174,17 @@ const file_archrouter_v1_routing_service_proto_rawDesc = "" +
 	"\tROLE_USER\x10\x01\x12\x12\n" +
 	"\x0eROLE_ASSISTANT\x10\x02\x12\x0f\n" +
 	"\vROLE_SYSTEM\x10\x03\x12\r\n" +
-	"\tROLE_TOOL\x10\x04*^\n" +
+	"\tROLE_TOOL\x10\x04*y\n" +
 	"\fDecisionView\x12\x1d\n" +
 	"\x19DECISION_VIEW_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13DECISION_VIEW_BASIC\x10\x01\x12\x16\n" +
-	"\x12DECISION_VIEW_FULL\x10\x02*s\n" +
+	"\x12DECISION_VIEW_FULL\x10\x02\x12\x19\n" +
+	"\x15DECISION_VIEW_EXPLAIN\x10\x03*x\n" +
+	"\vRoutingMode\x12\x1c\n" +
+	"\x18ROUTING_MODE_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14ROUTING_MODE_COMPACT\x10\x01\x12\x17\n" +
+	"\x13ROUTING_MODE_ENGINE\x10\x02\x12\x18\n" +
+	"\x14ROUTING_MODE_CASCADE\x10\x03*s\n" +
 	"\x10OverflowBehavior\x12!\n" +
 	"\x1dOVERFLOW_BEHAVIOR_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aOVERFLOW_BEHAVIOR_TRUNCATE\x10\x01\x12\x1c\n" +
@@ -1026,52 +1212,58 @@ func file_archrouter_v1_routing_service_proto_rawDescGZIP() []byte {
 	return file_archrouter_v1_routing_service_proto_rawDescData
 }
 
-var file_archrouter_v1_routing_service_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_archrouter_v1_routing_service_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
 var file_archrouter_v1_routing_service_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_archrouter_v1_routing_service_proto_goTypes = []any{
 	(Role)(0),                         // 0: archrouter.v1.Role
 	(DecisionView)(0),                 // 1: archrouter.v1.DecisionView
-	(OverflowBehavior)(0),             // 2: archrouter.v1.OverflowBehavior
-	(TurnKind)(0),                     // 3: archrouter.v1.TurnKind
-	(*SelectRouteRequest)(nil),        // 4: archrouter.v1.SelectRouteRequest
-	(*SelectRouteResponse)(nil),       // 5: archrouter.v1.SelectRouteResponse
-	(*BatchSelectRoutesRequest)(nil),  // 6: archrouter.v1.BatchSelectRoutesRequest
-	(*BatchSelectRoutesResponse)(nil), // 7: archrouter.v1.BatchSelectRoutesResponse
-	(*SelectRouteResult)(nil),         // 8: archrouter.v1.SelectRouteResult
-	(*GetServerInfoRequest)(nil),      // 9: archrouter.v1.GetServerInfoRequest
-	(*GetServerInfoResponse)(nil),     // 10: archrouter.v1.GetServerInfoResponse
-	(*RoutingOptions)(nil),            // 11: archrouter.v1.RoutingOptions
-	(*Message)(nil),                   // 12: archrouter.v1.Message
-	(*PolicySet)(nil),                 // 13: archrouter.v1.PolicySet
-	(*Decision)(nil),                  // 14: archrouter.v1.Decision
-	(*status.Status)(nil),             // 15: google.rpc.Status
-	(Tier)(0),                         // 16: archrouter.v1.Tier
+	(RoutingMode)(0),                  // 2: archrouter.v1.RoutingMode
+	(OverflowBehavior)(0),             // 3: archrouter.v1.OverflowBehavior
+	(TurnKind)(0),                     // 4: archrouter.v1.TurnKind
+	(*SelectRouteRequest)(nil),        // 5: archrouter.v1.SelectRouteRequest
+	(*SelectRouteResponse)(nil),       // 6: archrouter.v1.SelectRouteResponse
+	(*BatchSelectRoutesRequest)(nil),  // 7: archrouter.v1.BatchSelectRoutesRequest
+	(*BatchSelectRoutesResponse)(nil), // 8: archrouter.v1.BatchSelectRoutesResponse
+	(*SelectRouteResult)(nil),         // 9: archrouter.v1.SelectRouteResult
+	(*GetServerInfoRequest)(nil),      // 10: archrouter.v1.GetServerInfoRequest
+	(*GetServerInfoResponse)(nil),     // 11: archrouter.v1.GetServerInfoResponse
+	(*RoutingOptions)(nil),            // 12: archrouter.v1.RoutingOptions
+	(*Message)(nil),                   // 13: archrouter.v1.Message
+	(*PolicySet)(nil),                 // 14: archrouter.v1.PolicySet
+	(*Decision)(nil),                  // 15: archrouter.v1.Decision
+	(*status.Status)(nil),             // 16: google.rpc.Status
+	(Tier)(0),                         // 17: archrouter.v1.Tier
+	(*durationpb.Duration)(nil),       // 18: google.protobuf.Duration
 }
 var file_archrouter_v1_routing_service_proto_depIdxs = []int32{
-	12, // 0: archrouter.v1.SelectRouteRequest.messages:type_name -> archrouter.v1.Message
-	13, // 1: archrouter.v1.SelectRouteRequest.inline_policy_set:type_name -> archrouter.v1.PolicySet
-	11, // 2: archrouter.v1.SelectRouteRequest.options:type_name -> archrouter.v1.RoutingOptions
+	13, // 0: archrouter.v1.SelectRouteRequest.messages:type_name -> archrouter.v1.Message
+	14, // 1: archrouter.v1.SelectRouteRequest.inline_policy_set:type_name -> archrouter.v1.PolicySet
+	12, // 2: archrouter.v1.SelectRouteRequest.options:type_name -> archrouter.v1.RoutingOptions
 	1,  // 3: archrouter.v1.SelectRouteRequest.view:type_name -> archrouter.v1.DecisionView
-	14, // 4: archrouter.v1.SelectRouteResponse.decision:type_name -> archrouter.v1.Decision
-	4,  // 5: archrouter.v1.BatchSelectRoutesRequest.requests:type_name -> archrouter.v1.SelectRouteRequest
-	8,  // 6: archrouter.v1.BatchSelectRoutesResponse.results:type_name -> archrouter.v1.SelectRouteResult
-	5,  // 7: archrouter.v1.SelectRouteResult.response:type_name -> archrouter.v1.SelectRouteResponse
-	15, // 8: archrouter.v1.SelectRouteResult.error:type_name -> google.rpc.Status
-	16, // 9: archrouter.v1.GetServerInfoResponse.tier:type_name -> archrouter.v1.Tier
-	2,  // 10: archrouter.v1.RoutingOptions.overflow_behavior:type_name -> archrouter.v1.OverflowBehavior
-	3,  // 11: archrouter.v1.RoutingOptions.turn_kind:type_name -> archrouter.v1.TurnKind
-	0,  // 12: archrouter.v1.Message.role:type_name -> archrouter.v1.Role
-	4,  // 13: archrouter.v1.RoutingService.SelectRoute:input_type -> archrouter.v1.SelectRouteRequest
-	6,  // 14: archrouter.v1.RoutingService.BatchSelectRoutes:input_type -> archrouter.v1.BatchSelectRoutesRequest
-	9,  // 15: archrouter.v1.RoutingService.GetServerInfo:input_type -> archrouter.v1.GetServerInfoRequest
-	5,  // 16: archrouter.v1.RoutingService.SelectRoute:output_type -> archrouter.v1.SelectRouteResponse
-	7,  // 17: archrouter.v1.RoutingService.BatchSelectRoutes:output_type -> archrouter.v1.BatchSelectRoutesResponse
-	10, // 18: archrouter.v1.RoutingService.GetServerInfo:output_type -> archrouter.v1.GetServerInfoResponse
-	16, // [16:19] is the sub-list for method output_type
-	13, // [13:16] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	15, // 4: archrouter.v1.SelectRouteResponse.decision:type_name -> archrouter.v1.Decision
+	5,  // 5: archrouter.v1.BatchSelectRoutesRequest.requests:type_name -> archrouter.v1.SelectRouteRequest
+	9,  // 6: archrouter.v1.BatchSelectRoutesResponse.results:type_name -> archrouter.v1.SelectRouteResult
+	6,  // 7: archrouter.v1.SelectRouteResult.response:type_name -> archrouter.v1.SelectRouteResponse
+	16, // 8: archrouter.v1.SelectRouteResult.error:type_name -> google.rpc.Status
+	17, // 9: archrouter.v1.GetServerInfoResponse.tier:type_name -> archrouter.v1.Tier
+	18, // 10: archrouter.v1.GetServerInfoResponse.max_budget:type_name -> google.protobuf.Duration
+	18, // 11: archrouter.v1.GetServerInfoResponse.default_deadline:type_name -> google.protobuf.Duration
+	18, // 12: archrouter.v1.GetServerInfoResponse.min_budget:type_name -> google.protobuf.Duration
+	2,  // 13: archrouter.v1.GetServerInfoResponse.routing_mode:type_name -> archrouter.v1.RoutingMode
+	3,  // 14: archrouter.v1.RoutingOptions.overflow_behavior:type_name -> archrouter.v1.OverflowBehavior
+	4,  // 15: archrouter.v1.RoutingOptions.turn_kind:type_name -> archrouter.v1.TurnKind
+	0,  // 16: archrouter.v1.Message.role:type_name -> archrouter.v1.Role
+	5,  // 17: archrouter.v1.RoutingService.SelectRoute:input_type -> archrouter.v1.SelectRouteRequest
+	7,  // 18: archrouter.v1.RoutingService.BatchSelectRoutes:input_type -> archrouter.v1.BatchSelectRoutesRequest
+	10, // 19: archrouter.v1.RoutingService.GetServerInfo:input_type -> archrouter.v1.GetServerInfoRequest
+	6,  // 20: archrouter.v1.RoutingService.SelectRoute:output_type -> archrouter.v1.SelectRouteResponse
+	8,  // 21: archrouter.v1.RoutingService.BatchSelectRoutes:output_type -> archrouter.v1.BatchSelectRoutesResponse
+	11, // 22: archrouter.v1.RoutingService.GetServerInfo:output_type -> archrouter.v1.GetServerInfoResponse
+	20, // [20:23] is the sub-list for method output_type
+	17, // [17:20] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_archrouter_v1_routing_service_proto_init() }
@@ -1095,7 +1287,7 @@ func file_archrouter_v1_routing_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_archrouter_v1_routing_service_proto_rawDesc), len(file_archrouter_v1_routing_service_proto_rawDesc)),
-			NumEnums:      4,
+			NumEnums:      5,
 			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   1,

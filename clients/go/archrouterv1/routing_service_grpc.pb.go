@@ -30,8 +30,9 @@ const (
 //
 // Decides which models should answer a conversation, by the policies of a policy set. It keeps no state
 // between calls and never calls the models it names. Each RPC fails as ErrorReason lists; a client retries
-// UNAVAILABLE on its own and nothing else. A request above `server.max_receive_bytes` is refused by the
-// transport, with RESOURCE_EXHAUSTED and no details.
+// UNAVAILABLE on its own and nothing else. A request above `server.max_receive_bytes` fails with
+// INVALID_ARGUMENT and ERROR_REASON_REQUEST_TOO_LARGE; one above four times as much is refused by the
+// transport, with RESOURCE_EXHAUSTED and no details, which is how a client tells it from overload.
 type RoutingServiceClient interface {
 	// Returns the decision for one conversation. The trailing metadata `archrouter-decision-id` identifies
 	// it, on failure too. The caller sets a deadline: one that leaves no time for a decision fails at once
@@ -91,8 +92,9 @@ func (c *routingServiceClient) GetServerInfo(ctx context.Context, in *GetServerI
 //
 // Decides which models should answer a conversation, by the policies of a policy set. It keeps no state
 // between calls and never calls the models it names. Each RPC fails as ErrorReason lists; a client retries
-// UNAVAILABLE on its own and nothing else. A request above `server.max_receive_bytes` is refused by the
-// transport, with RESOURCE_EXHAUSTED and no details.
+// UNAVAILABLE on its own and nothing else. A request above `server.max_receive_bytes` fails with
+// INVALID_ARGUMENT and ERROR_REASON_REQUEST_TOO_LARGE; one above four times as much is refused by the
+// transport, with RESOURCE_EXHAUSTED and no details, which is how a client tells it from overload.
 type RoutingServiceServer interface {
 	// Returns the decision for one conversation. The trailing metadata `archrouter-decision-id` identifies
 	// it, on failure too. The caller sets a deadline: one that leaves no time for a decision fails at once

@@ -30,6 +30,26 @@ class TurnKind(Enum):
     RETRY = "retry"
 
 
+class DecisionReason(Enum):
+    """What made a decision; each is explained at its twin in decision.proto."""
+
+    ROUTE_LEADS = "route_leads"
+    NO_MATCH_LEADS = "no_match_leads"
+    BELOW_THRESHOLD = "below_threshold"
+    DOMAIN_SUM = "domain_sum"
+    THRESHOLD_OF_REQUEST = "threshold_of_request"
+    THRESHOLD_OF_ROUTE = "threshold_of_route"
+    THRESHOLD_OF_POLICY_SET = "threshold_of_policy_set"
+    THRESHOLD_OF_SERVER = "threshold_of_server"
+    KEPT_FOR_TOOL_RESULT = "kept_for_tool_result"
+    KEPT_FOR_RETRY = "kept_for_retry"
+    KEPT_BY_SWITCH_MARGIN = "kept_by_switch_margin"
+    ROUTE_TICKET = "route_ticket"
+    COMPACT_SURE = "compact_sure"
+    COMPACT_UNSURE = "compact_unsure"
+    ENGINE_UNAVAILABLE = "engine_unavailable"
+
+
 @dataclass(frozen=True, slots=True)
 class Stickiness:
     """What keeps an agent loop from flipping between models; all of it comes with the request.

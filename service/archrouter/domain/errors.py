@@ -8,6 +8,7 @@
     ├── PromptTemplateError            prompt template, answer skeleton and tokenizer do not fit together
     ├── PolicySetInvalidError          a policy set breaks a rule
     ├── PolicySetNotFoundError         no policy set has that name
+    ├── PolicySetRevisionNotFoundError the set is loaded, but not in the revision asked for
     ├── NoDefaultPolicySetError        the request names no set and there is no default
     ├── OverloadedError                the inference server's queue is full
     ├── UnavailableError
@@ -83,6 +84,18 @@ class PolicySetNotFoundError(ArchRouterError):
         """Keep the id that was asked for."""
         super().__init__(f"no policy set named {policy_set_id!r} is loaded; list them with ListPolicySets")
         self.policy_set_id = policy_set_id
+
+
+class PolicySetRevisionNotFoundError(ArchRouterError):
+    """The policy set is loaded, but not in the revision that the request asks for."""
+
+    def __init__(self, policy_set_id: str, active_revision: str) -> None:
+        """Keep the set's id and the revision that is served."""
+        super().__init__(
+            f"policy set {policy_set_id!r} is not kept in that revision; ask for {active_revision}, the active one"
+        )
+        self.policy_set_id = policy_set_id
+        self.active_revision = active_revision
 
 
 class NoDefaultPolicySetError(ArchRouterError):

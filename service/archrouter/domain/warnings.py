@@ -14,7 +14,9 @@ class WarningCode(Enum):
     LAST_MESSAGE_NOT_USER = "last_message_not_user"
     POLICY_SET_STALE = "policy_set_stale"
     CONFIDENCE_UNCALIBRATED = "confidence_uncalibrated"
+    ENGINE_UNAVAILABLE_COMPACT_USED = "engine_unavailable_compact_used"
     ANSWER_OFF_POLICY = "answer_off_policy"
+    ROUTE_TICKET_IGNORED = "route_ticket_ignored"
 
 
 @dataclass(frozen=True, slots=True)

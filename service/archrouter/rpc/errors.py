@@ -25,6 +25,19 @@ class AdmissionError(ArchRouterError):
         self.retry_after_s = retry_after_s
 
 
+class RequestTooLargeError(ArchRouterError):
+    """The request has more bytes than the server takes."""
+
+    def __init__(self, *, byte_count: int, max_byte_count: int) -> None:
+        """Keep both sizes, in bytes."""
+        super().__init__(
+            f"the request has {byte_count} bytes, the server takes {max_byte_count} (server.max_receive_bytes); "
+            "shorten the conversation"
+        )
+        self.byte_count = byte_count
+        self.max_byte_count = max_byte_count
+
+
 class ShuttingDownError(UnavailableError):
     """This process is draining and takes no new calls."""
 

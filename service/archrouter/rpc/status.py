@@ -99,12 +99,24 @@ def _prompt_too_long(error: errors.PromptTooLongError) -> Details:
     return Details({name: str(count) for name, count in counts.items()})
 
 
+def _too_large(error: edge.RequestTooLargeError) -> Details:
+    return Details({"requestBytes": str(error.byte_count), "maxRequestBytes": str(error.max_byte_count)})
+
+
 def _policy_set_not_found(error: errors.PolicySetNotFoundError) -> Details:
     name = policy_set_name(error.policy_set_id)
-    detail = error_details_pb2.ResourceInfo(
+    return Details({"policySet": name}, _resource(name, error))
+
+
+def _revision_not_found(error: errors.PolicySetRevisionNotFoundError) -> Details:
+    name = policy_set_name(error.policy_set_id)
+    return Details({"policySet": name, "activeRevision": error.active_revision}, _resource(name, error))
+
+
+def _resource(name: str, error: errors.ArchRouterError) -> error_details_pb2.ResourceInfo:
+    return error_details_pb2.ResourceInfo(
         resource_type="archrouter/PolicySet", resource_name=name, description=_clipped(str(error))
     )
-    return Details({"policySet": name}, detail)
 
 
 def _retry_later(error: edge.AdmissionError | errors.OverloadedError | errors.UnavailableError) -> Details:
@@ -143,6 +155,9 @@ TABLE: Mapping[type[errors.ArchRouterError], Row] = MappingProxyType(
         errors.PromptTooLongError: Row(StatusCode.INVALID_ARGUMENT, "PROMPT_TOO_LONG", _prompt_too_long),
         errors.PolicySetInvalidError: Row(StatusCode.INVALID_ARGUMENT, "POLICY_SET_INVALID", _bad_request),
         errors.PolicySetNotFoundError: Row(StatusCode.NOT_FOUND, "POLICY_SET_NOT_FOUND", _policy_set_not_found),
+        errors.PolicySetRevisionNotFoundError: Row(
+            StatusCode.NOT_FOUND, "POLICY_SET_REVISION_NOT_FOUND", _revision_not_found
+        ),
         errors.NoDefaultPolicySetError: Row(
             StatusCode.FAILED_PRECONDITION,
             "DEFAULT_POLICY_SET_MISSING",
@@ -156,6 +171,7 @@ TABLE: Mapping[type[errors.ArchRouterError], Row] = MappingProxyType(
         edge.FeatureDisabledError: Row(
             StatusCode.FAILED_PRECONDITION, "FEATURE_DISABLED", lambda error: _missing(error.setting, error)
         ),
+        edge.RequestTooLargeError: Row(StatusCode.INVALID_ARGUMENT, "REQUEST_TOO_LARGE", _too_large),
         edge.AdmissionError: Row(StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED", _retry_later, _OVERLOADED),
         errors.OverloadedError: Row(StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED", _retry_later, _OVERLOADED),
         errors.UnavailableError: Row(StatusCode.UNAVAILABLE, "BACKEND_UNAVAILABLE", _retry_later, _UNAVAILABLE),

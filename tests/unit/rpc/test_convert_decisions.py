@@ -145,7 +145,7 @@ def test_candidates_are_cut_to_the_most_probable(max_candidates: int, expected: 
             WarningCode,
             WARNING_CODES,
             v1.WarningCode.values(),
-            {v1.WarningCode.WARNING_CODE_ENGINE_UNAVAILABLE_COMPACT_USED},
+            set(),
             id="warning_code",
         ),
         pytest.param(Severity, SEVERITIES, v1.Severity.values(), set(), id="severity"),

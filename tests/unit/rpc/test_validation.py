@@ -60,7 +60,7 @@ def test_valid_request_passes() -> None:
         ("options.max_candidates", lambda r: setattr(r.options, "max_candidates", -1)),
         ("options.turn_kind", lambda r: setattr(r.options, "turn_kind", 4)),
         ("options.switch_margin", lambda r: setattr(r.options, "switch_margin", float("inf"))),
-        ("view", lambda r: setattr(r, "view", 3)),
+        ("view", lambda r: setattr(r, "view", 4)),
         ("correlation_id", lambda r: setattr(r, "correlation_id", "c" * 65)),
     ],
 )

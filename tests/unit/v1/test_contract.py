@@ -38,6 +38,7 @@ FIELD_NUMBERS = {
         "options": 4,
         "view": 5,
         "correlation_id": 6,
+        "policy_set_revision": 7,
     },
     "SelectRouteResponse": {"decision": 1, "correlation_id": 2},
     "BatchSelectRoutesRequest": {"requests": 1},
@@ -50,6 +51,7 @@ FIELD_NUMBERS = {
         "previous_route_id": 4,
         "turn_kind": 5,
         "switch_margin": 6,
+        "route_ticket": 7,
     },
     "Message": {"role": 1, "content": 2},
     "PolicySet": {
@@ -61,7 +63,16 @@ FIELD_NUMBERS = {
         "revision": 6,
         "activate_time": 7,
     },
-    "RoutePolicy": {"id": 1, "domain": 2, "action": 3, "description": 4, "models": 5, "min_confidence": 6},
+    "RoutePolicy": {
+        "id": 1,
+        "domain": 2,
+        "action": 3,
+        "description": 4,
+        "models": 5,
+        "min_confidence": 6,
+        "examples": 7,
+        "not_examples": 8,
+    },
     "ModelTarget": {"model": 1, "parameters": 2},
     "Decision": {
         "decision_id": 1,
@@ -81,7 +92,12 @@ FIELD_NUMBERS = {
         "action": 15,
         "kept": 16,
         "cached": 17,
+        "reasons": 18,
+        "route_ticket": 19,
+        "explanation": 20,
     },
+    "Explanation": {"runner_up": 1, "lead": 2, "message_effects": 3, "deciding_message_index": 4},
+    "MessageEffect": {"message_index": 1, "probability_change": 2, "changes_leader": 3},
     "Candidate": {"kind": 1, "route_id": 2, "probability": 3, "log_probability": 4, "exact": 5},
     "Warning": {"code": 1, "message": 2, "metadata": 3},
     "Usage": {
@@ -105,6 +121,15 @@ FIELD_NUMBERS = {
         "max_messages": 8,
         "inline_policies_enabled": 9,
         "default_policy_set": 10,
+        "max_request_bytes": 11,
+        "max_message_characters": 12,
+        "max_inline_routes": 13,
+        "max_concurrent_calls": 14,
+        "max_budget": 15,
+        "default_deadline": 16,
+        "min_budget": 17,
+        "routing_mode": 18,
+        "max_explained_messages": 19,
     },
     "GetPolicySetRequest": {"name": 1},
     "GetPolicySetResponse": {"policy_set": 1},
@@ -136,6 +161,8 @@ ERROR_REASONS = {
     "ERROR_REASON_PERMISSION_DENIED": 14,
     "ERROR_REASON_INTERNAL": 15,
     "ERROR_REASON_FEATURE_DISABLED": 16,
+    "ERROR_REASON_REQUEST_TOO_LARGE": 17,
+    "ERROR_REASON_POLICY_SET_REVISION_NOT_FOUND": 18,
 }
 
 IDEMPOTENCY = {
@@ -148,9 +175,9 @@ IDEMPOTENCY = {
     "archrouter.v1.PolicyService.ReloadPolicySets": MethodOptions.IDEMPOTENCY_UNKNOWN,
 }
 
-NEVER_SENT = {"WARNING_CODE_ENGINE_UNAVAILABLE_COMPACT_USED"}
 DOMAIN_TWINS: dict[str, type[Enum]] = {
     "CandidateKind": decision.CandidateKind,
+    "DecisionReason": decision.DecisionReason,
     "Outcome": decision.Outcome,
     "OverflowBehavior": scoring.Overflow,
     "Role": conversation.Role,
@@ -217,12 +244,12 @@ def test_enum_zero_is_unspecified(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(DOMAIN_TWINS))
 def test_enum_has_the_values_of_its_domain_twin(name: str) -> None:
-    """An enum of the API and the enum it stands for in the core have the same values, those never sent aside."""
+    """An enum of the API and the enum it stands for in the core have the same values."""
     unspecified, *values = ENUMS[name].values
     prefix = unspecified.name.removesuffix("UNSPECIFIED")
 
-    used = [value.name.removeprefix(prefix) for value in values if value.name not in NEVER_SENT]
-    assert [member.name for member in DOMAIN_TWINS[name]] == used
+    names = [value.name.removeprefix(prefix) for value in values]
+    assert [member.name for member in DOMAIN_TWINS[name]] == names
 
 
 @pytest.mark.parametrize(
@@ -264,7 +291,7 @@ def test_documented_limits_are_the_limits_of_the_core() -> None:
 
     assert f"1-{policy.MAX_ROUTES} with distinct ids" in comments
     assert f"1-{policy.MAX_ROUTE_ID_CHARACTERS} printable characters" in comments
-    assert f"1-{policy.MAX_DESCRIPTION_CHARACTERS} characters" in comments
+    assert f"At most {policy.MAX_DESCRIPTION_CHARACTERS}\n  // characters" in comments
     assert f"`{policy.NO_MATCH_ID}` is reserved" in comments
 
 

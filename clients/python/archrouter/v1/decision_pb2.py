@@ -27,7 +27,7 @@ from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x61rchrouter/v1/decision.proto\x12\rarchrouter.v1\x1a\x1a\x61rchrouter/v1/policy.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\"\x82\x04\n\x08\x44\x65\x63ision\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12\'\n\x07outcome\x18\x02 \x01(\x0e\x32\x16.archrouter.v1.Outcome\x12\x10\n\x08route_id\x18\x03 \x01(\t\x12*\n\x06models\x18\x04 \x03(\x0b\x32\x1a.archrouter.v1.ModelTarget\x12\x12\n\nconfidence\x18\x05 \x01(\x01\x12,\n\ncandidates\x18\x06 \x03(\x0b\x32\x18.archrouter.v1.Candidate\x12-\n\npolicy_set\x18\x07 \x01(\tB\x19\xfa\x41\x16\n\x14\x61rchrouter/PolicySet\x12\x1b\n\x13policy_set_revision\x18\x08 \x01(\t\x12\x15\n\rmodel_version\x18\t \x01(\t\x12(\n\x08warnings\x18\n \x03(\x0b\x32\x16.archrouter.v1.Warning\x12#\n\x05usage\x18\x0b \x01(\x0b\x32\x14.archrouter.v1.Usage\x12%\n\x06timing\x18\x0c \x01(\x0b\x32\x15.archrouter.v1.Timing\x12!\n\x04tier\x18\r \x01(\x0e\x32\x13.archrouter.v1.Tier\x12\x0e\n\x06\x64omain\x18\x0e \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x0f \x01(\t\x12\x0c\n\x04kept\x18\x10 \x01(\x08\x12\x0e\n\x06\x63\x61\x63hed\x18\x11 \x01(\x08\"\x86\x01\n\tCandidate\x12*\n\x04kind\x18\x01 \x01(\x0e\x32\x1c.archrouter.v1.CandidateKind\x12\x10\n\x08route_id\x18\x02 \x01(\t\x12\x13\n\x0bprobability\x18\x03 \x01(\x01\x12\x17\n\x0flog_probability\x18\x04 \x01(\x01\x12\r\n\x05\x65xact\x18\x05 \x01(\x08\"\xad\x01\n\x07Warning\x12(\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x1a.archrouter.v1.WarningCode\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x36\n\x08metadata\x18\x03 \x03(\x0b\x32$.archrouter.v1.Warning.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x96\x01\n\x05Usage\x12\x1a\n\x12prompt_token_count\x18\x01 \x01(\x05\x12\x19\n\x11\x65ngine_call_count\x18\x02 \x01(\x05\x12\x1d\n\x15\x64ropped_message_count\x18\x03 \x01(\x05\x12\x1b\n\x13\x64ropped_token_count\x18\x04 \x01(\x05\x12\x1a\n\x12\x63\x61\x63hed_token_count\x18\x05 \x01(\x05\"\xdb\x01\n\x06Timing\x12\x31\n\x0etotal_duration\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x34\n\x11tokenize_duration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x31\n\x0equeue_duration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x12inference_duration\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration*\x86\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x13\n\x0fOUTCOME_MATCHED\x10\x01\x12\x1b\n\x17OUTCOME_DOMAIN_FALLBACK\x10\x02\x12\x14\n\x10OUTCOME_NO_MATCH\x10\x03\x12\x1a\n\x16OUTCOME_LOW_CONFIDENCE\x10\x04*?\n\x04Tier\x12\x14\n\x10TIER_UNSPECIFIED\x10\x00\x12\x0f\n\x0bTIER_ENGINE\x10\x01\x12\x10\n\x0cTIER_COMPACT\x10\x02*f\n\rCandidateKind\x12\x1e\n\x1a\x43\x41NDIDATE_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43\x41NDIDATE_KIND_ROUTE\x10\x01\x12\x1b\n\x17\x43\x41NDIDATE_KIND_NO_MATCH\x10\x02*\xe6\x02\n\x0bWarningCode\x12\x1c\n\x18WARNING_CODE_UNSPECIFIED\x10\x00\x12\'\n#WARNING_CODE_CONVERSATION_TRUNCATED\x10\x01\x12\"\n\x1eWARNING_CODE_MESSAGE_TRUNCATED\x10\x02\x12!\n\x1dWARNING_CODE_MESSAGES_IGNORED\x10\x03\x12&\n\"WARNING_CODE_LAST_MESSAGE_NOT_USER\x10\x04\x12!\n\x1dWARNING_CODE_POLICY_SET_STALE\x10\x05\x12(\n$WARNING_CODE_CONFIDENCE_UNCALIBRATED\x10\x06\x12\x30\n,WARNING_CODE_ENGINE_UNAVAILABLE_COMPACT_USED\x10\x07\x12\"\n\x1eWARNING_CODE_ANSWER_OFF_POLICY\x10\x08\x42]\n\x10io.archrouter.v1B\rDecisionProtoP\x01Z8archrouter.internal/archrouter/archrouterv1;archrouterv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x61rchrouter/v1/decision.proto\x12\rarchrouter.v1\x1a\x1a\x61rchrouter/v1/policy.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\"\xf9\x04\n\x08\x44\x65\x63ision\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12\'\n\x07outcome\x18\x02 \x01(\x0e\x32\x16.archrouter.v1.Outcome\x12\x10\n\x08route_id\x18\x03 \x01(\t\x12*\n\x06models\x18\x04 \x03(\x0b\x32\x1a.archrouter.v1.ModelTarget\x12\x12\n\nconfidence\x18\x05 \x01(\x01\x12,\n\ncandidates\x18\x06 \x03(\x0b\x32\x18.archrouter.v1.Candidate\x12-\n\npolicy_set\x18\x07 \x01(\tB\x19\xfa\x41\x16\n\x14\x61rchrouter/PolicySet\x12\x1b\n\x13policy_set_revision\x18\x08 \x01(\t\x12\x15\n\rmodel_version\x18\t \x01(\t\x12(\n\x08warnings\x18\n \x03(\x0b\x32\x16.archrouter.v1.Warning\x12#\n\x05usage\x18\x0b \x01(\x0b\x32\x14.archrouter.v1.Usage\x12%\n\x06timing\x18\x0c \x01(\x0b\x32\x15.archrouter.v1.Timing\x12!\n\x04tier\x18\r \x01(\x0e\x32\x13.archrouter.v1.Tier\x12\x0e\n\x06\x64omain\x18\x0e \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x0f \x01(\t\x12\x0c\n\x04kept\x18\x10 \x01(\x08\x12\x0e\n\x06\x63\x61\x63hed\x18\x11 \x01(\x08\x12.\n\x07reasons\x18\x12 \x03(\x0e\x32\x1d.archrouter.v1.DecisionReason\x12\x14\n\x0croute_ticket\x18\x13 \x01(\t\x12/\n\x0b\x65xplanation\x18\x14 \x01(\x0b\x32\x1a.archrouter.v1.Explanation\"\xbf\x01\n\x0b\x45xplanation\x12+\n\trunner_up\x18\x01 \x01(\x0b\x32\x18.archrouter.v1.Candidate\x12\x0c\n\x04lead\x18\x02 \x01(\x01\x12\x35\n\x0fmessage_effects\x18\x03 \x03(\x0b\x32\x1c.archrouter.v1.MessageEffect\x12#\n\x16\x64\x65\x63iding_message_index\x18\x04 \x01(\x05H\x00\x88\x01\x01\x42\x19\n\x17_deciding_message_index\"Z\n\rMessageEffect\x12\x15\n\rmessage_index\x18\x01 \x01(\x05\x12\x1a\n\x12probability_change\x18\x02 \x01(\x01\x12\x16\n\x0e\x63hanges_leader\x18\x03 \x01(\x08\"\x86\x01\n\tCandidate\x12*\n\x04kind\x18\x01 \x01(\x0e\x32\x1c.archrouter.v1.CandidateKind\x12\x10\n\x08route_id\x18\x02 \x01(\t\x12\x13\n\x0bprobability\x18\x03 \x01(\x01\x12\x17\n\x0flog_probability\x18\x04 \x01(\x01\x12\r\n\x05\x65xact\x18\x05 \x01(\x08\"\xad\x01\n\x07Warning\x12(\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x1a.archrouter.v1.WarningCode\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x36\n\x08metadata\x18\x03 \x03(\x0b\x32$.archrouter.v1.Warning.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x96\x01\n\x05Usage\x12\x1a\n\x12prompt_token_count\x18\x01 \x01(\x05\x12\x19\n\x11\x65ngine_call_count\x18\x02 \x01(\x05\x12\x1d\n\x15\x64ropped_message_count\x18\x03 \x01(\x05\x12\x1b\n\x13\x64ropped_token_count\x18\x04 \x01(\x05\x12\x1a\n\x12\x63\x61\x63hed_token_count\x18\x05 \x01(\x05\"\xdb\x01\n\x06Timing\x12\x31\n\x0etotal_duration\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x34\n\x11tokenize_duration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x31\n\x0equeue_duration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x12inference_duration\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration*\x86\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x13\n\x0fOUTCOME_MATCHED\x10\x01\x12\x1b\n\x17OUTCOME_DOMAIN_FALLBACK\x10\x02\x12\x14\n\x10OUTCOME_NO_MATCH\x10\x03\x12\x1a\n\x16OUTCOME_LOW_CONFIDENCE\x10\x04*?\n\x04Tier\x12\x14\n\x10TIER_UNSPECIFIED\x10\x00\x12\x0f\n\x0bTIER_ENGINE\x10\x01\x12\x10\n\x0cTIER_COMPACT\x10\x02*f\n\rCandidateKind\x12\x1e\n\x1a\x43\x41NDIDATE_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43\x41NDIDATE_KIND_ROUTE\x10\x01\x12\x1b\n\x17\x43\x41NDIDATE_KIND_NO_MATCH\x10\x02*\x8d\x03\n\x0bWarningCode\x12\x1c\n\x18WARNING_CODE_UNSPECIFIED\x10\x00\x12\'\n#WARNING_CODE_CONVERSATION_TRUNCATED\x10\x01\x12\"\n\x1eWARNING_CODE_MESSAGE_TRUNCATED\x10\x02\x12!\n\x1dWARNING_CODE_MESSAGES_IGNORED\x10\x03\x12&\n\"WARNING_CODE_LAST_MESSAGE_NOT_USER\x10\x04\x12!\n\x1dWARNING_CODE_POLICY_SET_STALE\x10\x05\x12(\n$WARNING_CODE_CONFIDENCE_UNCALIBRATED\x10\x06\x12\x30\n,WARNING_CODE_ENGINE_UNAVAILABLE_COMPACT_USED\x10\x07\x12\"\n\x1eWARNING_CODE_ANSWER_OFF_POLICY\x10\x08\x12%\n!WARNING_CODE_ROUTE_TICKET_IGNORED\x10\t*\xec\x04\n\x0e\x44\x65\x63isionReason\x12\x1f\n\x1b\x44\x45\x43ISION_REASON_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x44\x45\x43ISION_REASON_ROUTE_LEADS\x10\x01\x12\"\n\x1e\x44\x45\x43ISION_REASON_NO_MATCH_LEADS\x10\x02\x12#\n\x1f\x44\x45\x43ISION_REASON_BELOW_THRESHOLD\x10\x03\x12\x1e\n\x1a\x44\x45\x43ISION_REASON_DOMAIN_SUM\x10\x04\x12(\n$DECISION_REASON_THRESHOLD_OF_REQUEST\x10\x05\x12&\n\"DECISION_REASON_THRESHOLD_OF_ROUTE\x10\x06\x12+\n\'DECISION_REASON_THRESHOLD_OF_POLICY_SET\x10\x07\x12\'\n#DECISION_REASON_THRESHOLD_OF_SERVER\x10\x08\x12(\n$DECISION_REASON_KEPT_FOR_TOOL_RESULT\x10\t\x12\"\n\x1e\x44\x45\x43ISION_REASON_KEPT_FOR_RETRY\x10\n\x12)\n%DECISION_REASON_KEPT_BY_SWITCH_MARGIN\x10\x0b\x12 \n\x1c\x44\x45\x43ISION_REASON_ROUTE_TICKET\x10\x0c\x12 \n\x1c\x44\x45\x43ISION_REASON_COMPACT_SURE\x10\r\x12\"\n\x1e\x44\x45\x43ISION_REASON_COMPACT_UNSURE\x10\x0e\x12&\n\"DECISION_REASON_ENGINE_UNAVAILABLE\x10\x0f\x42]\n\x10io.archrouter.v1B\rDecisionProtoP\x01Z8archrouter.internal/archrouter/archrouterv1;archrouterv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,24 +39,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DECISION'].fields_by_name['policy_set']._serialized_options = b'\372A\026\n\024archrouter/PolicySet'
   _globals['_WARNING_METADATAENTRY']._loaded_options = None
   _globals['_WARNING_METADATAENTRY']._serialized_options = b'8\001'
-  _globals['_OUTCOME']._serialized_start=1340
-  _globals['_OUTCOME']._serialized_end=1474
-  _globals['_TIER']._serialized_start=1476
-  _globals['_TIER']._serialized_end=1539
-  _globals['_CANDIDATEKIND']._serialized_start=1541
-  _globals['_CANDIDATEKIND']._serialized_end=1643
-  _globals['_WARNINGCODE']._serialized_start=1646
-  _globals['_WARNINGCODE']._serialized_end=2004
+  _globals['_OUTCOME']._serialized_start=1745
+  _globals['_OUTCOME']._serialized_end=1879
+  _globals['_TIER']._serialized_start=1881
+  _globals['_TIER']._serialized_end=1944
+  _globals['_CANDIDATEKIND']._serialized_start=1946
+  _globals['_CANDIDATEKIND']._serialized_end=2048
+  _globals['_WARNINGCODE']._serialized_start=2051
+  _globals['_WARNINGCODE']._serialized_end=2448
+  _globals['_DECISIONREASON']._serialized_start=2451
+  _globals['_DECISIONREASON']._serialized_end=3071
   _globals['_DECISION']._serialized_start=135
-  _globals['_DECISION']._serialized_end=649
-  _globals['_CANDIDATE']._serialized_start=652
-  _globals['_CANDIDATE']._serialized_end=786
-  _globals['_WARNING']._serialized_start=789
-  _globals['_WARNING']._serialized_end=962
-  _globals['_WARNING_METADATAENTRY']._serialized_start=915
-  _globals['_WARNING_METADATAENTRY']._serialized_end=962
-  _globals['_USAGE']._serialized_start=965
-  _globals['_USAGE']._serialized_end=1115
-  _globals['_TIMING']._serialized_start=1118
-  _globals['_TIMING']._serialized_end=1337
+  _globals['_DECISION']._serialized_end=768
+  _globals['_EXPLANATION']._serialized_start=771
+  _globals['_EXPLANATION']._serialized_end=962
+  _globals['_MESSAGEEFFECT']._serialized_start=964
+  _globals['_MESSAGEEFFECT']._serialized_end=1054
+  _globals['_CANDIDATE']._serialized_start=1057
+  _globals['_CANDIDATE']._serialized_end=1191
+  _globals['_WARNING']._serialized_start=1194
+  _globals['_WARNING']._serialized_end=1367
+  _globals['_WARNING_METADATAENTRY']._serialized_start=1320
+  _globals['_WARNING_METADATAENTRY']._serialized_end=1367
+  _globals['_USAGE']._serialized_start=1370
+  _globals['_USAGE']._serialized_end=1520
+  _globals['_TIMING']._serialized_start=1523
+  _globals['_TIMING']._serialized_end=1742
 # @@protoc_insertion_point(module_scope)

@@ -143,11 +143,19 @@ class _WarningCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WarningCo
     Metadata: `modelVersion`, the same as in the decision.
     """
     WARNING_CODE_ENGINE_UNAVAILABLE_COMPACT_USED: _WarningCode.ValueType  # 7
-    """Not used: no tier stands in for the other, so the server never sends it."""
+    """The engine tier could not be asked; the compact tier decided in its place, as
+    `routing.on_engine_failure` allows.
+    Metadata: none.
+    """
     WARNING_CODE_ANSWER_OFF_POLICY: _WarningCode.ValueType  # 8
     """The model would rather have answered something that is no candidate; the policies may not fit the
     conversation.
     Metadata: `onTrieMass`, the share in [0, 1] of its next-token probability that fell on candidates.
+    """
+    WARNING_CODE_ROUTE_TICKET_IGNORED: _WarningCode.ValueType  # 9
+    """`options.route_ticket` could not be used, so the conversation was decided without it.
+    Metadata: `cause`, one of `malformed`, `signature`, `expired`, `policy_set` (it is of another one) and
+    `route` (the policy set no longer has the route).
     """
 
 class WarningCode(_WarningCode, metaclass=_WarningCodeEnumTypeWrapper):
@@ -183,13 +191,97 @@ decisions that are right.
 Metadata: `modelVersion`, the same as in the decision.
 """
 WARNING_CODE_ENGINE_UNAVAILABLE_COMPACT_USED: WarningCode.ValueType  # 7
-"""Not used: no tier stands in for the other, so the server never sends it."""
+"""The engine tier could not be asked; the compact tier decided in its place, as
+`routing.on_engine_failure` allows.
+Metadata: none.
+"""
 WARNING_CODE_ANSWER_OFF_POLICY: WarningCode.ValueType  # 8
 """The model would rather have answered something that is no candidate; the policies may not fit the
 conversation.
 Metadata: `onTrieMass`, the share in [0, 1] of its next-token probability that fell on candidates.
 """
+WARNING_CODE_ROUTE_TICKET_IGNORED: WarningCode.ValueType  # 9
+"""`options.route_ticket` could not be used, so the conversation was decided without it.
+Metadata: `cause`, one of `malformed`, `signature`, `expired`, `policy_set` (it is of another one) and
+`route` (the policy set no longer has the route).
+"""
 Global___WarningCode: _TypeAlias = WarningCode  # noqa: Y015
+
+class _DecisionReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DecisionReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DecisionReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DECISION_REASON_UNSPECIFIED: _DecisionReason.ValueType  # 0
+    """Not set; the server never sends it."""
+    DECISION_REASON_ROUTE_LEADS: _DecisionReason.ValueType  # 1
+    """The most probable candidate is a route, and it reached its threshold."""
+    DECISION_REASON_NO_MATCH_LEADS: _DecisionReason.ValueType  # 2
+    """The no-match candidate is the most probable."""
+    DECISION_REASON_BELOW_THRESHOLD: _DecisionReason.ValueType  # 3
+    """The leading route missed its threshold."""
+    DECISION_REASON_DOMAIN_SUM: _DecisionReason.ValueType  # 4
+    """The routes of one domain together reached the threshold of the route that covers it."""
+    DECISION_REASON_THRESHOLD_OF_REQUEST: _DecisionReason.ValueType  # 5
+    """The threshold that was reached or missed is `options.min_confidence`."""
+    DECISION_REASON_THRESHOLD_OF_ROUTE: _DecisionReason.ValueType  # 6
+    """That threshold is the route's `min_confidence`."""
+    DECISION_REASON_THRESHOLD_OF_POLICY_SET: _DecisionReason.ValueType  # 7
+    """That threshold is the policy set's `min_confidence`."""
+    DECISION_REASON_THRESHOLD_OF_SERVER: _DecisionReason.ValueType  # 8
+    """That threshold is the server's `routing.default_min_confidence`."""
+    DECISION_REASON_KEPT_FOR_TOOL_RESULT: _DecisionReason.ValueType  # 9
+    """The previous route was kept because a tool returned its result."""
+    DECISION_REASON_KEPT_FOR_RETRY: _DecisionReason.ValueType  # 10
+    """The previous route was kept because the same turn is tried again."""
+    DECISION_REASON_KEPT_BY_SWITCH_MARGIN: _DecisionReason.ValueType  # 11
+    """The previous route was kept because no other candidate leads it by `options.switch_margin`."""
+    DECISION_REASON_ROUTE_TICKET: _DecisionReason.ValueType  # 12
+    """The previous route is that of `options.route_ticket`."""
+    DECISION_REASON_COMPACT_SURE: _DecisionReason.ValueType  # 13
+    """The compact tier was sure enough (`routing.cascade_min_confidence`), so the engine was not asked."""
+    DECISION_REASON_COMPACT_UNSURE: _DecisionReason.ValueType  # 14
+    """The compact tier was not sure enough, so the engine decided."""
+    DECISION_REASON_ENGINE_UNAVAILABLE: _DecisionReason.ValueType  # 15
+    """The engine could not be asked, so the compact tier decided."""
+
+class DecisionReason(_DecisionReason, metaclass=_DecisionReasonEnumTypeWrapper):
+    """What made a decision. Open: later versions may add values."""
+
+DECISION_REASON_UNSPECIFIED: DecisionReason.ValueType  # 0
+"""Not set; the server never sends it."""
+DECISION_REASON_ROUTE_LEADS: DecisionReason.ValueType  # 1
+"""The most probable candidate is a route, and it reached its threshold."""
+DECISION_REASON_NO_MATCH_LEADS: DecisionReason.ValueType  # 2
+"""The no-match candidate is the most probable."""
+DECISION_REASON_BELOW_THRESHOLD: DecisionReason.ValueType  # 3
+"""The leading route missed its threshold."""
+DECISION_REASON_DOMAIN_SUM: DecisionReason.ValueType  # 4
+"""The routes of one domain together reached the threshold of the route that covers it."""
+DECISION_REASON_THRESHOLD_OF_REQUEST: DecisionReason.ValueType  # 5
+"""The threshold that was reached or missed is `options.min_confidence`."""
+DECISION_REASON_THRESHOLD_OF_ROUTE: DecisionReason.ValueType  # 6
+"""That threshold is the route's `min_confidence`."""
+DECISION_REASON_THRESHOLD_OF_POLICY_SET: DecisionReason.ValueType  # 7
+"""That threshold is the policy set's `min_confidence`."""
+DECISION_REASON_THRESHOLD_OF_SERVER: DecisionReason.ValueType  # 8
+"""That threshold is the server's `routing.default_min_confidence`."""
+DECISION_REASON_KEPT_FOR_TOOL_RESULT: DecisionReason.ValueType  # 9
+"""The previous route was kept because a tool returned its result."""
+DECISION_REASON_KEPT_FOR_RETRY: DecisionReason.ValueType  # 10
+"""The previous route was kept because the same turn is tried again."""
+DECISION_REASON_KEPT_BY_SWITCH_MARGIN: DecisionReason.ValueType  # 11
+"""The previous route was kept because no other candidate leads it by `options.switch_margin`."""
+DECISION_REASON_ROUTE_TICKET: DecisionReason.ValueType  # 12
+"""The previous route is that of `options.route_ticket`."""
+DECISION_REASON_COMPACT_SURE: DecisionReason.ValueType  # 13
+"""The compact tier was sure enough (`routing.cascade_min_confidence`), so the engine was not asked."""
+DECISION_REASON_COMPACT_UNSURE: DecisionReason.ValueType  # 14
+"""The compact tier was not sure enough, so the engine decided."""
+DECISION_REASON_ENGINE_UNAVAILABLE: DecisionReason.ValueType  # 15
+"""The engine could not be asked, so the compact tier decided."""
+Global___DecisionReason: _TypeAlias = DecisionReason  # noqa: Y015
 
 @_typing.final
 class Decision(_message.Message):
@@ -217,6 +309,9 @@ class Decision(_message.Message):
     ACTION_FIELD_NUMBER: _builtins.int
     KEPT_FIELD_NUMBER: _builtins.int
     CACHED_FIELD_NUMBER: _builtins.int
+    REASONS_FIELD_NUMBER: _builtins.int
+    ROUTE_TICKET_FIELD_NUMBER: _builtins.int
+    EXPLANATION_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
     """Identifier of this decision, made by the server: a UUIDv7 in its 36-character form. It is also in the
     server's log line and span and in the trailing metadata `archrouter-decision-id`. Always set.
@@ -256,6 +351,11 @@ class Decision(_message.Message):
     """
     cached: _builtins.bool
     """Not used: the server keeps no decisions, so this is always false."""
+    route_ticket: _builtins.str
+    """What this decision means for the next one of the same conversation, opaque and signed: the caller gives
+    it back as `options.route_ticket`, to any replica that has the same `routing.ticket_key_file`. Set
+    whenever a route was chosen.
+    """
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[_policy_pb2.ModelTarget]:
         """Models that should answer the conversation, best first; never empty. The chosen route's models, or the
@@ -281,6 +381,14 @@ class Decision(_message.Message):
     def timing(self) -> Global___Timing:
         """Where the time went. Only in DECISION_VIEW_FULL, otherwise unset."""
 
+    @_builtins.property
+    def reasons(self) -> _containers.RepeatedScalarFieldContainer[Global___DecisionReason.ValueType]:
+        """What made the decision, in the order in which it acted. Never empty."""
+
+    @_builtins.property
+    def explanation(self) -> Global___Explanation:
+        """Why this candidate and not another. Only in DECISION_VIEW_EXPLAIN, otherwise unset."""
+
     def __init__(
         self,
         *,
@@ -301,14 +409,92 @@ class Decision(_message.Message):
         action: _builtins.str = ...,
         kept: _builtins.bool = ...,
         cached: _builtins.bool = ...,
+        reasons: _abc.Iterable[Global___DecisionReason.ValueType] | None = ...,
+        route_ticket: _builtins.str = ...,
+        explanation: Global___Explanation | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["timing", b"timing", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["explanation", b"explanation", "timing", b"timing", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "cached", b"cached", "candidates", b"candidates", "confidence", b"confidence", "decision_id", b"decision_id", "domain", b"domain", "kept", b"kept", "model_version", b"model_version", "models", b"models", "outcome", b"outcome", "policy_set", b"policy_set", "policy_set_revision", b"policy_set_revision", "route_id", b"route_id", "tier", b"tier", "timing", b"timing", "usage", b"usage", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "cached", b"cached", "candidates", b"candidates", "confidence", b"confidence", "decision_id", b"decision_id", "domain", b"domain", "explanation", b"explanation", "kept", b"kept", "model_version", b"model_version", "models", b"models", "outcome", b"outcome", "policy_set", b"policy_set", "policy_set_revision", b"policy_set_revision", "reasons", b"reasons", "route_id", b"route_id", "route_ticket", b"route_ticket", "tier", b"tier", "timing", b"timing", "usage", b"usage", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Decision: _TypeAlias = Decision  # noqa: Y015
+
+@_typing.final
+class Explanation(_message.Message):
+    """Why a decision fell as it did. Making it takes a call to the inference server for each message left out."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUNNER_UP_FIELD_NUMBER: _builtins.int
+    LEAD_FIELD_NUMBER: _builtins.int
+    MESSAGE_EFFECTS_FIELD_NUMBER: _builtins.int
+    DECIDING_MESSAGE_INDEX_FIELD_NUMBER: _builtins.int
+    lead: _builtins.float
+    """`confidence` less the runner-up's probability, in [-1, 1]. Below 0 when a kept route is not the leader."""
+    deciding_message_index: _builtins.int
+    """Index in `messages` of the one that decided: without it the decision changes, or loses most confidence.
+    Unset when no message can be left out.
+    """
+    @_builtins.property
+    def runner_up(self) -> Global___Candidate:
+        """The most probable candidate that was not chosen. Always set."""
+
+    @_builtins.property
+    def message_effects(self) -> _containers.RepeatedCompositeFieldContainer[Global___MessageEffect]:
+        """What each message contributed, in the order of the conversation: of the latest
+        `limits.max_explained_messages` that the model reads. The latest user message is left out only when
+        another one would then decide.
+        """
+
+    def __init__(
+        self,
+        *,
+        runner_up: Global___Candidate | None = ...,
+        lead: _builtins.float = ...,
+        message_effects: _abc.Iterable[Global___MessageEffect] | None = ...,
+        deciding_message_index: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_deciding_message_index", b"_deciding_message_index", "deciding_message_index", b"deciding_message_index", "runner_up", b"runner_up"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_deciding_message_index", b"_deciding_message_index", "deciding_message_index", b"deciding_message_index", "lead", b"lead", "message_effects", b"message_effects", "runner_up", b"runner_up"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__deciding_message_index: _TypeAlias = _typing.Literal["deciding_message_index"]  # noqa: Y015
+    _WhichOneofArgType__deciding_message_index: _TypeAlias = _typing.Literal["_deciding_message_index", b"_deciding_message_index"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__deciding_message_index) -> _WhichOneofReturnType__deciding_message_index | None: ...
+
+Global___Explanation: _TypeAlias = Explanation  # noqa: Y015
+
+@_typing.final
+class MessageEffect(_message.Message):
+    """What the decision would have been without one message."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGE_INDEX_FIELD_NUMBER: _builtins.int
+    PROBABILITY_CHANGE_FIELD_NUMBER: _builtins.int
+    CHANGES_LEADER_FIELD_NUMBER: _builtins.int
+    message_index: _builtins.int
+    """Index in `messages` of the request, from 0."""
+    probability_change: _builtins.float
+    """What the message adds to the probability of the candidate that was chosen, in [-1, 1]."""
+    changes_leader: _builtins.bool
+    """Whether another candidate leads without it."""
+    def __init__(
+        self,
+        *,
+        message_index: _builtins.int = ...,
+        probability_change: _builtins.float = ...,
+        changes_leader: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes_leader", b"changes_leader", "message_index", b"message_index", "probability_change", b"probability_change"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MessageEffect: _TypeAlias = MessageEffect  # noqa: Y015
 
 @_typing.final
 class Candidate(_message.Message):

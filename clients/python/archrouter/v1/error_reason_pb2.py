@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n archrouter/v1/error_reason.proto\x12\rarchrouter.v1*\xe6\x04\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12 \n\x1c\x45RROR_REASON_REQUEST_INVALID\x10\x01\x12 \n\x1c\x45RROR_REASON_PROMPT_TOO_LONG\x10\x02\x12#\n\x1f\x45RROR_REASON_POLICY_SET_INVALID\x10\x03\x12\'\n#ERROR_REASON_INLINE_POLICY_DISABLED\x10\x04\x12%\n!ERROR_REASON_POLICY_SET_NOT_FOUND\x10\x05\x12+\n\'ERROR_REASON_DEFAULT_POLICY_SET_MISSING\x10\x06\x12\x1b\n\x17\x45RROR_REASON_OVERLOADED\x10\x07\x12$\n ERROR_REASON_BACKEND_UNAVAILABLE\x10\x08\x12 \n\x1c\x45RROR_REASON_MODEL_NOT_READY\x10\t\x12\x1e\n\x1a\x45RROR_REASON_SHUTTING_DOWN\x10\n\x12#\n\x1f\x45RROR_REASON_DEADLINE_TOO_SHORT\x10\x0b\x12!\n\x1d\x45RROR_REASON_BACKEND_PROTOCOL\x10\x0c\x12$\n ERROR_REASON_CREDENTIALS_INVALID\x10\r\x12\"\n\x1e\x45RROR_REASON_PERMISSION_DENIED\x10\x0e\x12\x19\n\x15\x45RROR_REASON_INTERNAL\x10\x0f\x12!\n\x1d\x45RROR_REASON_FEATURE_DISABLED\x10\x10\x42`\n\x10io.archrouter.v1B\x10\x45rrorReasonProtoP\x01Z8archrouter.internal/archrouter/archrouterv1;archrouterv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n archrouter/v1/error_reason.proto\x12\rarchrouter.v1*\xba\x05\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12 \n\x1c\x45RROR_REASON_REQUEST_INVALID\x10\x01\x12 \n\x1c\x45RROR_REASON_PROMPT_TOO_LONG\x10\x02\x12#\n\x1f\x45RROR_REASON_POLICY_SET_INVALID\x10\x03\x12\'\n#ERROR_REASON_INLINE_POLICY_DISABLED\x10\x04\x12%\n!ERROR_REASON_POLICY_SET_NOT_FOUND\x10\x05\x12+\n\'ERROR_REASON_DEFAULT_POLICY_SET_MISSING\x10\x06\x12\x1b\n\x17\x45RROR_REASON_OVERLOADED\x10\x07\x12$\n ERROR_REASON_BACKEND_UNAVAILABLE\x10\x08\x12 \n\x1c\x45RROR_REASON_MODEL_NOT_READY\x10\t\x12\x1e\n\x1a\x45RROR_REASON_SHUTTING_DOWN\x10\n\x12#\n\x1f\x45RROR_REASON_DEADLINE_TOO_SHORT\x10\x0b\x12!\n\x1d\x45RROR_REASON_BACKEND_PROTOCOL\x10\x0c\x12$\n ERROR_REASON_CREDENTIALS_INVALID\x10\r\x12\"\n\x1e\x45RROR_REASON_PERMISSION_DENIED\x10\x0e\x12\x19\n\x15\x45RROR_REASON_INTERNAL\x10\x0f\x12!\n\x1d\x45RROR_REASON_FEATURE_DISABLED\x10\x10\x12\"\n\x1e\x45RROR_REASON_REQUEST_TOO_LARGE\x10\x11\x12.\n*ERROR_REASON_POLICY_SET_REVISION_NOT_FOUND\x10\x12\x42`\n\x10io.archrouter.v1B\x10\x45rrorReasonProtoP\x01Z8archrouter.internal/archrouter/archrouterv1;archrouterv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,5 +33,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\020io.archrouter.v1B\020ErrorReasonProtoP\001Z8archrouter.internal/archrouter/archrouterv1;archrouterv1'
   _globals['_ERRORREASON']._serialized_start=52
-  _globals['_ERRORREASON']._serialized_end=666
+  _globals['_ERRORREASON']._serialized_end=750
 # @@protoc_insertion_point(module_scope)

@@ -86,7 +86,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 7
     """RESOURCE_EXHAUSTED. The server, or the inference server behind it, has as many calls in flight as it
-    takes: `server.max_concurrent_calls`, of which a batch takes one for each of its requests. The caller
+    takes: at most `server.max_concurrent_calls`, and fewer while calls take longer than they should; a batch
+    takes one place for each of its requests. The caller
     waits as long as google.rpc.RetryInfo says, or goes on without a decision.
 
         {
@@ -185,6 +186,26 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
           "metadata": {"setting": "policies.reload_enabled"}
         }
     """
+    ERROR_REASON_REQUEST_TOO_LARGE: _ErrorReason.ValueType  # 17
+    """INVALID_ARGUMENT. The request is larger than the server takes. The caller shortens it; the same request
+    never succeeds.
+
+        {
+          "reason": "ERROR_REASON_REQUEST_TOO_LARGE",
+          "domain": "archrouter",
+          "metadata": {"requestBytes": "5242880", "maxRequestBytes": "4194304"}
+        }
+    """
+    ERROR_REASON_POLICY_SET_REVISION_NOT_FOUND: _ErrorReason.ValueType  # 18
+    """NOT_FOUND. The policy set is loaded, but not in the revision that the request asks for, which was never
+    active here or is no longer kept. The caller asks for the active one. With google.rpc.ResourceInfo.
+
+        {
+          "reason": "ERROR_REASON_POLICY_SET_REVISION_NOT_FOUND",
+          "domain": "archrouter",
+          "metadata": {"policySet": "policySets/support-assistant", "activeRevision": "sha256:…"}
+        }
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed: the `reason` of the google.rpc.ErrorInfo in the details of each error status whose
@@ -257,7 +278,8 @@ not loaded. The caller names one. With google.rpc.PreconditionFailure.
 """
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 7
 """RESOURCE_EXHAUSTED. The server, or the inference server behind it, has as many calls in flight as it
-takes: `server.max_concurrent_calls`, of which a batch takes one for each of its requests. The caller
+takes: at most `server.max_concurrent_calls`, and fewer while calls take longer than they should; a batch
+takes one place for each of its requests. The caller
 waits as long as google.rpc.RetryInfo says, or goes on without a decision.
 
     {
@@ -354,6 +376,26 @@ server's operator. With google.rpc.PreconditionFailure.
       "reason": "ERROR_REASON_FEATURE_DISABLED",
       "domain": "archrouter",
       "metadata": {"setting": "policies.reload_enabled"}
+    }
+"""
+ERROR_REASON_REQUEST_TOO_LARGE: ErrorReason.ValueType  # 17
+"""INVALID_ARGUMENT. The request is larger than the server takes. The caller shortens it; the same request
+never succeeds.
+
+    {
+      "reason": "ERROR_REASON_REQUEST_TOO_LARGE",
+      "domain": "archrouter",
+      "metadata": {"requestBytes": "5242880", "maxRequestBytes": "4194304"}
+    }
+"""
+ERROR_REASON_POLICY_SET_REVISION_NOT_FOUND: ErrorReason.ValueType  # 18
+"""NOT_FOUND. The policy set is loaded, but not in the revision that the request asks for, which was never
+active here or is no longer kept. The caller asks for the active one. With google.rpc.ResourceInfo.
+
+    {
+      "reason": "ERROR_REASON_POLICY_SET_REVISION_NOT_FOUND",
+      "domain": "archrouter",
+      "metadata": {"policySet": "policySets/support-assistant", "activeRevision": "sha256:…"}
     }
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -28,7 +28,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x61rchrouter/v1/policy.proto\x12\rarchrouter.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf9\x02\n\tPolicySet\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x19\n\x0b\x64\x65scription\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x30\n\x06routes\x18\x03 \x03(\x0b\x32\x1a.archrouter.v1.RoutePolicyB\x04\xe2\x41\x01\x02\x12\x39\n\x0f\x66\x61llback_models\x18\x04 \x03(\x0b\x32\x1a.archrouter.v1.ModelTargetB\x04\xe2\x41\x01\x02\x12!\n\x0emin_confidence\x18\x05 \x01(\x01\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x12\x16\n\x08revision\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12\x37\n\ractivate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03:I\xea\x41\x46\n\x14\x61rchrouter/PolicySet\x12\x17policySets/{policy_set}*\npolicySets2\tpolicySetB\x11\n\x0f_min_confidence\"\xce\x01\n\x0bRoutePolicy\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x64omain\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x61\x63tion\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x19\n\x0b\x64\x65scription\x18\x04 \x01(\tB\x04\xe2\x41\x01\x02\x12\x30\n\x06models\x18\x05 \x03(\x0b\x32\x1a.archrouter.v1.ModelTargetB\x04\xe2\x41\x01\x02\x12!\n\x0emin_confidence\x18\x06 \x01(\x01\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x42\x11\n\x0f_min_confidence\"U\n\x0bModelTarget\x12\x13\n\x05model\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x31\n\nparameters\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x01\"}\n\rPolicyFinding\x12)\n\x08severity\x18\x01 \x01(\x0e\x32\x17.archrouter.v1.Severity\x12\x12\n\nfield_path\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x0c\n\x04line\x18\x04 \x01(\x05\x12\x0e\n\x06\x63olumn\x18\x05 \x01(\x05*N\n\x08Severity\x12\x18\n\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x12\n\x0eSEVERITY_ERROR\x10\x01\x12\x14\n\x10SEVERITY_WARNING\x10\x02\x42[\n\x10io.archrouter.v1B\x0bPolicyProtoP\x01Z8archrouter.internal/archrouter/archrouterv1;archrouterv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x61rchrouter/v1/policy.proto\x12\rarchrouter.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf9\x02\n\tPolicySet\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x19\n\x0b\x64\x65scription\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x30\n\x06routes\x18\x03 \x03(\x0b\x32\x1a.archrouter.v1.RoutePolicyB\x04\xe2\x41\x01\x02\x12\x39\n\x0f\x66\x61llback_models\x18\x04 \x03(\x0b\x32\x1a.archrouter.v1.ModelTargetB\x04\xe2\x41\x01\x02\x12!\n\x0emin_confidence\x18\x05 \x01(\x01\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x12\x16\n\x08revision\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12\x37\n\ractivate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03:I\xea\x41\x46\n\x14\x61rchrouter/PolicySet\x12\x17policySets/{policy_set}*\npolicySets2\tpolicySetB\x11\n\x0f_min_confidence\"\x82\x02\n\x0bRoutePolicy\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x64omain\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x61\x63tion\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x19\n\x0b\x64\x65scription\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x30\n\x06models\x18\x05 \x03(\x0b\x32\x1a.archrouter.v1.ModelTargetB\x04\xe2\x41\x01\x02\x12!\n\x0emin_confidence\x18\x06 \x01(\x01\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x12\x16\n\x08\x65xamples\x18\x07 \x03(\tB\x04\xe2\x41\x01\x01\x12\x1a\n\x0cnot_examples\x18\x08 \x03(\tB\x04\xe2\x41\x01\x01\x42\x11\n\x0f_min_confidence\"U\n\x0bModelTarget\x12\x13\n\x05model\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x31\n\nparameters\x18\x02 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x01\"}\n\rPolicyFinding\x12)\n\x08severity\x18\x01 \x01(\x0e\x32\x17.archrouter.v1.Severity\x12\x12\n\nfield_path\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x0c\n\x04line\x18\x04 \x01(\x05\x12\x0e\n\x06\x63olumn\x18\x05 \x01(\x05*N\n\x08Severity\x12\x18\n\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x12\n\x0eSEVERITY_ERROR\x10\x01\x12\x14\n\x10SEVERITY_WARNING\x10\x02\x42[\n\x10io.archrouter.v1B\x0bPolicyProtoP\x01Z8archrouter.internal/archrouter/archrouterv1;archrouterv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -59,23 +59,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ROUTEPOLICY'].fields_by_name['action']._loaded_options = None
   _globals['_ROUTEPOLICY'].fields_by_name['action']._serialized_options = b'\342A\001\001'
   _globals['_ROUTEPOLICY'].fields_by_name['description']._loaded_options = None
-  _globals['_ROUTEPOLICY'].fields_by_name['description']._serialized_options = b'\342A\001\002'
+  _globals['_ROUTEPOLICY'].fields_by_name['description']._serialized_options = b'\342A\001\001'
   _globals['_ROUTEPOLICY'].fields_by_name['models']._loaded_options = None
   _globals['_ROUTEPOLICY'].fields_by_name['models']._serialized_options = b'\342A\001\002'
   _globals['_ROUTEPOLICY'].fields_by_name['min_confidence']._loaded_options = None
   _globals['_ROUTEPOLICY'].fields_by_name['min_confidence']._serialized_options = b'\342A\001\001'
+  _globals['_ROUTEPOLICY'].fields_by_name['examples']._loaded_options = None
+  _globals['_ROUTEPOLICY'].fields_by_name['examples']._serialized_options = b'\342A\001\001'
+  _globals['_ROUTEPOLICY'].fields_by_name['not_examples']._loaded_options = None
+  _globals['_ROUTEPOLICY'].fields_by_name['not_examples']._serialized_options = b'\342A\001\001'
   _globals['_MODELTARGET'].fields_by_name['model']._loaded_options = None
   _globals['_MODELTARGET'].fields_by_name['model']._serialized_options = b'\342A\001\002'
   _globals['_MODELTARGET'].fields_by_name['parameters']._loaded_options = None
   _globals['_MODELTARGET'].fields_by_name['parameters']._serialized_options = b'\342A\001\001'
-  _globals['_SEVERITY']._serialized_start=971
-  _globals['_SEVERITY']._serialized_end=1049
+  _globals['_SEVERITY']._serialized_start=1023
+  _globals['_SEVERITY']._serialized_end=1101
   _globals['_POLICYSET']._serialized_start=169
   _globals['_POLICYSET']._serialized_end=546
   _globals['_ROUTEPOLICY']._serialized_start=549
-  _globals['_ROUTEPOLICY']._serialized_end=755
-  _globals['_MODELTARGET']._serialized_start=757
-  _globals['_MODELTARGET']._serialized_end=842
-  _globals['_POLICYFINDING']._serialized_start=844
-  _globals['_POLICYFINDING']._serialized_end=969
+  _globals['_ROUTEPOLICY']._serialized_end=807
+  _globals['_MODELTARGET']._serialized_start=809
+  _globals['_MODELTARGET']._serialized_end=894
+  _globals['_POLICYFINDING']._serialized_start=896
+  _globals['_POLICYFINDING']._serialized_end=1021
 # @@protoc_insertion_point(module_scope)

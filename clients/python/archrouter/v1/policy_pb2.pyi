@@ -127,6 +127,8 @@ class RoutePolicy(_message.Message):
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     MODELS_FIELD_NUMBER: _builtins.int
     MIN_CONFIDENCE_FIELD_NUMBER: _builtins.int
+    EXAMPLES_FIELD_NUMBER: _builtins.int
+    NOT_EXAMPLES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The string the model answers to choose this route: 1-64 printable characters in Unicode NFC, without
     outer spaces, unique in the policy set; `other` is reserved. Empty: `{domain}_{action}`, or the one of
@@ -141,8 +143,8 @@ class RoutePolicy(_message.Message):
     none of the domain's actions fits.
     """
     description: _builtins.str
-    """When this route is meant, in the policy author's words; the model decides by it. 1-2000 characters,
-    not only spaces.
+    """When this route is meant, in the policy author's words; the model decides by it. At most 2000
+    characters. Empty only where `examples` tell what is meant.
     """
     min_confidence: _builtins.float
     """Confidence this route must reach to be chosen, in [0, 1]. Unset: the policy set's `min_confidence`
@@ -151,6 +153,18 @@ class RoutePolicy(_message.Message):
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelTarget]:
         """Models that answer this route, best first, at least one."""
+
+    @_builtins.property
+    def examples(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What users say when this route is meant, at most 10 texts of 1-500 characters. The model reads them
+        beside the description; they are part of the revision. Default: none.
+        """
+
+    @_builtins.property
+    def not_examples(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What users say when this route is not meant although its description may suggest it, with the bounds of
+        `examples`. Default: none.
+        """
 
     def __init__(
         self,
@@ -161,10 +175,12 @@ class RoutePolicy(_message.Message):
         description: _builtins.str = ...,
         models: _abc.Iterable[Global___ModelTarget] | None = ...,
         min_confidence: _builtins.float | None = ...,
+        examples: _abc.Iterable[_builtins.str] | None = ...,
+        not_examples: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_min_confidence", b"_min_confidence", "min_confidence", b"min_confidence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_confidence", b"_min_confidence", "action", b"action", "description", b"description", "domain", b"domain", "id", b"id", "min_confidence", b"min_confidence", "models", b"models"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_confidence", b"_min_confidence", "action", b"action", "description", b"description", "domain", b"domain", "examples", b"examples", "id", b"id", "min_confidence", b"min_confidence", "models", b"models", "not_examples", b"not_examples"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__min_confidence: _TypeAlias = _typing.Literal["min_confidence"]  # noqa: Y015
     _WhichOneofArgType__min_confidence: _TypeAlias = _typing.Literal["_min_confidence", b"_min_confidence"]  # noqa: Y015

@@ -87,11 +87,11 @@ class PolicyServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReloadPolicySets(self, request, context):
-        """Reads the policy files anew and returns what is active afterwards. The files are read at the start, by
-        this RPC and when the process receives SIGHUP; nothing watches them. A bad file never replaces a good
-        revision: it is reported, and the good one stays.
+        """Reads the policy files anew and returns what is active afterwards. The files are also read at the start,
+        when the process receives SIGHUP and, with `policies.watch_enabled`, when they change. A bad file never
+        replaces a good revision: it is reported, and the good one stays.
         FAILED_PRECONDITION: `policies.reload_enabled` is off. PERMISSION_DENIED: the caller lacks the scope
-        `admin`.
+        `admin`, which callers on the loopback interface have where no authentication is configured.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

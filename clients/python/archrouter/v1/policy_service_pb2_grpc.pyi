@@ -46,11 +46,11 @@ class PolicyServiceStub:
     set is an answer, not an error. INVALID_ARGUMENT: the request holds no policy set.
     """
     ReloadPolicySets: _grpc.UnaryUnaryMultiCallable[_policy_service_pb2.ReloadPolicySetsRequest, _policy_service_pb2.ReloadPolicySetsResponse]
-    """Reads the policy files anew and returns what is active afterwards. The files are read at the start, by
-    this RPC and when the process receives SIGHUP; nothing watches them. A bad file never replaces a good
-    revision: it is reported, and the good one stays.
+    """Reads the policy files anew and returns what is active afterwards. The files are also read at the start,
+    when the process receives SIGHUP and, with `policies.watch_enabled`, when they change. A bad file never
+    replaces a good revision: it is reported, and the good one stays.
     FAILED_PRECONDITION: `policies.reload_enabled` is off. PERMISSION_DENIED: the caller lacks the scope
-    `admin`.
+    `admin`, which callers on the loopback interface have where no authentication is configured.
     """
 
 @_typing.type_check_only
@@ -71,11 +71,11 @@ class PolicyServiceAsyncStub(PolicyServiceStub):
     set is an answer, not an error. INVALID_ARGUMENT: the request holds no policy set.
     """
     ReloadPolicySets: _aio.UnaryUnaryMultiCallable[_policy_service_pb2.ReloadPolicySetsRequest, _policy_service_pb2.ReloadPolicySetsResponse]  # type: ignore[assignment]
-    """Reads the policy files anew and returns what is active afterwards. The files are read at the start, by
-    this RPC and when the process receives SIGHUP; nothing watches them. A bad file never replaces a good
-    revision: it is reported, and the good one stays.
+    """Reads the policy files anew and returns what is active afterwards. The files are also read at the start,
+    when the process receives SIGHUP and, with `policies.watch_enabled`, when they change. A bad file never
+    replaces a good revision: it is reported, and the good one stays.
     FAILED_PRECONDITION: `policies.reload_enabled` is off. PERMISSION_DENIED: the caller lacks the scope
-    `admin`.
+    `admin`, which callers on the loopback interface have where no authentication is configured.
     """
 
 class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -117,11 +117,11 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _policy_service_pb2.ReloadPolicySetsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_policy_service_pb2.ReloadPolicySetsResponse, _abc.Awaitable[_policy_service_pb2.ReloadPolicySetsResponse]]:
-        """Reads the policy files anew and returns what is active afterwards. The files are read at the start, by
-        this RPC and when the process receives SIGHUP; nothing watches them. A bad file never replaces a good
-        revision: it is reported, and the good one stays.
+        """Reads the policy files anew and returns what is active afterwards. The files are also read at the start,
+        when the process receives SIGHUP and, with `policies.watch_enabled`, when they change. A bad file never
+        replaces a good revision: it is reported, and the good one stays.
         FAILED_PRECONDITION: `policies.reload_enabled` is off. PERMISSION_DENIED: the caller lacks the scope
-        `admin`.
+        `admin`, which callers on the loopback interface have where no authentication is configured.
         """
 
 def add_PolicyServiceServicer_to_server(servicer: PolicyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

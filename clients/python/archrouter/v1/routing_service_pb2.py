@@ -26,10 +26,11 @@ from archrouter.v1 import decision_pb2 as archrouter_dot_v1_dot_decision__pb2
 from archrouter.v1 import policy_pb2 as archrouter_dot_v1_dot_policy__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#archrouter/v1/routing_service.proto\x12\rarchrouter.v1\x1a\x1c\x61rchrouter/v1/decision.proto\x1a\x1a\x61rchrouter/v1/policy.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x17google/rpc/status.proto\"\xcc\x02\n\x12SelectRouteRequest\x12.\n\x08messages\x18\x01 \x03(\x0b\x32\x16.archrouter.v1.MessageB\x04\xe2\x41\x01\x02\x12\x33\n\npolicy_set\x18\x02 \x01(\tB\x1d\xe2\x41\x01\x01\xfa\x41\x16\n\x14\x61rchrouter/PolicySetH\x00\x12;\n\x11inline_policy_set\x18\x03 \x01(\x0b\x32\x18.archrouter.v1.PolicySetB\x04\xe2\x41\x01\x01H\x00\x12\x34\n\x07options\x18\x04 \x01(\x0b\x32\x1d.archrouter.v1.RoutingOptionsB\x04\xe2\x41\x01\x01\x12/\n\x04view\x18\x05 \x01(\x0e\x32\x1b.archrouter.v1.DecisionViewB\x04\xe2\x41\x01\x01\x12\x1c\n\x0e\x63orrelation_id\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\x42\x0f\n\rpolicy_source\"X\n\x13SelectRouteResponse\x12)\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x17.archrouter.v1.Decision\x12\x16\n\x0e\x63orrelation_id\x18\x02 \x01(\t\"U\n\x18\x42\x61tchSelectRoutesRequest\x12\x39\n\x08requests\x18\x01 \x03(\x0b\x32!.archrouter.v1.SelectRouteRequestB\x04\xe2\x41\x01\x02\"N\n\x19\x42\x61tchSelectRoutesResponse\x12\x31\n\x07results\x18\x01 \x03(\x0b\x32 .archrouter.v1.SelectRouteResult\"z\n\x11SelectRouteResult\x12\x36\n\x08response\x18\x01 \x01(\x0b\x32\".archrouter.v1.SelectRouteResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"\x16\n\x14GetServerInfoRequest\"\xc3\x02\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12!\n\x04tier\x18\x03 \x01(\x0e\x32\x13.archrouter.v1.Tier\x12\x18\n\x10tokenizer_digest\x18\x04 \x01(\t\x12\x1f\n\x17prompt_template_version\x18\x05 \x01(\t\x12\x1e\n\x16max_prompt_token_count\x18\x06 \x01(\x05\x12\x16\n\x0emax_batch_size\x18\x07 \x01(\x05\x12\x14\n\x0cmax_messages\x18\x08 \x01(\x05\x12\x1f\n\x17inline_policies_enabled\x18\t \x01(\x08\x12\x35\n\x12\x64\x65\x66\x61ult_policy_set\x18\n \x01(\tB\x19\xfa\x41\x16\n\x14\x61rchrouter/PolicySet\"\xad\x02\n\x0eRoutingOptions\x12!\n\x0emin_confidence\x18\x01 \x01(\x01\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x12@\n\x11overflow_behavior\x18\x02 \x01(\x0e\x32\x1f.archrouter.v1.OverflowBehaviorB\x04\xe2\x41\x01\x01\x12\x1c\n\x0emax_candidates\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x1f\n\x11previous_route_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x30\n\tturn_kind\x18\x05 \x01(\x0e\x32\x17.archrouter.v1.TurnKindB\x04\xe2\x41\x01\x01\x12 \n\rswitch_margin\x18\x06 \x01(\x01\x42\x04\xe2\x41\x01\x01H\x01\x88\x01\x01\x42\x11\n\x0f_min_confidenceB\x10\n\x0e_switch_margin\"I\n\x07Message\x12\'\n\x04role\x18\x01 \x01(\x0e\x32\x13.archrouter.v1.RoleB\x04\xe2\x41\x01\x02\x12\x15\n\x07\x63ontent\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01*_\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n\tROLE_USER\x10\x01\x12\x12\n\x0eROLE_ASSISTANT\x10\x02\x12\x0f\n\x0bROLE_SYSTEM\x10\x03\x12\r\n\tROLE_TOOL\x10\x04*^\n\x0c\x44\x65\x63isionView\x12\x1d\n\x19\x44\x45\x43ISION_VIEW_UNSPECIFIED\x10\x00\x12\x17\n\x13\x44\x45\x43ISION_VIEW_BASIC\x10\x01\x12\x16\n\x12\x44\x45\x43ISION_VIEW_FULL\x10\x02*s\n\x10OverflowBehavior\x12!\n\x1dOVERFLOW_BEHAVIOR_UNSPECIFIED\x10\x00\x12\x1e\n\x1aOVERFLOW_BEHAVIOR_TRUNCATE\x10\x01\x12\x1c\n\x18OVERFLOW_BEHAVIOR_REJECT\x10\x02*i\n\x08TurnKind\x12\x19\n\x15TURN_KIND_UNSPECIFIED\x10\x00\x12\x12\n\x0eTURN_KIND_USER\x10\x01\x12\x19\n\x15TURN_KIND_TOOL_RESULT\x10\x02\x12\x13\n\x0fTURN_KIND_RETRY\x10\x03\x32\xb4\x02\n\x0eRoutingService\x12Y\n\x0bSelectRoute\x12!.archrouter.v1.SelectRouteRequest\x1a\".archrouter.v1.SelectRouteResponse\"\x03\x90\x02\x01\x12k\n\x11\x42\x61tchSelectRoutes\x12\'.archrouter.v1.BatchSelectRoutesRequest\x1a(.archrouter.v1.BatchSelectRoutesResponse\"\x03\x90\x02\x01\x12Z\n\rGetServerInfo\x12#.archrouter.v1.GetServerInfoRequest\x1a$.archrouter.v1.GetServerInfoResponseBc\n\x10io.archrouter.v1B\x13RoutingServiceProtoP\x01Z8archrouter.internal/archrouter/archrouterv1;archrouterv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#archrouter/v1/routing_service.proto\x12\rarchrouter.v1\x1a\x1c\x61rchrouter/v1/decision.proto\x1a\x1a\x61rchrouter/v1/policy.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x17google/rpc/status.proto\"\xef\x02\n\x12SelectRouteRequest\x12.\n\x08messages\x18\x01 \x03(\x0b\x32\x16.archrouter.v1.MessageB\x04\xe2\x41\x01\x02\x12\x33\n\npolicy_set\x18\x02 \x01(\tB\x1d\xe2\x41\x01\x01\xfa\x41\x16\n\x14\x61rchrouter/PolicySetH\x00\x12;\n\x11inline_policy_set\x18\x03 \x01(\x0b\x32\x18.archrouter.v1.PolicySetB\x04\xe2\x41\x01\x01H\x00\x12\x34\n\x07options\x18\x04 \x01(\x0b\x32\x1d.archrouter.v1.RoutingOptionsB\x04\xe2\x41\x01\x01\x12/\n\x04view\x18\x05 \x01(\x0e\x32\x1b.archrouter.v1.DecisionViewB\x04\xe2\x41\x01\x01\x12\x1c\n\x0e\x63orrelation_id\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\x12!\n\x13policy_set_revision\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01\x42\x0f\n\rpolicy_source\"X\n\x13SelectRouteResponse\x12)\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32\x17.archrouter.v1.Decision\x12\x16\n\x0e\x63orrelation_id\x18\x02 \x01(\t\"U\n\x18\x42\x61tchSelectRoutesRequest\x12\x39\n\x08requests\x18\x01 \x03(\x0b\x32!.archrouter.v1.SelectRouteRequestB\x04\xe2\x41\x01\x02\"N\n\x19\x42\x61tchSelectRoutesResponse\x12\x31\n\x07results\x18\x01 \x03(\x0b\x32 .archrouter.v1.SelectRouteResult\"z\n\x11SelectRouteResult\x12\x36\n\x08response\x18\x01 \x01(\x0b\x32\".archrouter.v1.SelectRouteResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"\x16\n\x14GetServerInfoRequest\"\x9c\x05\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12!\n\x04tier\x18\x03 \x01(\x0e\x32\x13.archrouter.v1.Tier\x12\x18\n\x10tokenizer_digest\x18\x04 \x01(\t\x12\x1f\n\x17prompt_template_version\x18\x05 \x01(\t\x12\x1e\n\x16max_prompt_token_count\x18\x06 \x01(\x05\x12\x16\n\x0emax_batch_size\x18\x07 \x01(\x05\x12\x14\n\x0cmax_messages\x18\x08 \x01(\x05\x12\x1f\n\x17inline_policies_enabled\x18\t \x01(\x08\x12\x35\n\x12\x64\x65\x66\x61ult_policy_set\x18\n \x01(\tB\x19\xfa\x41\x16\n\x14\x61rchrouter/PolicySet\x12\x19\n\x11max_request_bytes\x18\x0b \x01(\x05\x12\x1e\n\x16max_message_characters\x18\x0c \x01(\x05\x12\x19\n\x11max_inline_routes\x18\r \x01(\x05\x12\x1c\n\x14max_concurrent_calls\x18\x0e \x01(\x05\x12-\n\nmax_budget\x18\x0f \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x10\x64\x65\x66\x61ult_deadline\x18\x10 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nmin_budget\x18\x11 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\x0crouting_mode\x18\x12 \x01(\x0e\x32\x1a.archrouter.v1.RoutingMode\x12\x1e\n\x16max_explained_messages\x18\x13 \x01(\x05\"\xc9\x02\n\x0eRoutingOptions\x12!\n\x0emin_confidence\x18\x01 \x01(\x01\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x12@\n\x11overflow_behavior\x18\x02 \x01(\x0e\x32\x1f.archrouter.v1.OverflowBehaviorB\x04\xe2\x41\x01\x01\x12\x1c\n\x0emax_candidates\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x1f\n\x11previous_route_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x30\n\tturn_kind\x18\x05 \x01(\x0e\x32\x17.archrouter.v1.TurnKindB\x04\xe2\x41\x01\x01\x12 \n\rswitch_margin\x18\x06 \x01(\x01\x42\x04\xe2\x41\x01\x01H\x01\x88\x01\x01\x12\x1a\n\x0croute_ticket\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01\x42\x11\n\x0f_min_confidenceB\x10\n\x0e_switch_margin\"I\n\x07Message\x12\'\n\x04role\x18\x01 \x01(\x0e\x32\x13.archrouter.v1.RoleB\x04\xe2\x41\x01\x02\x12\x15\n\x07\x63ontent\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01*_\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n\tROLE_USER\x10\x01\x12\x12\n\x0eROLE_ASSISTANT\x10\x02\x12\x0f\n\x0bROLE_SYSTEM\x10\x03\x12\r\n\tROLE_TOOL\x10\x04*y\n\x0c\x44\x65\x63isionView\x12\x1d\n\x19\x44\x45\x43ISION_VIEW_UNSPECIFIED\x10\x00\x12\x17\n\x13\x44\x45\x43ISION_VIEW_BASIC\x10\x01\x12\x16\n\x12\x44\x45\x43ISION_VIEW_FULL\x10\x02\x12\x19\n\x15\x44\x45\x43ISION_VIEW_EXPLAIN\x10\x03*x\n\x0bRoutingMode\x12\x1c\n\x18ROUTING_MODE_UNSPECIFIED\x10\x00\x12\x18\n\x14ROUTING_MODE_COMPACT\x10\x01\x12\x17\n\x13ROUTING_MODE_ENGINE\x10\x02\x12\x18\n\x14ROUTING_MODE_CASCADE\x10\x03*s\n\x10OverflowBehavior\x12!\n\x1dOVERFLOW_BEHAVIOR_UNSPECIFIED\x10\x00\x12\x1e\n\x1aOVERFLOW_BEHAVIOR_TRUNCATE\x10\x01\x12\x1c\n\x18OVERFLOW_BEHAVIOR_REJECT\x10\x02*i\n\x08TurnKind\x12\x19\n\x15TURN_KIND_UNSPECIFIED\x10\x00\x12\x12\n\x0eTURN_KIND_USER\x10\x01\x12\x19\n\x15TURN_KIND_TOOL_RESULT\x10\x02\x12\x13\n\x0fTURN_KIND_RETRY\x10\x03\x32\xb4\x02\n\x0eRoutingService\x12Y\n\x0bSelectRoute\x12!.archrouter.v1.SelectRouteRequest\x1a\".archrouter.v1.SelectRouteResponse\"\x03\x90\x02\x01\x12k\n\x11\x42\x61tchSelectRoutes\x12\'.archrouter.v1.BatchSelectRoutesRequest\x1a(.archrouter.v1.BatchSelectRoutesResponse\"\x03\x90\x02\x01\x12Z\n\rGetServerInfo\x12#.archrouter.v1.GetServerInfoRequest\x1a$.archrouter.v1.GetServerInfoResponseBc\n\x10io.archrouter.v1B\x13RoutingServiceProtoP\x01Z8archrouter.internal/archrouter/archrouterv1;archrouterv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,6 +50,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SELECTROUTEREQUEST'].fields_by_name['view']._serialized_options = b'\342A\001\001'
   _globals['_SELECTROUTEREQUEST'].fields_by_name['correlation_id']._loaded_options = None
   _globals['_SELECTROUTEREQUEST'].fields_by_name['correlation_id']._serialized_options = b'\342A\001\001'
+  _globals['_SELECTROUTEREQUEST'].fields_by_name['policy_set_revision']._loaded_options = None
+  _globals['_SELECTROUTEREQUEST'].fields_by_name['policy_set_revision']._serialized_options = b'\342A\001\001'
   _globals['_BATCHSELECTROUTESREQUEST'].fields_by_name['requests']._loaded_options = None
   _globals['_BATCHSELECTROUTESREQUEST'].fields_by_name['requests']._serialized_options = b'\342A\001\002'
   _globals['_GETSERVERINFORESPONSE'].fields_by_name['default_policy_set']._loaded_options = None
@@ -65,6 +68,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ROUTINGOPTIONS'].fields_by_name['turn_kind']._serialized_options = b'\342A\001\001'
   _globals['_ROUTINGOPTIONS'].fields_by_name['switch_margin']._loaded_options = None
   _globals['_ROUTINGOPTIONS'].fields_by_name['switch_margin']._serialized_options = b'\342A\001\001'
+  _globals['_ROUTINGOPTIONS'].fields_by_name['route_ticket']._loaded_options = None
+  _globals['_ROUTINGOPTIONS'].fields_by_name['route_ticket']._serialized_options = b'\342A\001\001'
   _globals['_MESSAGE'].fields_by_name['role']._loaded_options = None
   _globals['_MESSAGE'].fields_by_name['role']._serialized_options = b'\342A\001\002'
   _globals['_MESSAGE'].fields_by_name['content']._loaded_options = None
@@ -73,32 +78,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ROUTINGSERVICE'].methods_by_name['SelectRoute']._serialized_options = b'\220\002\001'
   _globals['_ROUTINGSERVICE'].methods_by_name['BatchSelectRoutes']._loaded_options = None
   _globals['_ROUTINGSERVICE'].methods_by_name['BatchSelectRoutes']._serialized_options = b'\220\002\001'
-  _globals['_ROLE']._serialized_start=1642
-  _globals['_ROLE']._serialized_end=1737
-  _globals['_DECISIONVIEW']._serialized_start=1739
-  _globals['_DECISIONVIEW']._serialized_end=1833
-  _globals['_OVERFLOWBEHAVIOR']._serialized_start=1835
-  _globals['_OVERFLOWBEHAVIOR']._serialized_end=1950
-  _globals['_TURNKIND']._serialized_start=1952
-  _globals['_TURNKIND']._serialized_end=2057
-  _globals['_SELECTROUTEREQUEST']._serialized_start=198
-  _globals['_SELECTROUTEREQUEST']._serialized_end=530
-  _globals['_SELECTROUTERESPONSE']._serialized_start=532
-  _globals['_SELECTROUTERESPONSE']._serialized_end=620
-  _globals['_BATCHSELECTROUTESREQUEST']._serialized_start=622
-  _globals['_BATCHSELECTROUTESREQUEST']._serialized_end=707
-  _globals['_BATCHSELECTROUTESRESPONSE']._serialized_start=709
-  _globals['_BATCHSELECTROUTESRESPONSE']._serialized_end=787
-  _globals['_SELECTROUTERESULT']._serialized_start=789
-  _globals['_SELECTROUTERESULT']._serialized_end=911
-  _globals['_GETSERVERINFOREQUEST']._serialized_start=913
-  _globals['_GETSERVERINFOREQUEST']._serialized_end=935
-  _globals['_GETSERVERINFORESPONSE']._serialized_start=938
-  _globals['_GETSERVERINFORESPONSE']._serialized_end=1261
-  _globals['_ROUTINGOPTIONS']._serialized_start=1264
-  _globals['_ROUTINGOPTIONS']._serialized_end=1565
-  _globals['_MESSAGE']._serialized_start=1567
-  _globals['_MESSAGE']._serialized_end=1640
-  _globals['_ROUTINGSERVICE']._serialized_start=2060
-  _globals['_ROUTINGSERVICE']._serialized_end=2368
+  _globals['_ROLE']._serialized_start=2082
+  _globals['_ROLE']._serialized_end=2177
+  _globals['_DECISIONVIEW']._serialized_start=2179
+  _globals['_DECISIONVIEW']._serialized_end=2300
+  _globals['_ROUTINGMODE']._serialized_start=2302
+  _globals['_ROUTINGMODE']._serialized_end=2422
+  _globals['_OVERFLOWBEHAVIOR']._serialized_start=2424
+  _globals['_OVERFLOWBEHAVIOR']._serialized_end=2539
+  _globals['_TURNKIND']._serialized_start=2541
+  _globals['_TURNKIND']._serialized_end=2646
+  _globals['_SELECTROUTEREQUEST']._serialized_start=230
+  _globals['_SELECTROUTEREQUEST']._serialized_end=597
+  _globals['_SELECTROUTERESPONSE']._serialized_start=599
+  _globals['_SELECTROUTERESPONSE']._serialized_end=687
+  _globals['_BATCHSELECTROUTESREQUEST']._serialized_start=689
+  _globals['_BATCHSELECTROUTESREQUEST']._serialized_end=774
+  _globals['_BATCHSELECTROUTESRESPONSE']._serialized_start=776
+  _globals['_BATCHSELECTROUTESRESPONSE']._serialized_end=854
+  _globals['_SELECTROUTERESULT']._serialized_start=856
+  _globals['_SELECTROUTERESULT']._serialized_end=978
+  _globals['_GETSERVERINFOREQUEST']._serialized_start=980
+  _globals['_GETSERVERINFOREQUEST']._serialized_end=1002
+  _globals['_GETSERVERINFORESPONSE']._serialized_start=1005
+  _globals['_GETSERVERINFORESPONSE']._serialized_end=1673
+  _globals['_ROUTINGOPTIONS']._serialized_start=1676
+  _globals['_ROUTINGOPTIONS']._serialized_end=2005
+  _globals['_MESSAGE']._serialized_start=2007
+  _globals['_MESSAGE']._serialized_end=2080
+  _globals['_ROUTINGSERVICE']._serialized_start=2649
+  _globals['_ROUTINGSERVICE']._serialized_end=2957
 # @@protoc_insertion_point(module_scope)

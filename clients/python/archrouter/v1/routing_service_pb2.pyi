@@ -7,6 +7,7 @@ from archrouter.v1 import decision_pb2 as _decision_pb2
 from archrouter.v1 import policy_pb2 as _policy_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -65,7 +66,9 @@ class _DecisionViewEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Decision
     DECISION_VIEW_BASIC: _DecisionView.ValueType  # 1
     """Everything but candidates and timing."""
     DECISION_VIEW_FULL: _DecisionView.ValueType  # 2
-    """Everything."""
+    """Everything but the explanation."""
+    DECISION_VIEW_EXPLAIN: _DecisionView.ValueType  # 3
+    """Everything. Takes several times as long, for people who ask why."""
 
 class DecisionView(_DecisionView, metaclass=_DecisionViewEnumTypeWrapper):
     """How much of a decision is returned. Views may grow, they never shrink."""
@@ -75,8 +78,38 @@ DECISION_VIEW_UNSPECIFIED: DecisionView.ValueType  # 0
 DECISION_VIEW_BASIC: DecisionView.ValueType  # 1
 """Everything but candidates and timing."""
 DECISION_VIEW_FULL: DecisionView.ValueType  # 2
-"""Everything."""
+"""Everything but the explanation."""
+DECISION_VIEW_EXPLAIN: DecisionView.ValueType  # 3
+"""Everything. Takes several times as long, for people who ask why."""
 Global___DecisionView: _TypeAlias = DecisionView  # noqa: Y015
+
+class _RoutingMode:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RoutingModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RoutingMode.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ROUTING_MODE_UNSPECIFIED: _RoutingMode.ValueType  # 0
+    """Not set; the server never sends it."""
+    ROUTING_MODE_COMPACT: _RoutingMode.ValueType  # 1
+    """The compact tier decides."""
+    ROUTING_MODE_ENGINE: _RoutingMode.ValueType  # 2
+    """The engine tier decides."""
+    ROUTING_MODE_CASCADE: _RoutingMode.ValueType  # 3
+    """The compact tier decides where it is sure, the engine tier otherwise."""
+
+class RoutingMode(_RoutingMode, metaclass=_RoutingModeEnumTypeWrapper):
+    """How the tiers share the work. Open: later versions may add values."""
+
+ROUTING_MODE_UNSPECIFIED: RoutingMode.ValueType  # 0
+"""Not set; the server never sends it."""
+ROUTING_MODE_COMPACT: RoutingMode.ValueType  # 1
+"""The compact tier decides."""
+ROUTING_MODE_ENGINE: RoutingMode.ValueType  # 2
+"""The engine tier decides."""
+ROUTING_MODE_CASCADE: RoutingMode.ValueType  # 3
+"""The compact tier decides where it is sure, the engine tier otherwise."""
+Global___RoutingMode: _TypeAlias = RoutingMode  # noqa: Y015
 
 class _OverflowBehavior:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -145,9 +178,10 @@ class SelectRouteRequest(_message.Message):
     OPTIONS_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
     CORRELATION_ID_FIELD_NUMBER: _builtins.int
+    POLICY_SET_REVISION_FIELD_NUMBER: _builtins.int
     policy_set: _builtins.str
-    """A loaded policy set, `policySets/{id}`. The normal way. A malformed name fails with
-    INVALID_ARGUMENT, an unknown one with NOT_FOUND.
+    """A loaded policy set, `policySets/{id}` or the id alone. The normal way. Empty means the default, as if
+    it were unset. A malformed name fails with INVALID_ARGUMENT, an unknown one with NOT_FOUND.
     """
     view: Global___DecisionView.ValueType
     """How much of the decision to return. Unset: DECISION_VIEW_BASIC."""
@@ -155,6 +189,11 @@ class SelectRouteRequest(_message.Message):
     """The caller's own identifier for this call, echoed in the response and in the server's log line: at most
     64 characters. The server promises nothing about it: two calls with the same value are two calls.
     Default: empty.
+    """
+    policy_set_revision: _builtins.str
+    """Revision of the policy set that must decide, `sha256:` and 64 hexadecimal digits: the active one or one
+    of those that the server still keeps, `policies.kept_revisions`. Another one fails with NOT_FOUND and
+    ERROR_REASON_POLICY_SET_REVISION_NOT_FOUND. Empty: the active revision.
     """
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___Message]:
@@ -184,10 +223,11 @@ class SelectRouteRequest(_message.Message):
         options: Global___RoutingOptions | None = ...,
         view: Global___DecisionView.ValueType = ...,
         correlation_id: _builtins.str = ...,
+        policy_set_revision: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["inline_policy_set", b"inline_policy_set", "options", b"options", "policy_set", b"policy_set", "policy_source", b"policy_source"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["correlation_id", b"correlation_id", "inline_policy_set", b"inline_policy_set", "messages", b"messages", "options", b"options", "policy_set", b"policy_set", "policy_source", b"policy_source", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["correlation_id", b"correlation_id", "inline_policy_set", b"inline_policy_set", "messages", b"messages", "options", b"options", "policy_set", b"policy_set", "policy_set_revision", b"policy_set_revision", "policy_source", b"policy_source", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_policy_source: _TypeAlias = _typing.Literal["policy_set", "inline_policy_set"]  # noqa: Y015
     _WhichOneofArgType_policy_source: _TypeAlias = _typing.Literal["policy_source", b"policy_source"]  # noqa: Y015
@@ -340,6 +380,15 @@ class GetServerInfoResponse(_message.Message):
     MAX_MESSAGES_FIELD_NUMBER: _builtins.int
     INLINE_POLICIES_ENABLED_FIELD_NUMBER: _builtins.int
     DEFAULT_POLICY_SET_FIELD_NUMBER: _builtins.int
+    MAX_REQUEST_BYTES_FIELD_NUMBER: _builtins.int
+    MAX_MESSAGE_CHARACTERS_FIELD_NUMBER: _builtins.int
+    MAX_INLINE_ROUTES_FIELD_NUMBER: _builtins.int
+    MAX_CONCURRENT_CALLS_FIELD_NUMBER: _builtins.int
+    MAX_BUDGET_FIELD_NUMBER: _builtins.int
+    DEFAULT_DEADLINE_FIELD_NUMBER: _builtins.int
+    MIN_BUDGET_FIELD_NUMBER: _builtins.int
+    ROUTING_MODE_FIELD_NUMBER: _builtins.int
+    MAX_EXPLAINED_MESSAGES_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """Release of the service, a Semantic Version such as `1.4.0`; independent of the API version `v1`.
     Always set.
@@ -349,7 +398,9 @@ class GetServerInfoResponse(_message.Message):
     Always set. Decision.model_version tells which model made a decision.
     """
     tier: _decision_pb2.Tier.ValueType
-    """Which kind of model that is, as `routing.mode` says. Always set."""
+    """Which kind of model that is: in ROUTING_MODE_CASCADE the engine, which decides what the compact tier
+    leaves. Always set.
+    """
     tokenizer_digest: _builtins.str
     """Digest of that model's tokenizer, `sha256:` and 64 hexadecimal digits. Always set."""
     prompt_template_version: _builtins.str
@@ -368,6 +419,30 @@ class GetServerInfoResponse(_message.Message):
     """Policy set for requests that name none, `policySets/{id}`: `policies.default`, or the only one that is
     loaded. Empty: such requests fail with FAILED_PRECONDITION.
     """
+    max_request_bytes: _builtins.int
+    """Bytes of one request at most: `server.max_receive_bytes`. Above 0."""
+    max_message_characters: _builtins.int
+    """Characters of one message at most: `limits.max_message_characters`. Above 0."""
+    max_inline_routes: _builtins.int
+    """Routes of an inline policy set at most: `limits.max_inline_routes`. Above 0."""
+    max_concurrent_calls: _builtins.int
+    """Calls answered at a time at most: `server.max_concurrent_calls`. Above 0."""
+    routing_mode: Global___RoutingMode.ValueType
+    """How the tiers share the work: `routing.mode`. Always set."""
+    max_explained_messages: _builtins.int
+    """Messages that DECISION_VIEW_EXPLAIN leaves out one by one at most: `limits.max_explained_messages`."""
+    @_builtins.property
+    def max_budget(self) -> _duration_pb2.Duration:
+        """Most of a caller's deadline that the server uses: `routing.max_budget_s`. Always set."""
+
+    @_builtins.property
+    def default_deadline(self) -> _duration_pb2.Duration:
+        """Time of a call whose caller set no deadline: `routing.default_deadline_s`. Always set."""
+
+    @_builtins.property
+    def min_budget(self) -> _duration_pb2.Duration:
+        """Calls with less time left are refused at once: `routing.min_budget_s`. Always set."""
+
     def __init__(
         self,
         *,
@@ -381,10 +456,19 @@ class GetServerInfoResponse(_message.Message):
         max_messages: _builtins.int = ...,
         inline_policies_enabled: _builtins.bool = ...,
         default_policy_set: _builtins.str = ...,
+        max_request_bytes: _builtins.int = ...,
+        max_message_characters: _builtins.int = ...,
+        max_inline_routes: _builtins.int = ...,
+        max_concurrent_calls: _builtins.int = ...,
+        max_budget: _duration_pb2.Duration | None = ...,
+        default_deadline: _duration_pb2.Duration | None = ...,
+        min_budget: _duration_pb2.Duration | None = ...,
+        routing_mode: Global___RoutingMode.ValueType = ...,
+        max_explained_messages: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["default_deadline", b"default_deadline", "max_budget", b"max_budget", "min_budget", b"min_budget"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_policy_set", b"default_policy_set", "inline_policies_enabled", b"inline_policies_enabled", "max_batch_size", b"max_batch_size", "max_messages", b"max_messages", "max_prompt_token_count", b"max_prompt_token_count", "model_version", b"model_version", "prompt_template_version", b"prompt_template_version", "tier", b"tier", "tokenizer_digest", b"tokenizer_digest", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_deadline", b"default_deadline", "default_policy_set", b"default_policy_set", "inline_policies_enabled", b"inline_policies_enabled", "max_batch_size", b"max_batch_size", "max_budget", b"max_budget", "max_concurrent_calls", b"max_concurrent_calls", "max_explained_messages", b"max_explained_messages", "max_inline_routes", b"max_inline_routes", "max_message_characters", b"max_message_characters", "max_messages", b"max_messages", "max_prompt_token_count", b"max_prompt_token_count", "max_request_bytes", b"max_request_bytes", "min_budget", b"min_budget", "model_version", b"model_version", "prompt_template_version", b"prompt_template_version", "routing_mode", b"routing_mode", "tier", b"tier", "tokenizer_digest", b"tokenizer_digest", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -402,6 +486,7 @@ class RoutingOptions(_message.Message):
     PREVIOUS_ROUTE_ID_FIELD_NUMBER: _builtins.int
     TURN_KIND_FIELD_NUMBER: _builtins.int
     SWITCH_MARGIN_FIELD_NUMBER: _builtins.int
+    ROUTE_TICKET_FIELD_NUMBER: _builtins.int
     min_confidence: _builtins.float
     """Confidence a route must reach to be chosen, in [0, 1]. It stands above the thresholds of the routes, of
     the policy set and of the server. Unset: those apply, in this order. 0 accepts any route that leads.
@@ -417,11 +502,18 @@ class RoutingOptions(_message.Message):
     none. A route the policy set does not have is ignored.
     """
     turn_kind: Global___TurnKind.ValueType
-    """What made the caller ask. Unset: TURN_KIND_USER. Without effect when `previous_route_id` is empty."""
+    """What made the caller ask. Unset: TURN_KIND_USER. Without effect when there is no previous
+    route.
+    """
     switch_margin: _builtins.float
     """By how much another candidate's probability must lead that of the previous route to replace it on a
     user turn, in [0, 1]. Unset or 0: the most probable candidate always replaces it. Without effect when
-    `previous_route_id` is empty.
+    there is no previous route.
+    """
+    route_ticket: _builtins.str
+    """`route_ticket` of the conversation's decision before this one, in place of `previous_route_id`; a request
+    with both fails with INVALID_ARGUMENT. A ticket that cannot be used is ignored with
+    WARNING_CODE_ROUTE_TICKET_IGNORED. At most 1024 characters.
     """
     def __init__(
         self,
@@ -432,10 +524,11 @@ class RoutingOptions(_message.Message):
         previous_route_id: _builtins.str = ...,
         turn_kind: Global___TurnKind.ValueType = ...,
         switch_margin: _builtins.float | None = ...,
+        route_ticket: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_min_confidence", b"_min_confidence", "_switch_margin", b"_switch_margin", "min_confidence", b"min_confidence", "switch_margin", b"switch_margin"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_confidence", b"_min_confidence", "_switch_margin", b"_switch_margin", "max_candidates", b"max_candidates", "min_confidence", b"min_confidence", "overflow_behavior", b"overflow_behavior", "previous_route_id", b"previous_route_id", "switch_margin", b"switch_margin", "turn_kind", b"turn_kind"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_confidence", b"_min_confidence", "_switch_margin", b"_switch_margin", "max_candidates", b"max_candidates", "min_confidence", b"min_confidence", "overflow_behavior", b"overflow_behavior", "previous_route_id", b"previous_route_id", "route_ticket", b"route_ticket", "switch_margin", b"switch_margin", "turn_kind", b"turn_kind"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__min_confidence: _TypeAlias = _typing.Literal["min_confidence"]  # noqa: Y015
     _WhichOneofArgType__min_confidence: _TypeAlias = _typing.Literal["_min_confidence", b"_min_confidence"]  # noqa: Y015

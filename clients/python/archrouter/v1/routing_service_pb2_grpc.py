@@ -28,8 +28,9 @@ if _version_not_supported:
 class RoutingServiceStub:
     """Decides which models should answer a conversation, by the policies of a policy set. It keeps no state
     between calls and never calls the models it names. Each RPC fails as ErrorReason lists; a client retries
-    UNAVAILABLE on its own and nothing else. A request above `server.max_receive_bytes` is refused by the
-    transport, with RESOURCE_EXHAUSTED and no details.
+    UNAVAILABLE on its own and nothing else. A request above `server.max_receive_bytes` fails with
+    INVALID_ARGUMENT and ERROR_REASON_REQUEST_TOO_LARGE; one above four times as much is refused by the
+    transport, with RESOURCE_EXHAUSTED and no details, which is how a client tells it from overload.
     """
 
     def __init__(self, channel):
@@ -58,8 +59,9 @@ class RoutingServiceStub:
 class RoutingServiceServicer:
     """Decides which models should answer a conversation, by the policies of a policy set. It keeps no state
     between calls and never calls the models it names. Each RPC fails as ErrorReason lists; a client retries
-    UNAVAILABLE on its own and nothing else. A request above `server.max_receive_bytes` is refused by the
-    transport, with RESOURCE_EXHAUSTED and no details.
+    UNAVAILABLE on its own and nothing else. A request above `server.max_receive_bytes` fails with
+    INVALID_ARGUMENT and ERROR_REASON_REQUEST_TOO_LARGE; one above four times as much is refused by the
+    transport, with RESOURCE_EXHAUSTED and no details, which is how a client tells it from overload.
     """
 
     def SelectRoute(self, request, context):
@@ -118,8 +120,9 @@ def add_RoutingServiceServicer_to_server(servicer, server):
 class RoutingService:
     """Decides which models should answer a conversation, by the policies of a policy set. It keeps no state
     between calls and never calls the models it names. Each RPC fails as ErrorReason lists; a client retries
-    UNAVAILABLE on its own and nothing else. A request above `server.max_receive_bytes` is refused by the
-    transport, with RESOURCE_EXHAUSTED and no details.
+    UNAVAILABLE on its own and nothing else. A request above `server.max_receive_bytes` fails with
+    INVALID_ARGUMENT and ERROR_REASON_REQUEST_TOO_LARGE; one above four times as much is refused by the
+    transport, with RESOURCE_EXHAUSTED and no details, which is how a client tells it from overload.
     """
 
     @staticmethod

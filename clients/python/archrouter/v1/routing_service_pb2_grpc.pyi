@@ -29,8 +29,9 @@ GRPC_VERSION: str
 class RoutingServiceStub:
     """Decides which models should answer a conversation, by the policies of a policy set. It keeps no state
     between calls and never calls the models it names. Each RPC fails as ErrorReason lists; a client retries
-    UNAVAILABLE on its own and nothing else. A request above `server.max_receive_bytes` is refused by the
-    transport, with RESOURCE_EXHAUSTED and no details.
+    UNAVAILABLE on its own and nothing else. A request above `server.max_receive_bytes` fails with
+    INVALID_ARGUMENT and ERROR_REASON_REQUEST_TOO_LARGE; one above four times as much is refused by the
+    transport, with RESOURCE_EXHAUSTED and no details, which is how a client tells it from overload.
     """
 
     @_typing.overload
@@ -56,8 +57,9 @@ class RoutingServiceStub:
 class RoutingServiceAsyncStub(RoutingServiceStub):
     """Decides which models should answer a conversation, by the policies of a policy set. It keeps no state
     between calls and never calls the models it names. Each RPC fails as ErrorReason lists; a client retries
-    UNAVAILABLE on its own and nothing else. A request above `server.max_receive_bytes` is refused by the
-    transport, with RESOURCE_EXHAUSTED and no details.
+    UNAVAILABLE on its own and nothing else. A request above `server.max_receive_bytes` fails with
+    INVALID_ARGUMENT and ERROR_REASON_REQUEST_TOO_LARGE; one above four times as much is refused by the
+    transport, with RESOURCE_EXHAUSTED and no details, which is how a client tells it from overload.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -79,8 +81,9 @@ class RoutingServiceAsyncStub(RoutingServiceStub):
 class RoutingServiceServicer(metaclass=_abc_1.ABCMeta):
     """Decides which models should answer a conversation, by the policies of a policy set. It keeps no state
     between calls and never calls the models it names. Each RPC fails as ErrorReason lists; a client retries
-    UNAVAILABLE on its own and nothing else. A request above `server.max_receive_bytes` is refused by the
-    transport, with RESOURCE_EXHAUSTED and no details.
+    UNAVAILABLE on its own and nothing else. A request above `server.max_receive_bytes` fails with
+    INVALID_ARGUMENT and ERROR_REASON_REQUEST_TOO_LARGE; one above four times as much is refused by the
+    transport, with RESOURCE_EXHAUSTED and no details, which is how a client tells it from overload.
     """
 
     @_abc_1.abstractmethod

@@ -61,7 +61,9 @@ WARNING_CODES = {
     WarningCode.LAST_MESSAGE_NOT_USER: v1.WarningCode.WARNING_CODE_LAST_MESSAGE_NOT_USER,
     WarningCode.POLICY_SET_STALE: v1.WarningCode.WARNING_CODE_POLICY_SET_STALE,
     WarningCode.CONFIDENCE_UNCALIBRATED: v1.WarningCode.WARNING_CODE_CONFIDENCE_UNCALIBRATED,
+    WarningCode.ENGINE_UNAVAILABLE_COMPACT_USED: v1.WarningCode.WARNING_CODE_ENGINE_UNAVAILABLE_COMPACT_USED,
     WarningCode.ANSWER_OFF_POLICY: v1.WarningCode.WARNING_CODE_ANSWER_OFF_POLICY,
+    WarningCode.ROUTE_TICKET_IGNORED: v1.WarningCode.WARNING_CODE_ROUTE_TICKET_IGNORED,
 }
 
 
@@ -167,7 +169,7 @@ def decision_to_proto(decision: Decision, view: v1.DecisionView.ValueType, *, ma
         action=route.action if route else "",
         kept=decision.kept,
     )
-    if view == v1.DecisionView.DECISION_VIEW_FULL:
+    if view >= v1.DecisionView.DECISION_VIEW_FULL:
         message.candidates.extend(_candidate_to_proto(one) for one in decision.candidates[: max_candidates or None])
         message.timing.CopyFrom(_timing_to_proto(decision.times))
     return message

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file archrouter/v1/decision.proto.
  */
 export const file_archrouter_v1_decision: GenFile = /*@__PURE__*/
-  fileDesc("ChxhcmNocm91dGVyL3YxL2RlY2lzaW9uLnByb3RvEg1hcmNocm91dGVyLnYxIoIECghEZWNpc2lvbhITCgtkZWNpc2lvbl9pZBgBIAEoCRInCgdvdXRjb21lGAIgASgOMhYuYXJjaHJvdXRlci52MS5PdXRjb21lEhAKCHJvdXRlX2lkGAMgASgJEioKBm1vZGVscxgEIAMoCzIaLmFyY2hyb3V0ZXIudjEuTW9kZWxUYXJnZXQSEgoKY29uZmlkZW5jZRgFIAEoARIsCgpjYW5kaWRhdGVzGAYgAygLMhguYXJjaHJvdXRlci52MS5DYW5kaWRhdGUSLQoKcG9saWN5X3NldBgHIAEoCUIZ+kEWChRhcmNocm91dGVyL1BvbGljeVNldBIbChNwb2xpY3lfc2V0X3JldmlzaW9uGAggASgJEhUKDW1vZGVsX3ZlcnNpb24YCSABKAkSKAoId2FybmluZ3MYCiADKAsyFi5hcmNocm91dGVyLnYxLldhcm5pbmcSIwoFdXNhZ2UYCyABKAsyFC5hcmNocm91dGVyLnYxLlVzYWdlEiUKBnRpbWluZxgMIAEoCzIVLmFyY2hyb3V0ZXIudjEuVGltaW5nEiEKBHRpZXIYDSABKA4yEy5hcmNocm91dGVyLnYxLlRpZXISDgoGZG9tYWluGA4gASgJEg4KBmFjdGlvbhgPIAEoCRIMCgRrZXB0GBAgASgIEg4KBmNhY2hlZBgRIAEoCCKGAQoJQ2FuZGlkYXRlEioKBGtpbmQYASABKA4yHC5hcmNocm91dGVyLnYxLkNhbmRpZGF0ZUtpbmQSEAoIcm91dGVfaWQYAiABKAkSEwoLcHJvYmFiaWxpdHkYAyABKAESFwoPbG9nX3Byb2JhYmlsaXR5GAQgASgBEg0KBWV4YWN0GAUgASgIIq0BCgdXYXJuaW5nEigKBGNvZGUYASABKA4yGi5hcmNocm91dGVyLnYxLldhcm5pbmdDb2RlEg8KB21lc3NhZ2UYAiABKAkSNgoIbWV0YWRhdGEYAyADKAsyJC5hcmNocm91dGVyLnYxLldhcm5pbmcuTWV0YWRhdGFFbnRyeRovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEilgEKBVVzYWdlEhoKEnByb21wdF90b2tlbl9jb3VudBgBIAEoBRIZChFlbmdpbmVfY2FsbF9jb3VudBgCIAEoBRIdChVkcm9wcGVkX21lc3NhZ2VfY291bnQYAyABKAUSGwoTZHJvcHBlZF90b2tlbl9jb3VudBgEIAEoBRIaChJjYWNoZWRfdG9rZW5fY291bnQYBSABKAUi2wEKBlRpbWluZxIxCg50b3RhbF9kdXJhdGlvbhgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI0ChF0b2tlbml6ZV9kdXJhdGlvbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIxCg5xdWV1ZV9kdXJhdGlvbhgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI1ChJpbmZlcmVuY2VfZHVyYXRpb24YBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24qhgEKB091dGNvbWUSFwoTT1VUQ09NRV9VTlNQRUNJRklFRBAAEhMKD09VVENPTUVfTUFUQ0hFRBABEhsKF09VVENPTUVfRE9NQUlOX0ZBTExCQUNLEAISFAoQT1VUQ09NRV9OT19NQVRDSBADEhoKFk9VVENPTUVfTE9XX0NPTkZJREVOQ0UQBCo/CgRUaWVyEhQKEFRJRVJfVU5TUEVDSUZJRUQQABIPCgtUSUVSX0VOR0lORRABEhAKDFRJRVJfQ09NUEFDVBACKmYKDUNhbmRpZGF0ZUtpbmQSHgoaQ0FORElEQVRFX0tJTkRfVU5TUEVDSUZJRUQQABIYChRDQU5ESURBVEVfS0lORF9ST1VURRABEhsKF0NBTkRJREFURV9LSU5EX05PX01BVENIEAIq5gIKC1dhcm5pbmdDb2RlEhwKGFdBUk5JTkdfQ09ERV9VTlNQRUNJRklFRBAAEicKI1dBUk5JTkdfQ09ERV9DT05WRVJTQVRJT05fVFJVTkNBVEVEEAESIgoeV0FSTklOR19DT0RFX01FU1NBR0VfVFJVTkNBVEVEEAISIQodV0FSTklOR19DT0RFX01FU1NBR0VTX0lHTk9SRUQQAxImCiJXQVJOSU5HX0NPREVfTEFTVF9NRVNTQUdFX05PVF9VU0VSEAQSIQodV0FSTklOR19DT0RFX1BPTElDWV9TRVRfU1RBTEUQBRIoCiRXQVJOSU5HX0NPREVfQ09ORklERU5DRV9VTkNBTElCUkFURUQQBhIwCixXQVJOSU5HX0NPREVfRU5HSU5FX1VOQVZBSUxBQkxFX0NPTVBBQ1RfVVNFRBAHEiIKHldBUk5JTkdfQ09ERV9BTlNXRVJfT0ZGX1BPTElDWRAIQl0KEGlvLmFyY2hyb3V0ZXIudjFCDURlY2lzaW9uUHJvdG9QAVo4YXJjaHJvdXRlci5pbnRlcm5hbC9hcmNocm91dGVyL2FyY2hyb3V0ZXJ2MTthcmNocm91dGVydjFiBnByb3RvMw", [file_archrouter_v1_policy, file_google_api_resource, file_google_protobuf_duration]);
+  fileDesc("ChxhcmNocm91dGVyL3YxL2RlY2lzaW9uLnByb3RvEg1hcmNocm91dGVyLnYxIvkECghEZWNpc2lvbhITCgtkZWNpc2lvbl9pZBgBIAEoCRInCgdvdXRjb21lGAIgASgOMhYuYXJjaHJvdXRlci52MS5PdXRjb21lEhAKCHJvdXRlX2lkGAMgASgJEioKBm1vZGVscxgEIAMoCzIaLmFyY2hyb3V0ZXIudjEuTW9kZWxUYXJnZXQSEgoKY29uZmlkZW5jZRgFIAEoARIsCgpjYW5kaWRhdGVzGAYgAygLMhguYXJjaHJvdXRlci52MS5DYW5kaWRhdGUSLQoKcG9saWN5X3NldBgHIAEoCUIZ+kEWChRhcmNocm91dGVyL1BvbGljeVNldBIbChNwb2xpY3lfc2V0X3JldmlzaW9uGAggASgJEhUKDW1vZGVsX3ZlcnNpb24YCSABKAkSKAoId2FybmluZ3MYCiADKAsyFi5hcmNocm91dGVyLnYxLldhcm5pbmcSIwoFdXNhZ2UYCyABKAsyFC5hcmNocm91dGVyLnYxLlVzYWdlEiUKBnRpbWluZxgMIAEoCzIVLmFyY2hyb3V0ZXIudjEuVGltaW5nEiEKBHRpZXIYDSABKA4yEy5hcmNocm91dGVyLnYxLlRpZXISDgoGZG9tYWluGA4gASgJEg4KBmFjdGlvbhgPIAEoCRIMCgRrZXB0GBAgASgIEg4KBmNhY2hlZBgRIAEoCBIuCgdyZWFzb25zGBIgAygOMh0uYXJjaHJvdXRlci52MS5EZWNpc2lvblJlYXNvbhIUCgxyb3V0ZV90aWNrZXQYEyABKAkSLwoLZXhwbGFuYXRpb24YFCABKAsyGi5hcmNocm91dGVyLnYxLkV4cGxhbmF0aW9uIr8BCgtFeHBsYW5hdGlvbhIrCglydW5uZXJfdXAYASABKAsyGC5hcmNocm91dGVyLnYxLkNhbmRpZGF0ZRIMCgRsZWFkGAIgASgBEjUKD21lc3NhZ2VfZWZmZWN0cxgDIAMoCzIcLmFyY2hyb3V0ZXIudjEuTWVzc2FnZUVmZmVjdBIjChZkZWNpZGluZ19tZXNzYWdlX2luZGV4GAQgASgFSACIAQFCGQoXX2RlY2lkaW5nX21lc3NhZ2VfaW5kZXgiWgoNTWVzc2FnZUVmZmVjdBIVCg1tZXNzYWdlX2luZGV4GAEgASgFEhoKEnByb2JhYmlsaXR5X2NoYW5nZRgCIAEoARIWCg5jaGFuZ2VzX2xlYWRlchgDIAEoCCKGAQoJQ2FuZGlkYXRlEioKBGtpbmQYASABKA4yHC5hcmNocm91dGVyLnYxLkNhbmRpZGF0ZUtpbmQSEAoIcm91dGVfaWQYAiABKAkSEwoLcHJvYmFiaWxpdHkYAyABKAESFwoPbG9nX3Byb2JhYmlsaXR5GAQgASgBEg0KBWV4YWN0GAUgASgIIq0BCgdXYXJuaW5nEigKBGNvZGUYASABKA4yGi5hcmNocm91dGVyLnYxLldhcm5pbmdDb2RlEg8KB21lc3NhZ2UYAiABKAkSNgoIbWV0YWRhdGEYAyADKAsyJC5hcmNocm91dGVyLnYxLldhcm5pbmcuTWV0YWRhdGFFbnRyeRovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEilgEKBVVzYWdlEhoKEnByb21wdF90b2tlbl9jb3VudBgBIAEoBRIZChFlbmdpbmVfY2FsbF9jb3VudBgCIAEoBRIdChVkcm9wcGVkX21lc3NhZ2VfY291bnQYAyABKAUSGwoTZHJvcHBlZF90b2tlbl9jb3VudBgEIAEoBRIaChJjYWNoZWRfdG9rZW5fY291bnQYBSABKAUi2wEKBlRpbWluZxIxCg50b3RhbF9kdXJhdGlvbhgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI0ChF0b2tlbml6ZV9kdXJhdGlvbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIxCg5xdWV1ZV9kdXJhdGlvbhgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI1ChJpbmZlcmVuY2VfZHVyYXRpb24YBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24qhgEKB091dGNvbWUSFwoTT1VUQ09NRV9VTlNQRUNJRklFRBAAEhMKD09VVENPTUVfTUFUQ0hFRBABEhsKF09VVENPTUVfRE9NQUlOX0ZBTExCQUNLEAISFAoQT1VUQ09NRV9OT19NQVRDSBADEhoKFk9VVENPTUVfTE9XX0NPTkZJREVOQ0UQBCo/CgRUaWVyEhQKEFRJRVJfVU5TUEVDSUZJRUQQABIPCgtUSUVSX0VOR0lORRABEhAKDFRJRVJfQ09NUEFDVBACKmYKDUNhbmRpZGF0ZUtpbmQSHgoaQ0FORElEQVRFX0tJTkRfVU5TUEVDSUZJRUQQABIYChRDQU5ESURBVEVfS0lORF9ST1VURRABEhsKF0NBTkRJREFURV9LSU5EX05PX01BVENIEAIqjQMKC1dhcm5pbmdDb2RlEhwKGFdBUk5JTkdfQ09ERV9VTlNQRUNJRklFRBAAEicKI1dBUk5JTkdfQ09ERV9DT05WRVJTQVRJT05fVFJVTkNBVEVEEAESIgoeV0FSTklOR19DT0RFX01FU1NBR0VfVFJVTkNBVEVEEAISIQodV0FSTklOR19DT0RFX01FU1NBR0VTX0lHTk9SRUQQAxImCiJXQVJOSU5HX0NPREVfTEFTVF9NRVNTQUdFX05PVF9VU0VSEAQSIQodV0FSTklOR19DT0RFX1BPTElDWV9TRVRfU1RBTEUQBRIoCiRXQVJOSU5HX0NPREVfQ09ORklERU5DRV9VTkNBTElCUkFURUQQBhIwCixXQVJOSU5HX0NPREVfRU5HSU5FX1VOQVZBSUxBQkxFX0NPTVBBQ1RfVVNFRBAHEiIKHldBUk5JTkdfQ09ERV9BTlNXRVJfT0ZGX1BPTElDWRAIEiUKIVdBUk5JTkdfQ09ERV9ST1VURV9USUNLRVRfSUdOT1JFRBAJKuwECg5EZWNpc2lvblJlYXNvbhIfChtERUNJU0lPTl9SRUFTT05fVU5TUEVDSUZJRUQQABIfChtERUNJU0lPTl9SRUFTT05fUk9VVEVfTEVBRFMQARIiCh5ERUNJU0lPTl9SRUFTT05fTk9fTUFUQ0hfTEVBRFMQAhIjCh9ERUNJU0lPTl9SRUFTT05fQkVMT1dfVEhSRVNIT0xEEAMSHgoaREVDSVNJT05fUkVBU09OX0RPTUFJTl9TVU0QBBIoCiRERUNJU0lPTl9SRUFTT05fVEhSRVNIT0xEX09GX1JFUVVFU1QQBRImCiJERUNJU0lPTl9SRUFTT05fVEhSRVNIT0xEX09GX1JPVVRFEAYSKwonREVDSVNJT05fUkVBU09OX1RIUkVTSE9MRF9PRl9QT0xJQ1lfU0VUEAcSJwojREVDSVNJT05fUkVBU09OX1RIUkVTSE9MRF9PRl9TRVJWRVIQCBIoCiRERUNJU0lPTl9SRUFTT05fS0VQVF9GT1JfVE9PTF9SRVNVTFQQCRIiCh5ERUNJU0lPTl9SRUFTT05fS0VQVF9GT1JfUkVUUlkQChIpCiVERUNJU0lPTl9SRUFTT05fS0VQVF9CWV9TV0lUQ0hfTUFSR0lOEAsSIAocREVDSVNJT05fUkVBU09OX1JPVVRFX1RJQ0tFVBAMEiAKHERFQ0lTSU9OX1JFQVNPTl9DT01QQUNUX1NVUkUQDRIiCh5ERUNJU0lPTl9SRUFTT05fQ09NUEFDVF9VTlNVUkUQDhImCiJERUNJU0lPTl9SRUFTT05fRU5HSU5FX1VOQVZBSUxBQkxFEA9CXQoQaW8uYXJjaHJvdXRlci52MUINRGVjaXNpb25Qcm90b1ABWjhhcmNocm91dGVyLmludGVybmFsL2FyY2hyb3V0ZXIvYXJjaHJvdXRlcnYxO2FyY2hyb3V0ZXJ2MWIGcHJvdG8z", [file_archrouter_v1_policy, file_google_api_resource, file_google_protobuf_duration]);
 
 /**
  * Which models should answer a conversation, how sure the service is, and what decided it.
@@ -155,6 +155,29 @@ export type Decision = Message<"archrouter.v1.Decision"> & {
    * @generated from field: bool cached = 17;
    */
   cached: boolean;
+
+  /**
+   * What made the decision, in the order in which it acted. Never empty.
+   *
+   * @generated from field: repeated archrouter.v1.DecisionReason reasons = 18;
+   */
+  reasons: DecisionReason[];
+
+  /**
+   * What this decision means for the next one of the same conversation, opaque and signed: the caller gives
+   * it back as `options.route_ticket`, to any replica that has the same `routing.ticket_key_file`. Set
+   * whenever a route was chosen.
+   *
+   * @generated from field: string route_ticket = 19;
+   */
+  routeTicket: string;
+
+  /**
+   * Why this candidate and not another. Only in DECISION_VIEW_EXPLAIN, otherwise unset.
+   *
+   * @generated from field: archrouter.v1.Explanation explanation = 20;
+   */
+  explanation?: Explanation | undefined;
 };
 
 /**
@@ -163,6 +186,86 @@ export type Decision = Message<"archrouter.v1.Decision"> & {
  */
 export const DecisionSchema: GenMessage<Decision> = /*@__PURE__*/
   messageDesc(file_archrouter_v1_decision, 0);
+
+/**
+ * Why a decision fell as it did. Making it takes a call to the inference server for each message left out.
+ *
+ * @generated from message archrouter.v1.Explanation
+ */
+export type Explanation = Message<"archrouter.v1.Explanation"> & {
+  /**
+   * The most probable candidate that was not chosen. Always set.
+   *
+   * @generated from field: archrouter.v1.Candidate runner_up = 1;
+   */
+  runnerUp?: Candidate | undefined;
+
+  /**
+   * `confidence` less the runner-up's probability, in [-1, 1]. Below 0 when a kept route is not the leader.
+   *
+   * @generated from field: double lead = 2;
+   */
+  lead: number;
+
+  /**
+   * What each message contributed, in the order of the conversation: of the latest
+   * `limits.max_explained_messages` that the model reads. The latest user message is left out only when
+   * another one would then decide.
+   *
+   * @generated from field: repeated archrouter.v1.MessageEffect message_effects = 3;
+   */
+  messageEffects: MessageEffect[];
+
+  /**
+   * Index in `messages` of the one that decided: without it the decision changes, or loses most confidence.
+   * Unset when no message can be left out.
+   *
+   * @generated from field: optional int32 deciding_message_index = 4;
+   */
+  decidingMessageIndex?: number | undefined;
+};
+
+/**
+ * Describes the message archrouter.v1.Explanation.
+ * Use `create(ExplanationSchema)` to create a new message.
+ */
+export const ExplanationSchema: GenMessage<Explanation> = /*@__PURE__*/
+  messageDesc(file_archrouter_v1_decision, 1);
+
+/**
+ * What the decision would have been without one message.
+ *
+ * @generated from message archrouter.v1.MessageEffect
+ */
+export type MessageEffect = Message<"archrouter.v1.MessageEffect"> & {
+  /**
+   * Index in `messages` of the request, from 0.
+   *
+   * @generated from field: int32 message_index = 1;
+   */
+  messageIndex: number;
+
+  /**
+   * What the message adds to the probability of the candidate that was chosen, in [-1, 1].
+   *
+   * @generated from field: double probability_change = 2;
+   */
+  probabilityChange: number;
+
+  /**
+   * Whether another candidate leads without it.
+   *
+   * @generated from field: bool changes_leader = 3;
+   */
+  changesLeader: boolean;
+};
+
+/**
+ * Describes the message archrouter.v1.MessageEffect.
+ * Use `create(MessageEffectSchema)` to create a new message.
+ */
+export const MessageEffectSchema: GenMessage<MessageEffect> = /*@__PURE__*/
+  messageDesc(file_archrouter_v1_decision, 2);
 
 /**
  * One of the answers the model chose between.
@@ -214,7 +317,7 @@ export type Candidate = Message<"archrouter.v1.Candidate"> & {
  * Use `create(CandidateSchema)` to create a new message.
  */
 export const CandidateSchema: GenMessage<Candidate> = /*@__PURE__*/
-  messageDesc(file_archrouter_v1_decision, 1);
+  messageDesc(file_archrouter_v1_decision, 3);
 
 /**
  * Something the caller should know about a decision it can nevertheless use.
@@ -251,7 +354,7 @@ export type Warning = Message<"archrouter.v1.Warning"> & {
  * Use `create(WarningSchema)` to create a new message.
  */
 export const WarningSchema: GenMessage<Warning> = /*@__PURE__*/
-  messageDesc(file_archrouter_v1_decision, 2);
+  messageDesc(file_archrouter_v1_decision, 4);
 
 /**
  * What one decision cost. Counts are at least 0.
@@ -304,7 +407,7 @@ export type Usage = Message<"archrouter.v1.Usage"> & {
  * Use `create(UsageSchema)` to create a new message.
  */
 export const UsageSchema: GenMessage<Usage> = /*@__PURE__*/
-  messageDesc(file_archrouter_v1_decision, 3);
+  messageDesc(file_archrouter_v1_decision, 5);
 
 /**
  * Where the time of one decision went. The parts need not add up to the total.
@@ -346,7 +449,7 @@ export type Timing = Message<"archrouter.v1.Timing"> & {
  * Use `create(TimingSchema)` to create a new message.
  */
 export const TimingSchema: GenMessage<Timing> = /*@__PURE__*/
-  messageDesc(file_archrouter_v1_decision, 4);
+  messageDesc(file_archrouter_v1_decision, 6);
 
 /**
  * What a decision says. Open: later versions may add values.
@@ -530,7 +633,9 @@ export enum WarningCode {
   CONFIDENCE_UNCALIBRATED = 6,
 
   /**
-   * Not used: no tier stands in for the other, so the server never sends it.
+   * The engine tier could not be asked; the compact tier decided in its place, as
+   * `routing.on_engine_failure` allows.
+   * Metadata: none.
    *
    * @generated from enum value: WARNING_CODE_ENGINE_UNAVAILABLE_COMPACT_USED = 7;
    */
@@ -544,6 +649,15 @@ export enum WarningCode {
    * @generated from enum value: WARNING_CODE_ANSWER_OFF_POLICY = 8;
    */
   ANSWER_OFF_POLICY = 8,
+
+  /**
+   * `options.route_ticket` could not be used, so the conversation was decided without it.
+   * Metadata: `cause`, one of `malformed`, `signature`, `expired`, `policy_set` (it is of another one) and
+   * `route` (the policy set no longer has the route).
+   *
+   * @generated from enum value: WARNING_CODE_ROUTE_TICKET_IGNORED = 9;
+   */
+  ROUTE_TICKET_IGNORED = 9,
 }
 
 /**
@@ -551,4 +665,129 @@ export enum WarningCode {
  */
 export const WarningCodeSchema: GenEnum<WarningCode> = /*@__PURE__*/
   enumDesc(file_archrouter_v1_decision, 3);
+
+/**
+ * What made a decision. Open: later versions may add values.
+ *
+ * @generated from enum archrouter.v1.DecisionReason
+ */
+export enum DecisionReason {
+  /**
+   * Not set; the server never sends it.
+   *
+   * @generated from enum value: DECISION_REASON_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The most probable candidate is a route, and it reached its threshold.
+   *
+   * @generated from enum value: DECISION_REASON_ROUTE_LEADS = 1;
+   */
+  ROUTE_LEADS = 1,
+
+  /**
+   * The no-match candidate is the most probable.
+   *
+   * @generated from enum value: DECISION_REASON_NO_MATCH_LEADS = 2;
+   */
+  NO_MATCH_LEADS = 2,
+
+  /**
+   * The leading route missed its threshold.
+   *
+   * @generated from enum value: DECISION_REASON_BELOW_THRESHOLD = 3;
+   */
+  BELOW_THRESHOLD = 3,
+
+  /**
+   * The routes of one domain together reached the threshold of the route that covers it.
+   *
+   * @generated from enum value: DECISION_REASON_DOMAIN_SUM = 4;
+   */
+  DOMAIN_SUM = 4,
+
+  /**
+   * The threshold that was reached or missed is `options.min_confidence`.
+   *
+   * @generated from enum value: DECISION_REASON_THRESHOLD_OF_REQUEST = 5;
+   */
+  THRESHOLD_OF_REQUEST = 5,
+
+  /**
+   * That threshold is the route's `min_confidence`.
+   *
+   * @generated from enum value: DECISION_REASON_THRESHOLD_OF_ROUTE = 6;
+   */
+  THRESHOLD_OF_ROUTE = 6,
+
+  /**
+   * That threshold is the policy set's `min_confidence`.
+   *
+   * @generated from enum value: DECISION_REASON_THRESHOLD_OF_POLICY_SET = 7;
+   */
+  THRESHOLD_OF_POLICY_SET = 7,
+
+  /**
+   * That threshold is the server's `routing.default_min_confidence`.
+   *
+   * @generated from enum value: DECISION_REASON_THRESHOLD_OF_SERVER = 8;
+   */
+  THRESHOLD_OF_SERVER = 8,
+
+  /**
+   * The previous route was kept because a tool returned its result.
+   *
+   * @generated from enum value: DECISION_REASON_KEPT_FOR_TOOL_RESULT = 9;
+   */
+  KEPT_FOR_TOOL_RESULT = 9,
+
+  /**
+   * The previous route was kept because the same turn is tried again.
+   *
+   * @generated from enum value: DECISION_REASON_KEPT_FOR_RETRY = 10;
+   */
+  KEPT_FOR_RETRY = 10,
+
+  /**
+   * The previous route was kept because no other candidate leads it by `options.switch_margin`.
+   *
+   * @generated from enum value: DECISION_REASON_KEPT_BY_SWITCH_MARGIN = 11;
+   */
+  KEPT_BY_SWITCH_MARGIN = 11,
+
+  /**
+   * The previous route is that of `options.route_ticket`.
+   *
+   * @generated from enum value: DECISION_REASON_ROUTE_TICKET = 12;
+   */
+  ROUTE_TICKET = 12,
+
+  /**
+   * The compact tier was sure enough (`routing.cascade_min_confidence`), so the engine was not asked.
+   *
+   * @generated from enum value: DECISION_REASON_COMPACT_SURE = 13;
+   */
+  COMPACT_SURE = 13,
+
+  /**
+   * The compact tier was not sure enough, so the engine decided.
+   *
+   * @generated from enum value: DECISION_REASON_COMPACT_UNSURE = 14;
+   */
+  COMPACT_UNSURE = 14,
+
+  /**
+   * The engine could not be asked, so the compact tier decided.
+   *
+   * @generated from enum value: DECISION_REASON_ENGINE_UNAVAILABLE = 15;
+   */
+  ENGINE_UNAVAILABLE = 15,
+}
+
+/**
+ * Describes the enum archrouter.v1.DecisionReason.
+ */
+export const DecisionReasonSchema: GenEnum<DecisionReason> = /*@__PURE__*/
+  enumDesc(file_archrouter_v1_decision, 4);
 

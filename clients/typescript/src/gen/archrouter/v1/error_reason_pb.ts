@@ -9,7 +9,7 @@ import { enumDesc, fileDesc } from "@bufbuild/protobuf/codegenv2";
  * Describes the file archrouter/v1/error_reason.proto.
  */
 export const file_archrouter_v1_error_reason: GenFile = /*@__PURE__*/
-  fileDesc("CiBhcmNocm91dGVyL3YxL2Vycm9yX3JlYXNvbi5wcm90bxINYXJjaHJvdXRlci52MSrmBAoLRXJyb3JSZWFzb24SHAoYRVJST1JfUkVBU09OX1VOU1BFQ0lGSUVEEAASIAocRVJST1JfUkVBU09OX1JFUVVFU1RfSU5WQUxJRBABEiAKHEVSUk9SX1JFQVNPTl9QUk9NUFRfVE9PX0xPTkcQAhIjCh9FUlJPUl9SRUFTT05fUE9MSUNZX1NFVF9JTlZBTElEEAMSJwojRVJST1JfUkVBU09OX0lOTElORV9QT0xJQ1lfRElTQUJMRUQQBBIlCiFFUlJPUl9SRUFTT05fUE9MSUNZX1NFVF9OT1RfRk9VTkQQBRIrCidFUlJPUl9SRUFTT05fREVGQVVMVF9QT0xJQ1lfU0VUX01JU1NJTkcQBhIbChdFUlJPUl9SRUFTT05fT1ZFUkxPQURFRBAHEiQKIEVSUk9SX1JFQVNPTl9CQUNLRU5EX1VOQVZBSUxBQkxFEAgSIAocRVJST1JfUkVBU09OX01PREVMX05PVF9SRUFEWRAJEh4KGkVSUk9SX1JFQVNPTl9TSFVUVElOR19ET1dOEAoSIwofRVJST1JfUkVBU09OX0RFQURMSU5FX1RPT19TSE9SVBALEiEKHUVSUk9SX1JFQVNPTl9CQUNLRU5EX1BST1RPQ09MEAwSJAogRVJST1JfUkVBU09OX0NSRURFTlRJQUxTX0lOVkFMSUQQDRIiCh5FUlJPUl9SRUFTT05fUEVSTUlTU0lPTl9ERU5JRUQQDhIZChVFUlJPUl9SRUFTT05fSU5URVJOQUwQDxIhCh1FUlJPUl9SRUFTT05fRkVBVFVSRV9ESVNBQkxFRBAQQmAKEGlvLmFyY2hyb3V0ZXIudjFCEEVycm9yUmVhc29uUHJvdG9QAVo4YXJjaHJvdXRlci5pbnRlcm5hbC9hcmNocm91dGVyL2FyY2hyb3V0ZXJ2MTthcmNocm91dGVydjFiBnByb3RvMw");
+  fileDesc("CiBhcmNocm91dGVyL3YxL2Vycm9yX3JlYXNvbi5wcm90bxINYXJjaHJvdXRlci52MSq6BQoLRXJyb3JSZWFzb24SHAoYRVJST1JfUkVBU09OX1VOU1BFQ0lGSUVEEAASIAocRVJST1JfUkVBU09OX1JFUVVFU1RfSU5WQUxJRBABEiAKHEVSUk9SX1JFQVNPTl9QUk9NUFRfVE9PX0xPTkcQAhIjCh9FUlJPUl9SRUFTT05fUE9MSUNZX1NFVF9JTlZBTElEEAMSJwojRVJST1JfUkVBU09OX0lOTElORV9QT0xJQ1lfRElTQUJMRUQQBBIlCiFFUlJPUl9SRUFTT05fUE9MSUNZX1NFVF9OT1RfRk9VTkQQBRIrCidFUlJPUl9SRUFTT05fREVGQVVMVF9QT0xJQ1lfU0VUX01JU1NJTkcQBhIbChdFUlJPUl9SRUFTT05fT1ZFUkxPQURFRBAHEiQKIEVSUk9SX1JFQVNPTl9CQUNLRU5EX1VOQVZBSUxBQkxFEAgSIAocRVJST1JfUkVBU09OX01PREVMX05PVF9SRUFEWRAJEh4KGkVSUk9SX1JFQVNPTl9TSFVUVElOR19ET1dOEAoSIwofRVJST1JfUkVBU09OX0RFQURMSU5FX1RPT19TSE9SVBALEiEKHUVSUk9SX1JFQVNPTl9CQUNLRU5EX1BST1RPQ09MEAwSJAogRVJST1JfUkVBU09OX0NSRURFTlRJQUxTX0lOVkFMSUQQDRIiCh5FUlJPUl9SRUFTT05fUEVSTUlTU0lPTl9ERU5JRUQQDhIZChVFUlJPUl9SRUFTT05fSU5URVJOQUwQDxIhCh1FUlJPUl9SRUFTT05fRkVBVFVSRV9ESVNBQkxFRBAQEiIKHkVSUk9SX1JFQVNPTl9SRVFVRVNUX1RPT19MQVJHRRAREi4KKkVSUk9SX1JFQVNPTl9QT0xJQ1lfU0VUX1JFVklTSU9OX05PVF9GT1VORBASQmAKEGlvLmFyY2hyb3V0ZXIudjFCEEVycm9yUmVhc29uUHJvdG9QAVo4YXJjaHJvdXRlci5pbnRlcm5hbC9hcmNocm91dGVyL2FyY2hyb3V0ZXJ2MTthcmNocm91dGVydjFiBnByb3RvMw");
 
 /**
  * Why a call failed: the `reason` of the google.rpc.ErrorInfo in the details of each error status whose
@@ -113,7 +113,8 @@ export enum ErrorReason {
 
   /**
    * RESOURCE_EXHAUSTED. The server, or the inference server behind it, has as many calls in flight as it
-   * takes: `server.max_concurrent_calls`, of which a batch takes one for each of its requests. The caller
+   * takes: at most `server.max_concurrent_calls`, and fewer while calls take longer than they should; a batch
+   * takes one place for each of its requests. The caller
    * waits as long as google.rpc.RetryInfo says, or goes on without a decision.
    *
    *     {
@@ -251,6 +252,34 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_FEATURE_DISABLED = 16;
    */
   FEATURE_DISABLED = 16,
+
+  /**
+   * INVALID_ARGUMENT. The request is larger than the server takes. The caller shortens it; the same request
+   * never succeeds.
+   *
+   *     {
+   *       "reason": "ERROR_REASON_REQUEST_TOO_LARGE",
+   *       "domain": "archrouter",
+   *       "metadata": {"requestBytes": "5242880", "maxRequestBytes": "4194304"}
+   *     }
+   *
+   * @generated from enum value: ERROR_REASON_REQUEST_TOO_LARGE = 17;
+   */
+  REQUEST_TOO_LARGE = 17,
+
+  /**
+   * NOT_FOUND. The policy set is loaded, but not in the revision that the request asks for, which was never
+   * active here or is no longer kept. The caller asks for the active one. With google.rpc.ResourceInfo.
+   *
+   *     {
+   *       "reason": "ERROR_REASON_POLICY_SET_REVISION_NOT_FOUND",
+   *       "domain": "archrouter",
+   *       "metadata": {"policySet": "policySets/support-assistant", "activeRevision": "sha256:…"}
+   *     }
+   *
+   * @generated from enum value: ERROR_REASON_POLICY_SET_REVISION_NOT_FOUND = 18;
+   */
+  POLICY_SET_REVISION_NOT_FOUND = 18,
 }
 
 /**

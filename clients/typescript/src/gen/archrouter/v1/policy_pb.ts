@@ -14,7 +14,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file archrouter/v1/policy.proto.
  */
 export const file_archrouter_v1_policy: GenFile = /*@__PURE__*/
-  fileDesc("ChphcmNocm91dGVyL3YxL3BvbGljeS5wcm90bxINYXJjaHJvdXRlci52MSL5AgoJUG9saWN5U2V0EhIKBG5hbWUYASABKAlCBOJBAQgSGQoLZGVzY3JpcHRpb24YAiABKAlCBOJBAQESMAoGcm91dGVzGAMgAygLMhouYXJjaHJvdXRlci52MS5Sb3V0ZVBvbGljeUIE4kEBAhI5Cg9mYWxsYmFja19tb2RlbHMYBCADKAsyGi5hcmNocm91dGVyLnYxLk1vZGVsVGFyZ2V0QgTiQQECEiEKDm1pbl9jb25maWRlbmNlGAUgASgBQgTiQQEBSACIAQESFgoIcmV2aXNpb24YBiABKAlCBOJBAQMSNwoNYWN0aXZhdGVfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBOJBAQM6SepBRgoUYXJjaHJvdXRlci9Qb2xpY3lTZXQSF3BvbGljeVNldHMve3BvbGljeV9zZXR9Kgpwb2xpY3lTZXRzMglwb2xpY3lTZXRCEQoPX21pbl9jb25maWRlbmNlIs4BCgtSb3V0ZVBvbGljeRIQCgJpZBgBIAEoCUIE4kEBARIUCgZkb21haW4YAiABKAlCBOJBAQESFAoGYWN0aW9uGAMgASgJQgTiQQEBEhkKC2Rlc2NyaXB0aW9uGAQgASgJQgTiQQECEjAKBm1vZGVscxgFIAMoCzIaLmFyY2hyb3V0ZXIudjEuTW9kZWxUYXJnZXRCBOJBAQISIQoObWluX2NvbmZpZGVuY2UYBiABKAFCBOJBAQFIAIgBAUIRCg9fbWluX2NvbmZpZGVuY2UiVQoLTW9kZWxUYXJnZXQSEwoFbW9kZWwYASABKAlCBOJBAQISMQoKcGFyYW1ldGVycxgCIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3RCBOJBAQEifQoNUG9saWN5RmluZGluZxIpCghzZXZlcml0eRgBIAEoDjIXLmFyY2hyb3V0ZXIudjEuU2V2ZXJpdHkSEgoKZmllbGRfcGF0aBgCIAEoCRIPCgdtZXNzYWdlGAMgASgJEgwKBGxpbmUYBCABKAUSDgoGY29sdW1uGAUgASgFKk4KCFNldmVyaXR5EhgKFFNFVkVSSVRZX1VOU1BFQ0lGSUVEEAASEgoOU0VWRVJJVFlfRVJST1IQARIUChBTRVZFUklUWV9XQVJOSU5HEAJCWwoQaW8uYXJjaHJvdXRlci52MUILUG9saWN5UHJvdG9QAVo4YXJjaHJvdXRlci5pbnRlcm5hbC9hcmNocm91dGVyL2FyY2hyb3V0ZXJ2MTthcmNocm91dGVydjFiBnByb3RvMw", [file_google_api_field_behavior, file_google_api_resource, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("ChphcmNocm91dGVyL3YxL3BvbGljeS5wcm90bxINYXJjaHJvdXRlci52MSL5AgoJUG9saWN5U2V0EhIKBG5hbWUYASABKAlCBOJBAQgSGQoLZGVzY3JpcHRpb24YAiABKAlCBOJBAQESMAoGcm91dGVzGAMgAygLMhouYXJjaHJvdXRlci52MS5Sb3V0ZVBvbGljeUIE4kEBAhI5Cg9mYWxsYmFja19tb2RlbHMYBCADKAsyGi5hcmNocm91dGVyLnYxLk1vZGVsVGFyZ2V0QgTiQQECEiEKDm1pbl9jb25maWRlbmNlGAUgASgBQgTiQQEBSACIAQESFgoIcmV2aXNpb24YBiABKAlCBOJBAQMSNwoNYWN0aXZhdGVfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCBOJBAQM6SepBRgoUYXJjaHJvdXRlci9Qb2xpY3lTZXQSF3BvbGljeVNldHMve3BvbGljeV9zZXR9Kgpwb2xpY3lTZXRzMglwb2xpY3lTZXRCEQoPX21pbl9jb25maWRlbmNlIoICCgtSb3V0ZVBvbGljeRIQCgJpZBgBIAEoCUIE4kEBARIUCgZkb21haW4YAiABKAlCBOJBAQESFAoGYWN0aW9uGAMgASgJQgTiQQEBEhkKC2Rlc2NyaXB0aW9uGAQgASgJQgTiQQEBEjAKBm1vZGVscxgFIAMoCzIaLmFyY2hyb3V0ZXIudjEuTW9kZWxUYXJnZXRCBOJBAQISIQoObWluX2NvbmZpZGVuY2UYBiABKAFCBOJBAQFIAIgBARIWCghleGFtcGxlcxgHIAMoCUIE4kEBARIaCgxub3RfZXhhbXBsZXMYCCADKAlCBOJBAQFCEQoPX21pbl9jb25maWRlbmNlIlUKC01vZGVsVGFyZ2V0EhMKBW1vZGVsGAEgASgJQgTiQQECEjEKCnBhcmFtZXRlcnMYAiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0QgTiQQEBIn0KDVBvbGljeUZpbmRpbmcSKQoIc2V2ZXJpdHkYASABKA4yFy5hcmNocm91dGVyLnYxLlNldmVyaXR5EhIKCmZpZWxkX3BhdGgYAiABKAkSDwoHbWVzc2FnZRgDIAEoCRIMCgRsaW5lGAQgASgFEg4KBmNvbHVtbhgFIAEoBSpOCghTZXZlcml0eRIYChRTRVZFUklUWV9VTlNQRUNJRklFRBAAEhIKDlNFVkVSSVRZX0VSUk9SEAESFAoQU0VWRVJJVFlfV0FSTklORxACQlsKEGlvLmFyY2hyb3V0ZXIudjFCC1BvbGljeVByb3RvUAFaOGFyY2hyb3V0ZXIuaW50ZXJuYWwvYXJjaHJvdXRlci9hcmNocm91dGVydjE7YXJjaHJvdXRlcnYxYgZwcm90bzM", [file_google_api_field_behavior, file_google_api_resource, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * A named, ordered collection of routes and the models that answer them.
@@ -120,8 +120,8 @@ export type RoutePolicy = Message<"archrouter.v1.RoutePolicy"> & {
   action: string;
 
   /**
-   * When this route is meant, in the policy author's words; the model decides by it. 1-2000 characters,
-   * not only spaces.
+   * When this route is meant, in the policy author's words; the model decides by it. At most 2000
+   * characters. Empty only where `examples` tell what is meant.
    *
    * @generated from field: string description = 4;
    */
@@ -141,6 +141,22 @@ export type RoutePolicy = Message<"archrouter.v1.RoutePolicy"> & {
    * @generated from field: optional double min_confidence = 6;
    */
   minConfidence?: number | undefined;
+
+  /**
+   * What users say when this route is meant, at most 10 texts of 1-500 characters. The model reads them
+   * beside the description; they are part of the revision. Default: none.
+   *
+   * @generated from field: repeated string examples = 7;
+   */
+  examples: string[];
+
+  /**
+   * What users say when this route is not meant although its description may suggest it, with the bounds of
+   * `examples`. Default: none.
+   *
+   * @generated from field: repeated string not_examples = 8;
+   */
+  notExamples: string[];
 };
 
 /**

@@ -343,11 +343,11 @@ export const PolicyService: GenService<{
     output: typeof ValidatePolicySetResponseSchema;
   },
   /**
-   * Reads the policy files anew and returns what is active afterwards. The files are read at the start, by
-   * this RPC and when the process receives SIGHUP; nothing watches them. A bad file never replaces a good
-   * revision: it is reported, and the good one stays.
+   * Reads the policy files anew and returns what is active afterwards. The files are also read at the start,
+   * when the process receives SIGHUP and, with `policies.watch_enabled`, when they change. A bad file never
+   * replaces a good revision: it is reported, and the good one stays.
    * FAILED_PRECONDITION: `policies.reload_enabled` is off. PERMISSION_DENIED: the caller lacks the scope
-   * `admin`.
+   * `admin`, which callers on the loopback interface have where no authentication is configured.
    *
    * @generated from rpc archrouter.v1.PolicyService.ReloadPolicySets
    */

@@ -10,6 +10,8 @@ import type { PolicySet } from "./policy_pb.js";
 import { file_archrouter_v1_policy } from "./policy_pb.js";
 import { file_google_api_field_behavior } from "../../google/api/field_behavior_pb.js";
 import { file_google_api_resource } from "../../google/api/resource_pb.js";
+import type { Duration } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
 import type { Status } from "../../google/rpc/status_pb.js";
 import { file_google_rpc_status } from "../../google/rpc/status_pb.js";
 import type { Message as Message$1 } from "@bufbuild/protobuf";
@@ -18,7 +20,7 @@ import type { Message as Message$1 } from "@bufbuild/protobuf";
  * Describes the file archrouter/v1/routing_service.proto.
  */
 export const file_archrouter_v1_routing_service: GenFile = /*@__PURE__*/
-  fileDesc("CiNhcmNocm91dGVyL3YxL3JvdXRpbmdfc2VydmljZS5wcm90bxINYXJjaHJvdXRlci52MSLMAgoSU2VsZWN0Um91dGVSZXF1ZXN0Ei4KCG1lc3NhZ2VzGAEgAygLMhYuYXJjaHJvdXRlci52MS5NZXNzYWdlQgTiQQECEjMKCnBvbGljeV9zZXQYAiABKAlCHeJBAQH6QRYKFGFyY2hyb3V0ZXIvUG9saWN5U2V0SAASOwoRaW5saW5lX3BvbGljeV9zZXQYAyABKAsyGC5hcmNocm91dGVyLnYxLlBvbGljeVNldEIE4kEBAUgAEjQKB29wdGlvbnMYBCABKAsyHS5hcmNocm91dGVyLnYxLlJvdXRpbmdPcHRpb25zQgTiQQEBEi8KBHZpZXcYBSABKA4yGy5hcmNocm91dGVyLnYxLkRlY2lzaW9uVmlld0IE4kEBARIcCg5jb3JyZWxhdGlvbl9pZBgGIAEoCUIE4kEBAUIPCg1wb2xpY3lfc291cmNlIlgKE1NlbGVjdFJvdXRlUmVzcG9uc2USKQoIZGVjaXNpb24YASABKAsyFy5hcmNocm91dGVyLnYxLkRlY2lzaW9uEhYKDmNvcnJlbGF0aW9uX2lkGAIgASgJIlUKGEJhdGNoU2VsZWN0Um91dGVzUmVxdWVzdBI5CghyZXF1ZXN0cxgBIAMoCzIhLmFyY2hyb3V0ZXIudjEuU2VsZWN0Um91dGVSZXF1ZXN0QgTiQQECIk4KGUJhdGNoU2VsZWN0Um91dGVzUmVzcG9uc2USMQoHcmVzdWx0cxgBIAMoCzIgLmFyY2hyb3V0ZXIudjEuU2VsZWN0Um91dGVSZXN1bHQiegoRU2VsZWN0Um91dGVSZXN1bHQSNgoIcmVzcG9uc2UYASABKAsyIi5hcmNocm91dGVyLnYxLlNlbGVjdFJvdXRlUmVzcG9uc2VIABIjCgVlcnJvchgCIAEoCzISLmdvb2dsZS5ycGMuU3RhdHVzSABCCAoGcmVzdWx0IhYKFEdldFNlcnZlckluZm9SZXF1ZXN0IsMCChVHZXRTZXJ2ZXJJbmZvUmVzcG9uc2USDwoHdmVyc2lvbhgBIAEoCRIVCg1tb2RlbF92ZXJzaW9uGAIgASgJEiEKBHRpZXIYAyABKA4yEy5hcmNocm91dGVyLnYxLlRpZXISGAoQdG9rZW5pemVyX2RpZ2VzdBgEIAEoCRIfChdwcm9tcHRfdGVtcGxhdGVfdmVyc2lvbhgFIAEoCRIeChZtYXhfcHJvbXB0X3Rva2VuX2NvdW50GAYgASgFEhYKDm1heF9iYXRjaF9zaXplGAcgASgFEhQKDG1heF9tZXNzYWdlcxgIIAEoBRIfChdpbmxpbmVfcG9saWNpZXNfZW5hYmxlZBgJIAEoCBI1ChJkZWZhdWx0X3BvbGljeV9zZXQYCiABKAlCGfpBFgoUYXJjaHJvdXRlci9Qb2xpY3lTZXQirQIKDlJvdXRpbmdPcHRpb25zEiEKDm1pbl9jb25maWRlbmNlGAEgASgBQgTiQQEBSACIAQESQAoRb3ZlcmZsb3dfYmVoYXZpb3IYAiABKA4yHy5hcmNocm91dGVyLnYxLk92ZXJmbG93QmVoYXZpb3JCBOJBAQESHAoObWF4X2NhbmRpZGF0ZXMYAyABKAVCBOJBAQESHwoRcHJldmlvdXNfcm91dGVfaWQYBCABKAlCBOJBAQESMAoJdHVybl9raW5kGAUgASgOMhcuYXJjaHJvdXRlci52MS5UdXJuS2luZEIE4kEBARIgCg1zd2l0Y2hfbWFyZ2luGAYgASgBQgTiQQEBSAGIAQFCEQoPX21pbl9jb25maWRlbmNlQhAKDl9zd2l0Y2hfbWFyZ2luIkkKB01lc3NhZ2USJwoEcm9sZRgBIAEoDjITLmFyY2hyb3V0ZXIudjEuUm9sZUIE4kEBAhIVCgdjb250ZW50GAIgASgJQgTiQQEBKl8KBFJvbGUSFAoQUk9MRV9VTlNQRUNJRklFRBAAEg0KCVJPTEVfVVNFUhABEhIKDlJPTEVfQVNTSVNUQU5UEAISDwoLUk9MRV9TWVNURU0QAxINCglST0xFX1RPT0wQBCpeCgxEZWNpc2lvblZpZXcSHQoZREVDSVNJT05fVklFV19VTlNQRUNJRklFRBAAEhcKE0RFQ0lTSU9OX1ZJRVdfQkFTSUMQARIWChJERUNJU0lPTl9WSUVXX0ZVTEwQAipzChBPdmVyZmxvd0JlaGF2aW9yEiEKHU9WRVJGTE9XX0JFSEFWSU9SX1VOU1BFQ0lGSUVEEAASHgoaT1ZFUkZMT1dfQkVIQVZJT1JfVFJVTkNBVEUQARIcChhPVkVSRkxPV19CRUhBVklPUl9SRUpFQ1QQAippCghUdXJuS2luZBIZChVUVVJOX0tJTkRfVU5TUEVDSUZJRUQQABISCg5UVVJOX0tJTkRfVVNFUhABEhkKFVRVUk5fS0lORF9UT09MX1JFU1VMVBACEhMKD1RVUk5fS0lORF9SRVRSWRADMrQCCg5Sb3V0aW5nU2VydmljZRJZCgtTZWxlY3RSb3V0ZRIhLmFyY2hyb3V0ZXIudjEuU2VsZWN0Um91dGVSZXF1ZXN0GiIuYXJjaHJvdXRlci52MS5TZWxlY3RSb3V0ZVJlc3BvbnNlIgOQAgESawoRQmF0Y2hTZWxlY3RSb3V0ZXMSJy5hcmNocm91dGVyLnYxLkJhdGNoU2VsZWN0Um91dGVzUmVxdWVzdBooLmFyY2hyb3V0ZXIudjEuQmF0Y2hTZWxlY3RSb3V0ZXNSZXNwb25zZSIDkAIBEloKDUdldFNlcnZlckluZm8SIy5hcmNocm91dGVyLnYxLkdldFNlcnZlckluZm9SZXF1ZXN0GiQuYXJjaHJvdXRlci52MS5HZXRTZXJ2ZXJJbmZvUmVzcG9uc2VCYwoQaW8uYXJjaHJvdXRlci52MUITUm91dGluZ1NlcnZpY2VQcm90b1ABWjhhcmNocm91dGVyLmludGVybmFsL2FyY2hyb3V0ZXIvYXJjaHJvdXRlcnYxO2FyY2hyb3V0ZXJ2MWIGcHJvdG8z", [file_archrouter_v1_decision, file_archrouter_v1_policy, file_google_api_field_behavior, file_google_api_resource, file_google_rpc_status]);
+  fileDesc("CiNhcmNocm91dGVyL3YxL3JvdXRpbmdfc2VydmljZS5wcm90bxINYXJjaHJvdXRlci52MSLvAgoSU2VsZWN0Um91dGVSZXF1ZXN0Ei4KCG1lc3NhZ2VzGAEgAygLMhYuYXJjaHJvdXRlci52MS5NZXNzYWdlQgTiQQECEjMKCnBvbGljeV9zZXQYAiABKAlCHeJBAQH6QRYKFGFyY2hyb3V0ZXIvUG9saWN5U2V0SAASOwoRaW5saW5lX3BvbGljeV9zZXQYAyABKAsyGC5hcmNocm91dGVyLnYxLlBvbGljeVNldEIE4kEBAUgAEjQKB29wdGlvbnMYBCABKAsyHS5hcmNocm91dGVyLnYxLlJvdXRpbmdPcHRpb25zQgTiQQEBEi8KBHZpZXcYBSABKA4yGy5hcmNocm91dGVyLnYxLkRlY2lzaW9uVmlld0IE4kEBARIcCg5jb3JyZWxhdGlvbl9pZBgGIAEoCUIE4kEBARIhChNwb2xpY3lfc2V0X3JldmlzaW9uGAcgASgJQgTiQQEBQg8KDXBvbGljeV9zb3VyY2UiWAoTU2VsZWN0Um91dGVSZXNwb25zZRIpCghkZWNpc2lvbhgBIAEoCzIXLmFyY2hyb3V0ZXIudjEuRGVjaXNpb24SFgoOY29ycmVsYXRpb25faWQYAiABKAkiVQoYQmF0Y2hTZWxlY3RSb3V0ZXNSZXF1ZXN0EjkKCHJlcXVlc3RzGAEgAygLMiEuYXJjaHJvdXRlci52MS5TZWxlY3RSb3V0ZVJlcXVlc3RCBOJBAQIiTgoZQmF0Y2hTZWxlY3RSb3V0ZXNSZXNwb25zZRIxCgdyZXN1bHRzGAEgAygLMiAuYXJjaHJvdXRlci52MS5TZWxlY3RSb3V0ZVJlc3VsdCJ6ChFTZWxlY3RSb3V0ZVJlc3VsdBI2CghyZXNwb25zZRgBIAEoCzIiLmFyY2hyb3V0ZXIudjEuU2VsZWN0Um91dGVSZXNwb25zZUgAEiMKBWVycm9yGAIgASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXNIAEIICgZyZXN1bHQiFgoUR2V0U2VydmVySW5mb1JlcXVlc3QinAUKFUdldFNlcnZlckluZm9SZXNwb25zZRIPCgd2ZXJzaW9uGAEgASgJEhUKDW1vZGVsX3ZlcnNpb24YAiABKAkSIQoEdGllchgDIAEoDjITLmFyY2hyb3V0ZXIudjEuVGllchIYChB0b2tlbml6ZXJfZGlnZXN0GAQgASgJEh8KF3Byb21wdF90ZW1wbGF0ZV92ZXJzaW9uGAUgASgJEh4KFm1heF9wcm9tcHRfdG9rZW5fY291bnQYBiABKAUSFgoObWF4X2JhdGNoX3NpemUYByABKAUSFAoMbWF4X21lc3NhZ2VzGAggASgFEh8KF2lubGluZV9wb2xpY2llc19lbmFibGVkGAkgASgIEjUKEmRlZmF1bHRfcG9saWN5X3NldBgKIAEoCUIZ+kEWChRhcmNocm91dGVyL1BvbGljeVNldBIZChFtYXhfcmVxdWVzdF9ieXRlcxgLIAEoBRIeChZtYXhfbWVzc2FnZV9jaGFyYWN0ZXJzGAwgASgFEhkKEW1heF9pbmxpbmVfcm91dGVzGA0gASgFEhwKFG1heF9jb25jdXJyZW50X2NhbGxzGA4gASgFEi0KCm1heF9idWRnZXQYDyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMwoQZGVmYXVsdF9kZWFkbGluZRgQIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhItCgptaW5fYnVkZ2V0GBEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjAKDHJvdXRpbmdfbW9kZRgSIAEoDjIaLmFyY2hyb3V0ZXIudjEuUm91dGluZ01vZGUSHgoWbWF4X2V4cGxhaW5lZF9tZXNzYWdlcxgTIAEoBSLJAgoOUm91dGluZ09wdGlvbnMSIQoObWluX2NvbmZpZGVuY2UYASABKAFCBOJBAQFIAIgBARJAChFvdmVyZmxvd19iZWhhdmlvchgCIAEoDjIfLmFyY2hyb3V0ZXIudjEuT3ZlcmZsb3dCZWhhdmlvckIE4kEBARIcCg5tYXhfY2FuZGlkYXRlcxgDIAEoBUIE4kEBARIfChFwcmV2aW91c19yb3V0ZV9pZBgEIAEoCUIE4kEBARIwCgl0dXJuX2tpbmQYBSABKA4yFy5hcmNocm91dGVyLnYxLlR1cm5LaW5kQgTiQQEBEiAKDXN3aXRjaF9tYXJnaW4YBiABKAFCBOJBAQFIAYgBARIaCgxyb3V0ZV90aWNrZXQYByABKAlCBOJBAQFCEQoPX21pbl9jb25maWRlbmNlQhAKDl9zd2l0Y2hfbWFyZ2luIkkKB01lc3NhZ2USJwoEcm9sZRgBIAEoDjITLmFyY2hyb3V0ZXIudjEuUm9sZUIE4kEBAhIVCgdjb250ZW50GAIgASgJQgTiQQEBKl8KBFJvbGUSFAoQUk9MRV9VTlNQRUNJRklFRBAAEg0KCVJPTEVfVVNFUhABEhIKDlJPTEVfQVNTSVNUQU5UEAISDwoLUk9MRV9TWVNURU0QAxINCglST0xFX1RPT0wQBCp5CgxEZWNpc2lvblZpZXcSHQoZREVDSVNJT05fVklFV19VTlNQRUNJRklFRBAAEhcKE0RFQ0lTSU9OX1ZJRVdfQkFTSUMQARIWChJERUNJU0lPTl9WSUVXX0ZVTEwQAhIZChVERUNJU0lPTl9WSUVXX0VYUExBSU4QAyp4CgtSb3V0aW5nTW9kZRIcChhST1VUSU5HX01PREVfVU5TUEVDSUZJRUQQABIYChRST1VUSU5HX01PREVfQ09NUEFDVBABEhcKE1JPVVRJTkdfTU9ERV9FTkdJTkUQAhIYChRST1VUSU5HX01PREVfQ0FTQ0FERRADKnMKEE92ZXJmbG93QmVoYXZpb3ISIQodT1ZFUkZMT1dfQkVIQVZJT1JfVU5TUEVDSUZJRUQQABIeChpPVkVSRkxPV19CRUhBVklPUl9UUlVOQ0FURRABEhwKGE9WRVJGTE9XX0JFSEFWSU9SX1JFSkVDVBACKmkKCFR1cm5LaW5kEhkKFVRVUk5fS0lORF9VTlNQRUNJRklFRBAAEhIKDlRVUk5fS0lORF9VU0VSEAESGQoVVFVSTl9LSU5EX1RPT0xfUkVTVUxUEAISEwoPVFVSTl9LSU5EX1JFVFJZEAMytAIKDlJvdXRpbmdTZXJ2aWNlElkKC1NlbGVjdFJvdXRlEiEuYXJjaHJvdXRlci52MS5TZWxlY3RSb3V0ZVJlcXVlc3QaIi5hcmNocm91dGVyLnYxLlNlbGVjdFJvdXRlUmVzcG9uc2UiA5ACARJrChFCYXRjaFNlbGVjdFJvdXRlcxInLmFyY2hyb3V0ZXIudjEuQmF0Y2hTZWxlY3RSb3V0ZXNSZXF1ZXN0GiguYXJjaHJvdXRlci52MS5CYXRjaFNlbGVjdFJvdXRlc1Jlc3BvbnNlIgOQAgESWgoNR2V0U2VydmVySW5mbxIjLmFyY2hyb3V0ZXIudjEuR2V0U2VydmVySW5mb1JlcXVlc3QaJC5hcmNocm91dGVyLnYxLkdldFNlcnZlckluZm9SZXNwb25zZUJjChBpby5hcmNocm91dGVyLnYxQhNSb3V0aW5nU2VydmljZVByb3RvUAFaOGFyY2hyb3V0ZXIuaW50ZXJuYWwvYXJjaHJvdXRlci9hcmNocm91dGVydjE7YXJjaHJvdXRlcnYxYgZwcm90bzM", [file_archrouter_v1_decision, file_archrouter_v1_policy, file_google_api_field_behavior, file_google_api_resource, file_google_protobuf_duration, file_google_rpc_status]);
 
 /**
  * Request of RoutingService.SelectRoute, and one item of RoutingService.BatchSelectRoutes. A field out
@@ -45,8 +47,8 @@ export type SelectRouteRequest = Message$1<"archrouter.v1.SelectRouteRequest"> &
    */
   policySource: {
     /**
-     * A loaded policy set, `policySets/{id}`. The normal way. A malformed name fails with
-     * INVALID_ARGUMENT, an unknown one with NOT_FOUND.
+     * A loaded policy set, `policySets/{id}` or the id alone. The normal way. Empty means the default, as if
+     * it were unset. A malformed name fails with INVALID_ARGUMENT, an unknown one with NOT_FOUND.
      *
      * @generated from field: string policy_set = 2;
      */
@@ -87,6 +89,15 @@ export type SelectRouteRequest = Message$1<"archrouter.v1.SelectRouteRequest"> &
    * @generated from field: string correlation_id = 6;
    */
   correlationId: string;
+
+  /**
+   * Revision of the policy set that must decide, `sha256:` and 64 hexadecimal digits: the active one or one
+   * of those that the server still keeps, `policies.kept_revisions`. Another one fails with NOT_FOUND and
+   * ERROR_REASON_POLICY_SET_REVISION_NOT_FOUND. Empty: the active revision.
+   *
+   * @generated from field: string policy_set_revision = 7;
+   */
+  policySetRevision: string;
 };
 
 /**
@@ -243,7 +254,8 @@ export type GetServerInfoResponse = Message$1<"archrouter.v1.GetServerInfoRespon
   modelVersion: string;
 
   /**
-   * Which kind of model that is, as `routing.mode` says. Always set.
+   * Which kind of model that is: in ROUTING_MODE_CASCADE the engine, which decides what the compact tier
+   * leaves. Always set.
    *
    * @generated from field: archrouter.v1.Tier tier = 3;
    */
@@ -299,6 +311,69 @@ export type GetServerInfoResponse = Message$1<"archrouter.v1.GetServerInfoRespon
    * @generated from field: string default_policy_set = 10;
    */
   defaultPolicySet: string;
+
+  /**
+   * Bytes of one request at most: `server.max_receive_bytes`. Above 0.
+   *
+   * @generated from field: int32 max_request_bytes = 11;
+   */
+  maxRequestBytes: number;
+
+  /**
+   * Characters of one message at most: `limits.max_message_characters`. Above 0.
+   *
+   * @generated from field: int32 max_message_characters = 12;
+   */
+  maxMessageCharacters: number;
+
+  /**
+   * Routes of an inline policy set at most: `limits.max_inline_routes`. Above 0.
+   *
+   * @generated from field: int32 max_inline_routes = 13;
+   */
+  maxInlineRoutes: number;
+
+  /**
+   * Calls answered at a time at most: `server.max_concurrent_calls`. Above 0.
+   *
+   * @generated from field: int32 max_concurrent_calls = 14;
+   */
+  maxConcurrentCalls: number;
+
+  /**
+   * Most of a caller's deadline that the server uses: `routing.max_budget_s`. Always set.
+   *
+   * @generated from field: google.protobuf.Duration max_budget = 15;
+   */
+  maxBudget?: Duration | undefined;
+
+  /**
+   * Time of a call whose caller set no deadline: `routing.default_deadline_s`. Always set.
+   *
+   * @generated from field: google.protobuf.Duration default_deadline = 16;
+   */
+  defaultDeadline?: Duration | undefined;
+
+  /**
+   * Calls with less time left are refused at once: `routing.min_budget_s`. Always set.
+   *
+   * @generated from field: google.protobuf.Duration min_budget = 17;
+   */
+  minBudget?: Duration | undefined;
+
+  /**
+   * How the tiers share the work: `routing.mode`. Always set.
+   *
+   * @generated from field: archrouter.v1.RoutingMode routing_mode = 18;
+   */
+  routingMode: RoutingMode;
+
+  /**
+   * Messages that DECISION_VIEW_EXPLAIN leaves out one by one at most: `limits.max_explained_messages`.
+   *
+   * @generated from field: int32 max_explained_messages = 19;
+   */
+  maxExplainedMessages: number;
 };
 
 /**
@@ -346,7 +421,8 @@ export type RoutingOptions = Message$1<"archrouter.v1.RoutingOptions"> & {
   previousRouteId: string;
 
   /**
-   * What made the caller ask. Unset: TURN_KIND_USER. Without effect when `previous_route_id` is empty.
+   * What made the caller ask. Unset: TURN_KIND_USER. Without effect when there is no previous
+   * route.
    *
    * @generated from field: archrouter.v1.TurnKind turn_kind = 5;
    */
@@ -355,11 +431,20 @@ export type RoutingOptions = Message$1<"archrouter.v1.RoutingOptions"> & {
   /**
    * By how much another candidate's probability must lead that of the previous route to replace it on a
    * user turn, in [0, 1]. Unset or 0: the most probable candidate always replaces it. Without effect when
-   * `previous_route_id` is empty.
+   * there is no previous route.
    *
    * @generated from field: optional double switch_margin = 6;
    */
   switchMargin?: number | undefined;
+
+  /**
+   * `route_ticket` of the conversation's decision before this one, in place of `previous_route_id`; a request
+   * with both fails with INVALID_ARGUMENT. A ticket that cannot be used is ignored with
+   * WARNING_CODE_ROUTE_TICKET_IGNORED. At most 1024 characters.
+   *
+   * @generated from field: string route_ticket = 7;
+   */
+  routeTicket: string;
 };
 
 /**
@@ -467,11 +552,18 @@ export enum DecisionView {
   BASIC = 1,
 
   /**
-   * Everything.
+   * Everything but the explanation.
    *
    * @generated from enum value: DECISION_VIEW_FULL = 2;
    */
   FULL = 2,
+
+  /**
+   * Everything. Takes several times as long, for people who ask why.
+   *
+   * @generated from enum value: DECISION_VIEW_EXPLAIN = 3;
+   */
+  EXPLAIN = 3,
 }
 
 /**
@@ -479,6 +571,47 @@ export enum DecisionView {
  */
 export const DecisionViewSchema: GenEnum<DecisionView> = /*@__PURE__*/
   enumDesc(file_archrouter_v1_routing_service, 1);
+
+/**
+ * How the tiers share the work. Open: later versions may add values.
+ *
+ * @generated from enum archrouter.v1.RoutingMode
+ */
+export enum RoutingMode {
+  /**
+   * Not set; the server never sends it.
+   *
+   * @generated from enum value: ROUTING_MODE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The compact tier decides.
+   *
+   * @generated from enum value: ROUTING_MODE_COMPACT = 1;
+   */
+  COMPACT = 1,
+
+  /**
+   * The engine tier decides.
+   *
+   * @generated from enum value: ROUTING_MODE_ENGINE = 2;
+   */
+  ENGINE = 2,
+
+  /**
+   * The compact tier decides where it is sure, the engine tier otherwise.
+   *
+   * @generated from enum value: ROUTING_MODE_CASCADE = 3;
+   */
+  CASCADE = 3,
+}
+
+/**
+ * Describes the enum archrouter.v1.RoutingMode.
+ */
+export const RoutingModeSchema: GenEnum<RoutingMode> = /*@__PURE__*/
+  enumDesc(file_archrouter_v1_routing_service, 2);
 
 /**
  * What to do with a conversation that is too long for the model.
@@ -512,7 +645,7 @@ export enum OverflowBehavior {
  * Describes the enum archrouter.v1.OverflowBehavior.
  */
 export const OverflowBehaviorSchema: GenEnum<OverflowBehavior> = /*@__PURE__*/
-  enumDesc(file_archrouter_v1_routing_service, 2);
+  enumDesc(file_archrouter_v1_routing_service, 3);
 
 /**
  * What made the caller ask for a decision.
@@ -553,13 +686,14 @@ export enum TurnKind {
  * Describes the enum archrouter.v1.TurnKind.
  */
 export const TurnKindSchema: GenEnum<TurnKind> = /*@__PURE__*/
-  enumDesc(file_archrouter_v1_routing_service, 3);
+  enumDesc(file_archrouter_v1_routing_service, 4);
 
 /**
  * Decides which models should answer a conversation, by the policies of a policy set. It keeps no state
  * between calls and never calls the models it names. Each RPC fails as ErrorReason lists; a client retries
- * UNAVAILABLE on its own and nothing else. A request above `server.max_receive_bytes` is refused by the
- * transport, with RESOURCE_EXHAUSTED and no details.
+ * UNAVAILABLE on its own and nothing else. A request above `server.max_receive_bytes` fails with
+ * INVALID_ARGUMENT and ERROR_REASON_REQUEST_TOO_LARGE; one above four times as much is refused by the
+ * transport, with RESOURCE_EXHAUSTED and no details, which is how a client tells it from overload.
  *
  * @generated from service archrouter.v1.RoutingService
  */
