@@ -79,6 +79,28 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def write_benchmark(folder: Path) -> Path:
+    """Write a benchmark of a request bare and with a lead-in."""
+    (folder / "policies").mkdir(parents=True)
+    routes = [
+        {"name": name, "domain": "", "action": name, "description": f"to {name}"} for name in ("swim", "sail", "dive")
+    ]
+    (folder / "policies" / "water.json").write_text(json.dumps({"policy_set": "water", "routes": routes}))
+    lines = [
+        {
+            "id": setting,
+            "setting": setting,
+            "policy_set": "water",
+            "messages": [{"role": "user", "content": text}],
+            "labels": [{"turn": 0, "route": "swim"}],
+            "sources": sources,
+        }
+        for setting, text, sources in (("bare", "I swim", []), ("lead_in", "Hello! I swim", ["bare"]))
+    ]
+    (folder / "lines.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return folder
+
+
 def run(*arguments: str) -> str:
     """Run a build program and return what it prints."""
     result = subprocess.run(
@@ -97,7 +119,12 @@ def test_the_recipe_makes_a_model_that_serves(corpus: Path, tmp_path: Path) -> N
     shutil.copy(MODEL_DIRECTORY / "config.pbtxt", model)
     given = ("--model-directory", str(model))
 
-    run("compact_router.export", str(tmp_path / "fold" / "checkpoint.pt"), *given)
+    checkpoint = str(tmp_path / "fold" / "checkpoint.pt")
+    in_corpus = ("--corpus", str(corpus))
+    drawn = run("compact_router.measure", checkpoint, "--dev-split", *in_corpus, "--output", str(tmp_path / "fold"))
+    kinds = run("compact_router.measure", checkpoint, "--benchmark", str(write_benchmark(tmp_path / "benchmark")))
+
+    run("compact_router.export", checkpoint, *given)
     calibrated = run("compact_router.calibrate", str(tmp_path / "fold"), *given)
     version = run("compact_router.stamp", *given).strip()
     run("compact_router.curve", str(tmp_path / "fold" / "curve.jsonl"), str(tmp_path / "curve.svg"))
@@ -108,7 +135,10 @@ def test_the_recipe_makes_a_model_that_serves(corpus: Path, tmp_path: Path) -> N
     figures = [json.loads(line) for line in printed.splitlines()[-3:]]
     assert ["as_written", "new_domains", "new_conversations"] == [each.pop("part") for each in figures]
     assert all({"joint reader", "bi-encoder", "late interaction"} == set(each) for each in figures)
+    assert "dev_sets" == json.loads(drawn.splitlines()[-1])["part"]
+    assert ["bare", "lead_in", "all"] == [json.loads(line)["setting"] for line in kinds.splitlines()[-3:]]
     assert calibrated.startswith("temperature ")
+    assert "dev_sets: " in calibrated
     assert version in (model / "config.pbtxt").read_text()
     assert (2,) == scores.logits.shape
     assert (tmp_path / "curve.svg").stat().st_size > 0
