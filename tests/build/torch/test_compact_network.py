@@ -13,14 +13,26 @@ from compact_model.conversation import LATEST_TYPE
 from compact_model.encoder import TokenPieces
 from compact_model.inputs import Candidate, Message
 from compact_router.batches import Batch, BatchMaker, LowerStates, encode, score
-from compact_router.e5 import E5, SPECIAL_COUNT, make_tokenizer, make_transformer, read_e5
-from compact_router.export import READER_INPUTS, export
+from compact_router.e5 import (
+    BLOCK,
+    BLOCK_BYTES,
+    E5,
+    SPECIAL_COUNT,
+    blocks_of,
+    make_tokenizer,
+    make_transformer,
+    read_e5,
+    weights_of,
+)
+from compact_router.export import OPSET, READER_INPUTS, export, keep_embedding_in_blocks
 from compact_router.learner import make_router
 from compact_router.network import WIDTH, Encoder, Router, Routes, Said
 from compact_router.plan import LIMITS
 from compact_router.pretrained import E5_SMALL, ENCODERS, MINILM, encoder_files, text_reader
+from compact_router.smoothing import smoothed
 from compact_router.turns import Turn
 from compact_router.views import FINE, View
+from onnx import TensorProto, helper, numpy_helper
 
 TEXTS = (
     "how much protein per day",
@@ -160,6 +172,39 @@ def test_an_example_is_found_whatever_stands_beside_it(router: Router, maker: Ba
     assert scores[0].numpy() == pytest.approx(scores[1].numpy(), abs=1e-4)
     assert not torch.allclose(scores[0], scores[2], atol=1e-3)
     assert not torch.allclose(scores[2], scores[3], atol=1e-3)
+
+
+def test_embeddings_are_served_in_the_four_bits_they_were_published_in() -> None:
+    """Looked up in blocks they are the weights that were trained on, rounded to half precision."""
+    generator = np.random.default_rng(1)
+    stored = generator.integers(0, 256, (5, WIDTH // BLOCK, BLOCK_BYTES), dtype=np.uint8)
+    stored[:, :, :2] = np.frombuffer(np.array([0.01], dtype=np.float16).tobytes(), np.uint8)
+    exact = weights_of(stored.reshape(-1), WIDTH)
+    name = "word_embeddings.weight"
+    graph = helper.make_graph(
+        [helper.make_node("Gather", [name, "ids"], ["states"])],
+        "look up",
+        [helper.make_tensor_value_info("ids", TensorProto.INT64, ["n"])],
+        [helper.make_tensor_value_info("states", TensorProto.FLOAT, ["n", WIDTH])],
+        [numpy_helper.from_array(exact, name)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
+    keep_embedding_in_blocks(model, *blocks_of(stored.reshape(-1), WIDTH))
+
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    found = session.run(["states"], {"ids": np.array([4, 0, 2])})[0]
+
+    assert exact[[4, 0, 2]] == pytest.approx(found, abs=1e-4)
+
+
+def test_a_smoothed_encoder_gives_the_vectors_it_gave(router: Router, maker: BatchMaker) -> None:
+    """What is taken from a channel is given to the weights that read it."""
+    batch = maker.make(views(PLAIN))
+    eased = smoothed(router.encoder, text_reader(), ["where is my parcel", "send it back"])
+    with torch.inference_mode():
+        expected, found = (encode(each, LowerStates(each, 0), batch.candidates)[0] for each in (router.encoder, eased))
+
+    assert expected.numpy() == pytest.approx(found.numpy(), abs=1e-2)
 
 
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning", "ignore:# The axis name:UserWarning")  # torch's own

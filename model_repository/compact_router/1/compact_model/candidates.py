@@ -84,6 +84,8 @@ class CandidateEncoder:
         self._encode = encode
         self.cache: Cache[EncodedCandidate] = Cache(cache_capacity)
         self._sets: Cache[EncodedCandidates] = Cache(SET_CAPACITY)
+        # Beside the cache, so that a set gets done that does not fit into it beside others.
+        self._begun: Cache[tuple[EncodedCandidate, ...]] = Cache(SET_CAPACITY)
 
     def encode(self, values: Sequence[bytes], budget_s: float = math.inf) -> EncodedCandidates | None:
         """Encode the tensor ``candidates``, or some of those that are new.
@@ -105,20 +107,22 @@ class CandidateEncoder:
         of_set = hashlib.sha256(b"".join(digests)).digest()
         if (known := self._sets.get(of_set)) is not None:
             return known
+        encoded = [*(self._begun.get(of_set) or ())]
         started_s = time.perf_counter()
-        encoded: list[EncodedCandidate] = []
         is_late = False
-        for index, (digest, value) in enumerate(zip(digests, values, strict=True)):
-            one = self.cache.get(digest)
+        for index in range(len(encoded), len(values)):
+            one = self.cache.get(digests[index])
             if one is None:
                 if is_late:
+                    self._begun.put(of_set, tuple(encoded))
                     return None
-                one = self._encode_one(value, index)
-                self.cache.put(digest, one)
+                one = self._encode_one(values[index], index)
+                self.cache.put(digests[index], one)
                 is_late = time.perf_counter() - started_s > budget_s
             encoded.append(one)
         together = _together(encoded)
         self._sets.put(of_set, together)
+        self._begun.put(of_set, ())
         return together
 
     def _encode_one(self, value: bytes, index: int) -> EncodedCandidate:

@@ -96,15 +96,19 @@ def test_words_of_policies_are_those_of_names_and_descriptions() -> None:
     assert {"send", "venmo", "pay", "ment", "zelle", "s", "café", "v", "beta", "x"} == words_of(routes)
 
 
-def test_new_candidates_are_encoded_in_slices() -> None:
-    """Out of time, a call gets one candidate further; the last one answers it, and then none is encoded again."""
+@pytest.mark.parametrize("capacity", [1, 8])
+def test_new_candidates_are_encoded_in_slices(capacity: int) -> None:
+    """Out of time, a call gets one candidate further; the last one answers it, and then none is encoded again.
+
+    So it is with a set that does not fit into the cache: otherwise it would begin anew for ever.
+    """
     encoded: list[str] = []
 
     def encode(text: str) -> Vector:
         encoded.append(text)
         return np.ones(4, dtype=np.float32)
 
-    encoder = CandidateEncoder(encode, cache_capacity=8)
+    encoder = CandidateEncoder(encode, cache_capacity=capacity)
     values = [json.dumps({"id": name, "domain": "", "action": "", "description": ""}).encode() for name in "abc"]
 
     answers = [encoder.encode(values, budget_s=0.0) for _ in range(4)]
