@@ -162,6 +162,7 @@ class Router:
             inline=request.inline_policy_set is not None,
             profile=scoring.profile,
             kept=choice.kept,
+            reasons=(*scoring.reasons, *choice.reasons),
             warnings=decision_warnings(conversation, scoring, stale=stale),
             usage=scoring.usage,
             times=DecisionTimes(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from archrouter.domain.conversation import Message
-from archrouter.domain.decision import Candidate, DecisionRule, Outcome
+from archrouter.domain.decision import Candidate, DecisionReason, DecisionRule, Outcome
 from archrouter.domain.policy import ModelTarget, PolicySet, RoutePolicy
 from archrouter.domain.scoring import BackendProfile, Overflow, Usage
 from archrouter.domain.warnings import DecisionWarning
@@ -55,6 +55,7 @@ class Decision:
         inline: Whether the set came with the request.
         profile: The model that decided.
         kept: Whether stickiness kept the previous route.
+        reasons: What made it, in the order in which it acted: the tier's, then the choice's. Never empty.
         warnings: What the reader should know.
         usage: What the decision cost.
         times: Where the time went.
@@ -70,6 +71,7 @@ class Decision:
     inline: bool
     profile: BackendProfile
     kept: bool
+    reasons: tuple[DecisionReason, ...]
     warnings: tuple[DecisionWarning, ...]
     usage: Usage
     times: DecisionTimes

@@ -8,14 +8,14 @@ from google.protobuf.duration_pb2 import Duration
 
 from archrouter import v1
 from archrouter.application.select_route import Decision, DecisionTimes
-from archrouter.domain.decision import Candidate, CandidateKind, Outcome
+from archrouter.domain.decision import Candidate, CandidateKind, DecisionReason, Outcome
 from archrouter.domain.findings import Severity
 from archrouter.domain.policy import ModelTarget, PolicySet, RoutePolicy
 from archrouter.domain.posterior import Calibration
 from archrouter.domain.scoring import BackendProfile, Tier, Usage
 from archrouter.domain.warnings import DecisionWarning, WarningCode
 from archrouter.rpc.convert.policies import SEVERITIES
-from archrouter.rpc.convert.routing import CANDIDATE_KINDS, OUTCOMES, TIERS, WARNING_CODES, decision_to_proto
+from archrouter.rpc.convert.routing import CANDIDATE_KINDS, OUTCOMES, REASONS, TIERS, WARNING_CODES, decision_to_proto
 
 BASIC, FULL = v1.DecisionView.DECISION_VIEW_BASIC, v1.DecisionView.DECISION_VIEW_FULL
 
@@ -36,6 +36,7 @@ DECISION = Decision(
     inline=False,
     profile=BackendProfile(Tier.ENGINE, "sha256:model", "sha256:tokenizer", "sha256:prompt", 64, Calibration()),
     kept=True,
+    reasons=(DecisionReason.ROUTE_TICKET, DecisionReason.KEPT_FOR_RETRY),
     warnings=(DecisionWarning(WarningCode.CONVERSATION_TRUNCATED, "cut", {"droppedTokenCount": "7"}),),
     usage=Usage(10, 2, 3, 4, 7),
     times=DecisionTimes(total_s=1.5, tokenize_s=0.25, queue_s=0.125, inference_s=1.0),
@@ -93,6 +94,10 @@ def test_full_view_writes_every_field() -> None:
         domain="programming",
         action="coding",
         kept=True,
+        reasons=[
+            v1.DecisionReason.DECISION_REASON_ROUTE_TICKET,
+            v1.DecisionReason.DECISION_REASON_KEPT_FOR_RETRY,
+        ],
     )
     assert expected == message
 
@@ -148,6 +153,7 @@ def test_candidates_are_cut_to_the_most_probable(max_candidates: int, expected: 
             set(),
             id="warning_code",
         ),
+        pytest.param(DecisionReason, REASONS, v1.DecisionReason.values(), set(), id="reason"),
         pytest.param(Severity, SEVERITIES, v1.Severity.values(), set(), id="severity"),
     ],
 )

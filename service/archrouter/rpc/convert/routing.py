@@ -13,7 +13,15 @@ from archrouter import v1
 from archrouter.application.router import RequestLimits
 from archrouter.application.select_route import Decision, DecisionTimes, SelectRoute
 from archrouter.domain.conversation import Message, Role
-from archrouter.domain.decision import Candidate, CandidateKind, DecisionRule, Outcome, Stickiness, TurnKind
+from archrouter.domain.decision import (
+    Candidate,
+    CandidateKind,
+    DecisionReason,
+    DecisionRule,
+    Outcome,
+    Stickiness,
+    TurnKind,
+)
 from archrouter.domain.errors import InvalidRequestError
 from archrouter.domain.findings import Finding, Severity, quoted
 from archrouter.domain.policy import ModelTarget, PolicySet
@@ -54,6 +62,7 @@ CANDIDATE_KINDS = {
     CandidateKind.ROUTE: v1.CandidateKind.CANDIDATE_KIND_ROUTE,
     CandidateKind.NO_MATCH: v1.CandidateKind.CANDIDATE_KIND_NO_MATCH,
 }
+REASONS = {reason: v1.DecisionReason.Value(f"DECISION_REASON_{reason.name}") for reason in DecisionReason}
 WARNING_CODES = {
     WarningCode.CONVERSATION_TRUNCATED: v1.WarningCode.WARNING_CODE_CONVERSATION_TRUNCATED,
     WarningCode.MESSAGE_TRUNCATED: v1.WarningCode.WARNING_CODE_MESSAGE_TRUNCATED,
@@ -168,6 +177,7 @@ def decision_to_proto(decision: Decision, view: v1.DecisionView.ValueType, *, ma
         domain=route.domain if route else "",
         action=route.action if route else "",
         kept=decision.kept,
+        reasons=[REASONS[reason] for reason in decision.reasons],
     )
     if view >= v1.DecisionView.DECISION_VIEW_FULL:
         message.candidates.extend(_candidate_to_proto(one) for one in decision.candidates[: max_candidates or None])
