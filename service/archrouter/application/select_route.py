@@ -20,6 +20,7 @@ class SelectRoute:
         inline_policy_set: A valid set that travels with the request and is not loaded.
         rule: Request's thresholds and stickiness.
         overflow: What to do when the conversation is too long.
+        explain: Whether the decision is to be explained, which takes several times as long.
     """
 
     decision_id: str
@@ -28,6 +29,7 @@ class SelectRoute:
     inline_policy_set: PolicySet | None = None
     rule: DecisionRule = field(default_factory=DecisionRule)
     overflow: Overflow = Overflow.TRUNCATE
+    explain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,38 @@ class DecisionTimes:
     tokenize_s: float
     queue_s: float
     inference_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class MessageEffect:
+    """What a decision would have been without one message.
+
+    Attributes:
+        message_index: Index in the messages of the request.
+        probability_change: What the message adds to the probability behind the decision, in [-1, 1].
+        changes_leader: Whether another candidate leads without it.
+    """
+
+    message_index: int
+    probability_change: float
+    changes_leader: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why this candidate and not another.
+
+    Attributes:
+        runner_up: The most probable candidate that was not chosen.
+        lead: Confidence less the runner-up's probability, in [-1, 1].
+        message_effects: In the order of the conversation; fewer than asked for where the time was too short.
+        deciding_message_index: The message without which the decision changes, or loses most; None when there is none.
+    """
+
+    runner_up: Candidate
+    lead: float
+    message_effects: tuple[MessageEffect, ...]
+    deciding_message_index: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +93,7 @@ class Decision:
         warnings: What the reader should know.
         usage: What the decision cost.
         times: Where the time went.
+        explanation: Only where the request asked for it.
     """
 
     decision_id: str
@@ -75,3 +110,4 @@ class Decision:
     warnings: tuple[DecisionWarning, ...]
     usage: Usage
     times: DecisionTimes
+    explanation: Explanation | None = None

@@ -52,11 +52,13 @@ class ScoringRequest:
         policy_set: The candidates, in order.
         conversation: What they are matched against.
         overflow: What to do when the conversation is too long.
+        only_tier: The tier that must answer, where a backend has two; None leaves it to the backend.
     """
 
     policy_set: PolicySet
     conversation: Conversation
     overflow: Overflow = Overflow.TRUNCATE
+    only_tier: Tier | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from archrouter import v1
-from archrouter.application.select_route import Decision, DecisionTimes
+from archrouter.application.select_route import Decision, DecisionTimes, Explanation, MessageEffect
 from archrouter.domain.decision import Candidate, CandidateKind, DecisionReason, Outcome
 from archrouter.domain.findings import Severity
 from archrouter.domain.policy import ModelTarget, PolicySet, RoutePolicy
@@ -110,6 +110,25 @@ def test_basic_view_is_the_full_view_without_candidates_and_timing(view: v1.Deci
     expected.ClearField("timing")
 
     assert expected == decision_to_proto(DECISION, view, max_candidates=0)
+
+
+@pytest.mark.parametrize("deciding", [None, 0, 2])
+def test_an_explanation_is_written_where_there_is_one(deciding: int | None) -> None:
+    """Message 0 may be the deciding one, which is not the same as none."""
+    explanation = Explanation(DECISION.candidates[1], 0.5, (MessageEffect(2, -0.25, changes_leader=True),), deciding)
+
+    message = decision_to_proto(
+        replace(DECISION, explanation=explanation), v1.DecisionView.DECISION_VIEW_EXPLAIN, max_candidates=0
+    )
+
+    expected = v1.Explanation(
+        runner_up=message.candidates[1],
+        lead=0.5,
+        message_effects=[v1.MessageEffect(message_index=2, probability_change=-0.25, changes_leader=True)],
+        deciding_message_index=deciding,
+    )
+    assert expected == message.explanation
+    assert (deciding is not None) == message.explanation.HasField("deciding_message_index")
 
 
 def test_decision_without_route_has_neither_route_nor_domain() -> None:

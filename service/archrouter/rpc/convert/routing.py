@@ -11,7 +11,7 @@ from google.protobuf.struct_pb2 import Struct
 
 from archrouter import v1
 from archrouter.application.router import RequestLimits
-from archrouter.application.select_route import Decision, DecisionTimes, SelectRoute
+from archrouter.application.select_route import Decision, DecisionTimes, Explanation, SelectRoute
 from archrouter.domain.conversation import Message, Role
 from archrouter.domain.decision import (
     Candidate,
@@ -147,6 +147,7 @@ def select_route_from_proto(
             ),
         ),
         overflow=OVERFLOWS[options.overflow_behavior],
+        explain=request.view == v1.DecisionView.DECISION_VIEW_EXPLAIN,
     )
 
 
@@ -182,6 +183,8 @@ def decision_to_proto(decision: Decision, view: v1.DecisionView.ValueType, *, ma
     if view >= v1.DecisionView.DECISION_VIEW_FULL:
         message.candidates.extend(_candidate_to_proto(one) for one in decision.candidates[: max_candidates or None])
         message.timing.CopyFrom(_timing_to_proto(decision.times))
+    if decision.explanation is not None:
+        message.explanation.CopyFrom(_explanation_to_proto(decision.explanation))
     return message
 
 
@@ -206,6 +209,22 @@ def _candidate_to_proto(candidate: Candidate) -> v1.Candidate:
         probability=candidate.probability,
         log_probability=candidate.log_probability,
         exact=candidate.exact,
+    )
+
+
+def _explanation_to_proto(explanation: Explanation) -> v1.Explanation:
+    return v1.Explanation(
+        runner_up=_candidate_to_proto(explanation.runner_up),
+        lead=explanation.lead,
+        message_effects=[
+            v1.MessageEffect(
+                message_index=effect.message_index,
+                probability_change=effect.probability_change,
+                changes_leader=effect.changes_leader,
+            )
+            for effect in explanation.message_effects
+        ],
+        deciding_message_index=explanation.deciding_message_index,
     )
 
 
