@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import promql_parser
 from prometheus_client import CollectorRegistry
 
-from archrouter.observability.metrics import GRPC_CODES, OUTCOMES, RELOAD_RESULTS, STAGES, Metrics
+from archrouter.observability.metrics import DECISION_LOG_RESULTS, GRPC_CODES, OUTCOMES, RELOAD_RESULTS, STAGES, Metrics
 from archrouter.rpc.credentials import REQUIRED_SCOPES
 
 Labels = Mapping[str, frozenset[str]]
@@ -18,7 +18,7 @@ _SERVICE_VALUES: Labels = {
     "code": frozenset(GRPC_CODES),
     "outcome": frozenset(OUTCOMES),
     "stage": frozenset(STAGES),
-    "result": frozenset(RELOAD_RESULTS),
+    "result": frozenset((*RELOAD_RESULTS, *DECISION_LOG_RESULTS)),
     "rpc_method": frozenset(method.rpc_method for method in REQUIRED_SCOPES),
 }
 _SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}

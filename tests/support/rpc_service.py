@@ -19,6 +19,7 @@ from tests.support.fakes import FakeSource
 from archrouter import v1
 from archrouter.app.wiring import SystemClock
 from archrouter.application.policy_store import PolicyStore
+from archrouter.application.ports import DecisionRecorder
 from archrouter.application.router import RequestLimits, Router
 from archrouter.config import PoliciesSettings, RoutingSettings, ServerSettings
 from archrouter.domain.policy import ModelTarget, PolicySet, RoutePolicy
@@ -133,6 +134,7 @@ class ServiceOptions:
     )
     sets: tuple[PolicySet, ...] = (SUPPORT,)
     credentials: Credentials | None = None
+    decision_log: DecisionRecorder | None = None
 
 
 @asynccontextmanager
@@ -171,6 +173,7 @@ async def running_service(options: ServiceOptions | None = None) -> AsyncIterato
             reload_policies=store.reload,
             version=VERSION,
             credentials=wanted.credentials,
+            decision_log=wanted.decision_log,
         )
     )
     async with aio.insecure_channel(f"127.0.0.1:{port}") as channel:

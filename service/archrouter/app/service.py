@@ -17,6 +17,7 @@ from archrouter.app.listeners import check_can_listen, serve_metrics
 from archrouter.app.policy_reloader import PolicyReloader
 from archrouter.app.wiring import (
     build_core,
+    build_decision_log,
     build_embedded_triton,
     build_rpc_dependencies,
     endpoint_reader,
@@ -95,6 +96,7 @@ class _Service:
             if triton is not None:
                 stack.callback(triton.close)
             reporter = FleetReporter(metrics, self._health, self._model_changed)
+            decision_log = build_decision_log(settings, metrics, stack)
             core = build_core(settings, endpoint_reader(settings, bundle, triton), reporter, metrics)
             stack.push_async_callback(core.fleet.close)
             core.fleet.start()
@@ -103,7 +105,12 @@ class _Service:
             await self._start_triton(triton, stack)
             server, port = build_server(
                 build_rpc_dependencies(
-                    settings, core, metrics=metrics, health=self._health, reload_policies=reloader.reload
+                    settings,
+                    core,
+                    metrics=metrics,
+                    health=self._health,
+                    reload_policies=reloader.reload,
+                    decision_log=decision_log,
                 )
             )
             self._address = f"{settings.server.listen.rpartition(':')[0]}:{port}"

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -12,6 +13,7 @@ from archrouter.application.router import RequestLimits, Router
 from archrouter.bundles.loader import PromptBundle, load_bundle
 from archrouter.bundles.manifest import BundleError
 from archrouter.config import Settings
+from archrouter.decision_log.log import DecisionLog, open_decision_log
 from archrouter.inference.connect import connect
 from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
 from archrouter.inference.endpoint import EndpointList, EndpointSpec
@@ -128,6 +130,7 @@ def build_rpc_dependencies(
     metrics: Metrics,
     health: Health,
     reload_policies: Callable[[], Awaitable[PolicySnapshot]],
+    decision_log: DecisionLog | None = None,
 ) -> RpcDependencies:
     """Gather what the gRPC edge needs."""
     tokens_file = settings.auth.tokens_file
@@ -145,7 +148,30 @@ def build_rpc_dependencies(
         reload_policies=reload_policies,
         version=VERSION,
         credentials=Credentials.from_text(Path(tokens_file).read_text()) if tokens_file else None,
+        decision_log=decision_log,
     )
+
+
+def build_decision_log(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> DecisionLog | None:
+    """Open the decision log where one is wanted, until the stack is closed; OSError when it cannot be written."""
+    wanted = settings.decision_log
+    if not wanted.path:
+        return None
+    try:
+        decision_log = open_decision_log(
+            Path(wanted.path),
+            salt_file=Path(wanted.salt_file) if wanted.salt_file else None,
+            text=wanted.text,
+            max_bytes=wanted.max_bytes,
+            kept_files=wanted.kept_files,
+            queue_size=wanted.queue_size,
+            count=metrics.decision_log_records.labels,
+        )
+    except OSError as error:
+        msg = f"cannot write the decision log {wanted.path!r} (decision_log.path): {error.strerror or error}"
+        raise OSError(msg) from error
+    stack.callback(decision_log.close)
+    return decision_log
 
 
 def request_limits(settings: Settings) -> RequestLimits:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from archrouter.application.select_route import Decision, SelectRoute
 from archrouter.domain.findings import Finding
 from archrouter.domain.policy import PolicySet
 from archrouter.domain.scoring import Scoring, ScoringRequest
@@ -98,6 +99,21 @@ class PolicySource(Protocol):
 
         Returns:
             Usable sets, and the sources that hold none. Never raises for bad content.
+        """
+        ...
+
+
+class DecisionRecorder(Protocol):
+    """Who keeps decisions for later."""
+
+    def record(self, question: SelectRoute, decision: Decision, *, caller: str, correlation_id: str) -> None:
+        """Keep a decision. Never waits and never raises: no call may suffer from it.
+
+        Args:
+            question: What was asked.
+            decision: What was answered.
+            caller: Who asked; empty where nobody has to say.
+            correlation_id: The caller's own id of the call; may be empty.
         """
         ...
 

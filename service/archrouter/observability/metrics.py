@@ -24,6 +24,7 @@ OUTCOMES = ("matched", "domain_fallback", "no_match", "low_confidence")
 STAGES = ("tokenize", "queue", "inference")
 GRPC_CODES = tuple(code.name for code in grpc.StatusCode)
 RELOAD_RESULTS = ("success", "failure")
+DECISION_LOG_RESULTS = ("written", "queue_full", "write_failed")
 ENDPOINT_STATES = ("waiting", "ready", "draining")
 
 
@@ -111,8 +112,16 @@ class Metrics:
             "Unix time of the latest load without a rejected file.",
             registry=registry,
         )
+        self.decision_log_records = Counter(
+            "archrouter_decision_log_records_total",
+            "Decisions by what became of their line in the decision log.",
+            ("result",),
+            registry=registry,
+        )
         for code in GRPC_CODES:
             self.backend_requests.labels(code)
+        for result in DECISION_LOG_RESULTS:
+            self.decision_log_records.labels(result)
         for result in RELOAD_RESULTS:
             self._policy_reloads.labels(result)
 

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from archrouter.application.policy_store import PolicySnapshot, PolicyStore
+from archrouter.application.ports import DecisionRecorder
 from archrouter.application.router import RequestLimits, Router
 from archrouter.config import PoliciesSettings, RoutingSettings, ServerSettings
 from archrouter.domain.findings import Finding
@@ -25,6 +26,7 @@ class RpcDependencies:
         profile: Gives the model behind the router; None while it has not answered yet.
         reload_policies: Loads the policy files again and returns what serves then.
         credentials: Accepted tokens; None for an open server.
+        decision_log: Keeps decisions; None where nobody does.
     """
 
     server: ServerSettings
@@ -40,3 +42,4 @@ class RpcDependencies:
     reload_policies: Callable[[], Awaitable[PolicySnapshot]]
     version: str
     credentials: Credentials | None = None
+    decision_log: DecisionRecorder | None = None

@@ -131,6 +131,9 @@ class RoutingServicer(v1.RoutingServiceServicer):
         budget_s = current_call().deadline_s - time.monotonic()
         decision = await self._dependencies.router.select_route(question, budget_s=budget_s)
         count_decision(self._dependencies.metrics, decision)
+        if (decision_log := self._dependencies.decision_log) is not None:
+            caller = str(current_call().log_fields.get("caller", ""))
+            decision_log.record(question, decision, caller=caller, correlation_id=request.correlation_id)
         return decision
 
 
