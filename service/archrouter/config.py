@@ -178,6 +178,16 @@ class LoggingSettings(_Section):
     )
 
 
+class TracingSettings(_Section):
+    """OpenTelemetry, by the extra ``otel``; the sampler and the rest are set by its own OTEL_* variables."""
+
+    otlp_endpoint: str = Field(
+        "",
+        description="URL of a collector that takes OTLP over gRPC, e.g. http://127.0.0.1:4317; empty takes "
+        "OTEL_EXPORTER_OTLP_ENDPOINT, and without that too nothing is traced.",
+    )
+
+
 class DecisionLogSettings(_Section):
     """A file with a line of JSON for every decision; see docs/decision_log.md."""
 
@@ -209,4 +219,5 @@ class Settings(_Section):
     auth: AuthSettings = AuthSettings()
     metrics: MetricsSettings = MetricsSettings()
     logging: LoggingSettings = LoggingSettings()
+    tracing: TracingSettings = TracingSettings()
     decision_log: DecisionLogSettings = DecisionLogSettings()

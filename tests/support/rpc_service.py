@@ -30,6 +30,7 @@ from archrouter.rpc.credentials import Credentials
 from archrouter.rpc.dependencies import RpcDependencies
 from archrouter.rpc.health import Component, Health
 from archrouter.rpc.server import build_server
+from archrouter.rpc.tracing import StartSpan
 
 if TYPE_CHECKING:
     from archrouter.v1 import PolicyServiceAsyncStub, RoutingServiceAsyncStub
@@ -135,6 +136,7 @@ class ServiceOptions:
     sets: tuple[PolicySet, ...] = (SUPPORT,)
     credentials: Credentials | None = None
     decision_log: DecisionRecorder | None = None
+    start_span: StartSpan | None = None
 
 
 @asynccontextmanager
@@ -174,6 +176,7 @@ async def running_service(options: ServiceOptions | None = None) -> AsyncIterato
             version=VERSION,
             credentials=wanted.credentials,
             decision_log=wanted.decision_log,
+            start_span=wanted.start_span,
         )
     )
     async with aio.insecure_channel(f"127.0.0.1:{port}") as channel:

@@ -20,6 +20,7 @@ from archrouter.app.wiring import (
     build_decision_log,
     build_embedded_triton,
     build_rpc_dependencies,
+    build_tracing,
     endpoint_reader,
     load_engine_bundle,
 )
@@ -97,7 +98,8 @@ class _Service:
                 stack.callback(triton.close)
             reporter = FleetReporter(metrics, self._health, self._model_changed)
             decision_log = build_decision_log(settings, metrics, stack)
-            core = build_core(settings, endpoint_reader(settings, bundle, triton), reporter, metrics)
+            tracing = build_tracing(settings, stack)
+            core = build_core(settings, endpoint_reader(settings, bundle, triton), reporter, metrics, tracing)
             stack.push_async_callback(core.fleet.close)
             core.fleet.start()
             reloader = PolicyReloader(core.store, metrics, self._health)
@@ -111,6 +113,7 @@ class _Service:
                     health=self._health,
                     reload_policies=reloader.reload,
                     decision_log=decision_log,
+                    tracing=tracing,
                 )
             )
             self._address = f"{settings.server.listen.rpartition(':')[0]}:{port}"

@@ -1,5 +1,6 @@
 """Builds the parts of the service from its settings."""
 
+import os
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from archrouter.application.policy_store import PolicySnapshot, PolicyStore
 from archrouter.application.router import RequestLimits, Router
@@ -27,6 +29,11 @@ from archrouter.rpc.credentials import Credentials
 from archrouter.rpc.dependencies import RpcDependencies
 from archrouter.rpc.health import Health
 from archrouter.version import VERSION
+
+if TYPE_CHECKING:
+    from archrouter.observability.tracing import Tracing
+
+_OTLP_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
 class SystemClock:
@@ -96,6 +103,7 @@ def build_core(
     read_endpoints: Callable[[], EndpointList],
     on_change: Callable[[FleetStatus], None],
     metrics: Metrics,
+    tracing: "Tracing | None" = None,
 ) -> Core:
     """Wire the fleet, and policy store and router around it; nothing is loaded yet."""
     clock = SystemClock()
@@ -105,6 +113,7 @@ def build_core(
             connect,
             max_concurrent_requests=settings.triton.max_concurrent_requests,
             count_request=metrics.backend_requests.labels,
+            start_span=tracing.client_span if tracing else None,
         ),
         on_change,
         interval_s=settings.triton.health_interval_s,
@@ -131,6 +140,7 @@ def build_rpc_dependencies(
     health: Health,
     reload_policies: Callable[[], Awaitable[PolicySnapshot]],
     decision_log: DecisionLog | None = None,
+    tracing: "Tracing | None" = None,
 ) -> RpcDependencies:
     """Gather what the gRPC edge needs."""
     tokens_file = settings.auth.tokens_file
@@ -149,7 +159,24 @@ def build_rpc_dependencies(
         version=VERSION,
         credentials=Credentials.from_text(Path(tokens_file).read_text()) if tokens_file else None,
         decision_log=decision_log,
+        start_span=tracing.server_span if tracing else None,
     )
+
+
+def build_tracing(settings: Settings, stack: AsyncExitStack) -> "Tracing | None":
+    """Trace where that is wanted, until the stack is closed; ValueError where the extra for it is missing."""
+    from_environment = [name for name in _OTLP_ENDPOINTS if os.environ.get(name)]
+    if not (settings.tracing.otlp_endpoint or from_environment):
+        return None
+    try:
+        from archrouter.observability.tracing import otlp_tracing  # noqa: PLC0415  # needs the extra
+    except ModuleNotFoundError as error:
+        wanted_by = "tracing.otlp_endpoint" if settings.tracing.otlp_endpoint else from_environment[0]
+        msg = f"{wanted_by} asks for traces; install what they need with: pip install 'archrouter[otel]'"
+        raise ValueError(msg) from error
+    tracing = otlp_tracing(settings.tracing.otlp_endpoint, VERSION)
+    stack.callback(tracing.close)
+    return tracing
 
 
 def build_decision_log(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> DecisionLog | None:

@@ -13,6 +13,7 @@ from archrouter.domain.scoring import BackendProfile
 from archrouter.observability.metrics import Metrics
 from archrouter.rpc.credentials import Credentials
 from archrouter.rpc.health import Health
+from archrouter.rpc.tracing import StartSpan
 
 PolicyTextParser = Callable[[str], tuple[PolicySet | None, tuple[Finding, ...]]]
 """Reads the text of a policy file: the set, None when it is not valid, and the findings. Never raises for the text."""
@@ -27,6 +28,7 @@ class RpcDependencies:
         reload_policies: Loads the policy files again and returns what serves then.
         credentials: Accepted tokens; None for an open server.
         decision_log: Keeps decisions; None where nobody does.
+        start_span: Starts the span of a call; None where nobody traces.
     """
 
     server: ServerSettings
@@ -43,3 +45,4 @@ class RpcDependencies:
     version: str
     credentials: Credentials | None = None
     decision_log: DecisionRecorder | None = None
+    start_span: StartSpan | None = None

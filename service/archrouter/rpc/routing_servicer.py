@@ -185,6 +185,7 @@ def log_fields(decision: Decision) -> dict[str, object]:
         "dropped_token_count": decision.usage.dropped_token_count,
         "backend_duration_s": round(decision.times.queue_s + decision.times.inference_s, 6),
         "model_version": decision.profile.model_version,
+        "tier": decision.profile.tier.value,
     }
 
 
