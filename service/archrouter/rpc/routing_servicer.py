@@ -1,7 +1,9 @@
 """RoutingService: checks, converts, asks the router, converts back."""
 
 import asyncio
+import math
 import time
+from bisect import bisect_right
 from dataclasses import dataclass
 
 import structlog
@@ -10,10 +12,11 @@ from grpc import aio
 
 from archrouter import v1
 from archrouter.application.select_route import Decision
+from archrouter.domain.decision import CandidateKind
 from archrouter.domain.errors import ModelNotReadyError, PolicySetInvalidError
 from archrouter.domain.findings import Finding
 from archrouter.domain.policy import PolicySet
-from archrouter.observability.metrics import INLINE_POLICY_SET, Metrics
+from archrouter.observability.metrics import DECILES, INLINE_POLICY_SET, Metrics
 from archrouter.rpc.convert.policies import checked_policy_set_from_proto
 from archrouter.rpc.convert.routing import (
     TIERS,
@@ -201,3 +204,19 @@ def count_decision(metrics: Metrics, decision: Decision) -> None:
     metrics.stage_duration.labels("inference").observe(decision.times.inference_s)
     if decision.times.queue_s:  # 0: the inference server did not tell
         metrics.stage_duration.labels("queue").observe(decision.times.queue_s)
+    _count_drift(metrics, policy_set, decision)
+
+
+def _count_drift(metrics: Metrics, policy_set: str, decision: Decision) -> None:
+    """Count what shows that conversations or policies are no longer like those the model was calibrated on."""
+    tier, reference, leader = decision.profile.tier.value, decision.profile.reference, decision.candidates[0]
+    entropy = -sum(one.probability * math.log(one.probability) for one in decision.candidates if one.probability > 0)
+    metrics.top_probability.labels(policy_set, tier).observe(leader.probability)
+    metrics.entropy.labels(policy_set, tier).observe(entropy / math.log(len(decision.candidates)))
+    if leader.kind is CandidateKind.NO_MATCH:
+        metrics.no_match_leads.labels(policy_set, tier).inc()
+    if reference is not None:
+        decile = bisect_right(reference.top_probability_deciles, leader.probability)
+        metrics.reference_deciles.labels(policy_set, tier, DECILES[decile]).inc()
+        metrics.reference_no_match.labels(tier).set(reference.no_match_share)
+        metrics.reference_entropy.labels(tier).set(reference.mean_entropy)
