@@ -1,8 +1,13 @@
 """What a backend is asked and what it answers, free of tensors and transport."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
 
 from archrouter.domain.conversation import Conversation
 from archrouter.domain.decision import DecisionReason
@@ -11,6 +16,8 @@ from archrouter.domain.posterior import Calibration, Posterior
 
 DECILE_COUNT = 10
 """Tenths that a reference divides the leading candidates' probabilities into."""
+
+_TINY = float(np.finfo(np.float64).tiny)
 
 
 class Tier(Enum):
@@ -52,6 +59,24 @@ class CalibrationReference:
         if not (0 <= self.no_match_share <= 1 and 0 <= self.mean_entropy <= 1):
             msg = f"no-match share {self.no_match_share} and mean entropy {self.mean_entropy} must be in [0, 1]"
             raise ValueError(msg)
+
+    @classmethod
+    def of(cls, decisions: Sequence[NDArray[np.float64]]) -> "CalibrationReference":
+        """Measure a sample.
+
+        Args:
+            decisions: Calibrated probabilities of each decision, float64 [C], C >= 2, no match last; at least one.
+
+        Returns:
+            What later decisions are held against.
+        """
+        deciles = np.quantile([one.max() for one in decisions], np.arange(1, DECILE_COUNT) / DECILE_COUNT)
+        entropies = [-float((one * np.log(np.maximum(one, _TINY))).sum()) / math.log(one.size) for one in decisions]
+        return cls(
+            top_probability_deciles=tuple(float(np.clip(each, 0.0, 1.0)) for each in deciles),
+            no_match_share=sum(int(one.argmax()) == one.size - 1 for one in decisions) / len(decisions),
+            mean_entropy=min(max(sum(entropies) / len(entropies), 0.0), 1.0),
+        )
 
 
 @dataclass(frozen=True, slots=True)
