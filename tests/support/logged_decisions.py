@@ -44,6 +44,7 @@ DECISION = Decision(
     warnings=(DecisionWarning(WarningCode.POLICY_SET_STALE, "stale"),),
     usage=Usage(10, 2, 3, 4, 7),
     times=DecisionTimes(total_s=1.5, tokenize_s=0.25, queue_s=0.125, inference_s=1.0),
+    rule=QUESTION.rule,
 )
 
 

@@ -183,6 +183,7 @@ class Router:
                 queue_s=scoring.times.queue_s,
                 inference_s=scoring.times.inference_s,
             ),
+            rule=request.rule,
             explanation=explanation,
         )
 

@@ -93,6 +93,7 @@ class Decision:
         warnings: What the reader should know.
         usage: What the decision cost.
         times: Where the time went.
+        rule: What was followed.
         explanation: Only where the request asked for it.
     """
 
@@ -110,4 +111,5 @@ class Decision:
     warnings: tuple[DecisionWarning, ...]
     usage: Usage
     times: DecisionTimes
+    rule: DecisionRule = field(default_factory=DecisionRule)
     explanation: Explanation | None = None

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from archrouter.application.explanation import chosen_candidate
 from archrouter.application.select_route import Decision, SelectRoute
 from archrouter.domain.conversation import Message
-from archrouter.domain.decision import Candidate
+from archrouter.domain.decision import Candidate, DecisionRule
 
 FORMAT_VERSION: Final = 1
 """Grows when a field goes or changes its meaning; new fields come without."""
@@ -37,7 +37,7 @@ class CandidateRecord(_Record):
 
 
 class RuleRecord(_Record):
-    """What the request said about the decision."""
+    """What was followed: what the request said, and its ticket."""
 
     min_confidence: float | None
     turn_kind: str
@@ -161,7 +161,7 @@ def record_of(logged: LoggedDecision, text: TextMode, salt: bytes) -> DecisionRe
         candidates=tuple(_candidate(one) for one in decision.candidates[:LOGGED_CANDIDATES]),
         reasons=tuple(reason.value for reason in decision.reasons),
         warnings=tuple(warning.code.value for warning in decision.warnings),
-        rule=_rule(question),
+        rule=_rule(decision.rule),
         usage=UsageRecord.model_validate(decision.usage, from_attributes=True),
         durations=DurationsRecord.model_validate(decision.times, from_attributes=True),
         conversation=_conversation(question.messages, text, salt),
@@ -185,8 +185,8 @@ def _candidate(candidate: Candidate) -> CandidateRecord:
     return CandidateRecord(route_id=candidate.route_id, probability=candidate.probability)
 
 
-def _rule(question: SelectRoute) -> RuleRecord:
-    rule, stickiness = question.rule, question.rule.stickiness
+def _rule(rule: DecisionRule) -> RuleRecord:
+    stickiness = rule.stickiness
     return RuleRecord(
         min_confidence=rule.min_confidence,
         turn_kind=stickiness.turn_kind.value,
