@@ -1,11 +1,14 @@
 """Decisions that go into a decision log."""
 
+import threading
 from collections import Counter as Tally
+from pathlib import Path
 
 from tests.support.fake_backend import FAKE_PROFILE
 from tests.support.fakes import make_set
 
 from archrouter.application.select_route import Decision, DecisionTimes, SelectRoute
+from archrouter.decision_log.files import LineFile
 from archrouter.domain.conversation import Message, Role
 from archrouter.domain.decision import (
     Candidate,
@@ -46,6 +49,24 @@ DECISION = Decision(
     times=DecisionTimes(total_s=1.5, tokenize_s=0.25, queue_s=0.125, inference_s=1.0),
     rule=QUESTION.rule,
 )
+
+
+class HeldFile(LineFile):
+    """A file whose writes wait until they are let through, and fail while told to."""
+
+    def __init__(self, path: Path) -> None:
+        """Start open and healthy."""
+        super().__init__(path, max_bytes=1 << 20, kept_files=1)
+        self.open = threading.Event()
+        self.open.set()
+        self.failure: OSError | None = None
+
+    def write(self, line: bytes) -> None:
+        """Wait, then write or fail."""
+        assert self.open.wait(10)
+        if self.failure is not None:
+            raise self.failure
+        super().write(line)
 
 
 class Tallies:

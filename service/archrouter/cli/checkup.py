@@ -1,6 +1,7 @@
 """What `archrouter doctor` looks at in a running deployment, from outside, as a caller sees it."""
 
 import asyncio
+import os
 import socket
 import ssl
 import time
@@ -20,9 +21,12 @@ CERTIFICATE_WARNING_S = 14 * 24 * 3600.0
 KEEPALIVE_S = 10.0
 """How often clients ping an idle connection: as Go's and Java's defaults allow, and load balancers need."""
 
+_PROXIES = frozenset({"grpc_proxy", "https_proxy", "http_proxy"})
+"""Variables by which gRPC goes through a proxy, to hosts that are not in no_proxy."""
+
 SERVICES = ("", "archrouter.v1.RoutingService", "archrouter.v1.PolicyService", "archrouter.endpoints")
 _CAUSES = {
-    "": "the server as a whole",
+    "": "a service of it is not ready; which one is told below",
     "archrouter.v1.RoutingService": "model or policy sets are not ready; see the logs of the service and of Triton",
     "archrouter.v1.PolicyService": "it has no policy set; run archrouter check on its folder",
     "archrouter.endpoints": "an endpoint of its list is not ready; run archrouter endpoints check",
@@ -46,6 +50,10 @@ async def diagnose(options: ClientOptions, *, triton: str, watch_s: float) -> As
     if any(found.level is Level.ERROR for found in network):
         return
     async with open_channel(options) as channel:
+        connected = await _connected(channel, options)
+        yield connected
+        if connected.level is Level.ERROR:
+            return
         async for found in _health(channel, options):
             yield found
         caller = Caller(channel, options)
@@ -57,13 +65,22 @@ async def diagnose(options: ClientOptions, *, triton: str, watch_s: float) -> As
         yield await _keepalive(options, watch_s)
 
 
+def _address(options: ClientOptions) -> tuple[str, int]:
+    """Read host and port off a target; ValueError for one of another scheme, e.g. ``unix:``."""
+    host, _, port = options.target.removeprefix("dns:///").rpartition(":")
+    return host.strip("[]"), int(port)
+
+
 def _network(options: ClientOptions) -> list[Diagnosis]:
     """Connect without gRPC first: its errors do not tell a closed port from a wrong protocol."""
-    host, _, port = options.target.rpartition(":")
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), options.timeout_s):
+        address = _address(options)
+    except ValueError:
+        return [Diagnosis("network", Level.NOTE, f"{options.target} is no HOST:PORT; only gRPC tries it")]
+    try:
+        with socket.create_connection(address, options.timeout_s):
             found = [Diagnosis("network", Level.OK, f"{options.target} accepts connections")]
-    except (OSError, ValueError) as error:
+    except OSError as error:
         remedy = "Is the service running there, on this port (server.listen), and does a firewall let you through?"
         return [Diagnosis("network", Level.ERROR, f"{options.target} cannot be reached: {error}", remedy)]
     speaks_tls = _certificate(options, verify=False) is not None
@@ -80,7 +97,7 @@ def _network(options: ClientOptions) -> list[Diagnosis]:
 
 def _certificate(options: ClientOptions, *, verify: bool) -> dict[str, object] | None:
     """Shake hands: the certificate, empty where it was not verified; None where nobody speaks TLS."""
-    host, _, port = options.target.rpartition(":")
+    host, port = _address(options)
     context = ssl.create_default_context()
     tls = options.tls
     if tls is not None and tls.root_certificates:
@@ -88,14 +105,15 @@ def _certificate(options: ClientOptions, *, verify: bool) -> dict[str, object] |
     if not verify:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_alpn_protocols(["h2"])
-    name = host.strip("[]")
-    with socket.create_connection((name, int(port)), options.timeout_s) as plain:
+    with socket.create_connection((host, port), options.timeout_s) as plain:
         try:
-            with context.wrap_socket(plain, server_hostname=name) as secured:
+            with context.wrap_socket(plain, server_hostname=host) as secured:
                 return dict(secured.getpeercert() or {})
         except ssl.SSLCertVerificationError:
             raise
-        except (ssl.SSLError, OSError):
+        except ssl.SSLError as error:
+            return {} if "ALERT" in (error.reason or "") else None  # who answers with an alert speaks TLS
+        except OSError:
             return None
 
 
@@ -114,6 +132,20 @@ def _expiry(options: ClientOptions) -> Diagnosis:
     if left_s < CERTIFICATE_WARNING_S:
         return Diagnosis("tls", Level.WARNING, seen, "Renew it; the service reads its files again by itself.")
     return Diagnosis("tls", Level.OK, seen)
+
+
+async def _connected(channel: aio.Channel, options: ClientOptions) -> Diagnosis:
+    try:
+        await asyncio.wait_for(channel.channel_ready(), options.timeout_s)
+    except TimeoutError:
+        remedies = ["Is this a gRPC service, or something else on its port?"]
+        if options.tls is not None:
+            remedies.append("It may ask for a certificate of yours, or not be for this host name.")
+        if proxies := sorted(name for name in os.environ if name in _PROXIES):
+            remedies.append(f"gRPC goes by {', '.join(proxies)}; except the host in no_proxy.")
+        seen = f"no gRPC connection came about within {options.timeout_s:g} s"
+        return Diagnosis("grpc", Level.ERROR, seen, " ".join(remedies))
+    return Diagnosis("grpc", Level.OK, "connected")
 
 
 async def _health(channel: aio.Channel, options: ClientOptions) -> AsyncIterator[Diagnosis]:

@@ -53,7 +53,7 @@ def doctor(context: click.Context, connection: Connection, *, triton: str, watch
         print_json({"target": connection.target, "findings": [_fields(each) for each in found]})
     else:
         _print(found)
-    if found[0].level is Level.ERROR:
+    if any(each.level is Level.ERROR and each.subject in {"network", "tls", "grpc"} for each in found):
         context.exit(EXIT_UNREACHABLE)
     if any(each.level in {Level.WARNING, Level.ERROR} for each in found):
         context.exit(EXIT_FAILED)

@@ -7,9 +7,11 @@ import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import grpc
 import pytest
 import pytest_asyncio
 from click.testing import CliRunner, Result
+from grpc import aio
 from tests.support.rpc_service import RpcService, ServiceOptions, running_service
 
 from archrouter.cli import checkup, checkup_calls, cli
@@ -113,6 +115,34 @@ async def test_tls_of_one_side_only_is_told_from_a_dead_service(
 
     assert [("tls", Level.ERROR)] == troubles(found)
     assert seen in found[-1].seen
+
+
+async def test_a_service_that_wants_a_certificate_is_told_from_a_dead_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It speaks TLS and lets nobody in; proxies that gRPC obeys are named as well."""
+    monkeypatch.setenv("no_proxy", "localhost")
+    monkeypatch.setenv("grpc_proxy", "http://127.0.0.1:9")
+    pem = (TLS / "certificate.pem").read_bytes()
+    pair = ((TLS / "private_key.pem").read_bytes(), pem)
+    server = aio.server()
+    port = server.add_secure_port("localhost:0", grpc.ssl_server_credentials([pair], pem, require_client_auth=True))
+    await server.start()
+
+    found = await findings(port, TRUSTED, timeout_s=2)
+    await server.stop(None)
+
+    assert [("grpc", Level.ERROR)] == troubles(found)
+    assert "a certificate of yours" in found[-1].remedy
+    assert "grpc_proxy" in found[-1].remedy
+
+
+async def test_a_target_of_another_scheme_is_left_to_grpc(tmp_path: Path) -> None:
+    """A socket of the file system has neither port nor TLS."""
+    options = ClientOptions(f"unix:{tmp_path}/nobody", timeout_s=0.5)
+
+    found = [each async for each in diagnose(options, triton="", watch_s=0.0)]
+
+    assert ["network", "grpc"] == [each.subject for each in found]
+    assert [("grpc", Level.ERROR)] == troubles(found)
 
 
 async def test_a_certificate_that_ends_soon_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

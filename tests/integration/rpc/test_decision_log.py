@@ -1,12 +1,14 @@
 """What calls leave in the decision log."""
 
+import errno
 from pathlib import Path
 
-from tests.support.logged_decisions import Tallies
+import pytest
+from tests.support.logged_decisions import HeldFile, Tallies
 from tests.support.rpc_service import ServiceOptions, refusal_of, running_service, user_says
 
 from archrouter import v1
-from archrouter.decision_log.log import open_decision_log
+from archrouter.decision_log.log import DecisionLog, open_decision_log
 from archrouter.decision_log.reader import read_decisions
 from archrouter.decision_log.record import DecisionRecord
 
@@ -32,6 +34,24 @@ async def test_every_decision_is_logged_and_no_failure_is(tmp_path: Path) -> Non
     assert sorted(one.decision_id for one in answered) == sorted(one.decision_id for one in logged)
     assert ["order-1", "", ""] == [one.correlation_id for one in logged]
     assert [""] * 3 == [one.caller for one in logged]
+
+
+@pytest.mark.parametrize("disk", ["full", "hangs"])
+async def test_no_call_suffers_from_the_disk_of_the_log(disk: str, tmp_path: Path) -> None:
+    """Whatever the disk does, calls are answered, within the deadline of an impatient caller."""
+    file, tallies = HeldFile(tmp_path / "decisions.jsonl"), Tallies()
+    file.failure = OSError(errno.ENOSPC, "No space left on device") if disk == "full" else None
+    if disk == "hangs":
+        file.open.clear()
+    log = DecisionLog(file, b"", text="none", queue_size=5, count=tallies)
+    async with running_service(ServiceOptions(decision_log=log)) as service:
+        for _ in range(20):
+            await service.routing.SelectRoute(user_says("a refund"), timeout=2)
+    file.open.set()
+    log.close()
+
+    assert 20 == sum(tallies.counts.values())
+    assert 14 <= tallies.counts["write_failed" if disk == "full" else "queue_full"] <= 20
 
 
 def test_the_page_explains_every_field(root: Path) -> None:

@@ -10,34 +10,15 @@ from pathlib import Path
 
 import pytest
 import structlog
-from tests.support.logged_decisions import CARD, DECISION, QUESTION, Tallies
+from tests.support.logged_decisions import CARD, DECISION, QUESTION, HeldFile, Tallies
 
 from archrouter.decision_log import log as decision_log
-from archrouter.decision_log.files import LineFile
 from archrouter.decision_log.log import DecisionLog, open_decision_log
 from archrouter.decision_log.reader import read_decisions
 from archrouter.decision_log.record import DecisionRecord, TextMode
 from archrouter.domain.conversation import Message, Role
 from archrouter.domain.decision import Outcome
 from archrouter.observability.metrics import DECISION_LOG_RESULTS
-
-
-class HeldFile(LineFile):
-    """A file whose writes wait until they are let through, and fail while told to."""
-
-    def __init__(self, path: Path) -> None:
-        """Start open and healthy."""
-        super().__init__(path, max_bytes=1 << 20, kept_files=1)
-        self.open = threading.Event()
-        self.open.set()
-        self.failure: OSError | None = None
-
-    def write(self, line: bytes) -> None:
-        """Wait, then write or fail."""
-        assert self.open.wait(10)
-        if self.failure is not None:
-            raise self.failure
-        super().write(line)
 
 
 @pytest.fixture
