@@ -85,7 +85,25 @@ class PoliciesSettings(_Section):
         "", description="Policy set for requests that name none; empty takes the only one if there is just one."
     )
     inline_enabled: bool = Field(default=False, description="Accept policy sets that travel with a request.")
-    reload_enabled: bool = Field(default=False, description="Serve ReloadPolicySets.")
+    reload_enabled: bool = Field(
+        default=True,
+        description="Serve ReloadPolicySets to callers with the scope admin; "
+        "without authentication those are the ones on this machine.",
+    )
+    watch_enabled: bool = Field(default=True, description="Read the policy files again when they change.")
+    watch_interval_s: float = Field(
+        2.0,
+        gt=0,
+        description="Seconds between two looks at the policy files, for folders whose file system tells of no change.",
+    )
+    kept_revisions: int = Field(
+        3, ge=0, le=32, description="Earlier revisions of each policy set that a request may still ask for."
+    )
+    state_directory: str = Field(
+        "",
+        description="Folder for a copy of each policy file that served, taken at the next start in place of one that "
+        "is broken by then; empty keeps none, and a broken file then refuses the start.",
+    )
 
 
 class LimitsSettings(_Section):

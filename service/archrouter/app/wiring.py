@@ -21,6 +21,7 @@ from archrouter.inference.tensors import PARAMETER_MODEL_DIRECTORY, PARAMETER_MO
 from archrouter.observability.metrics import Metrics
 from archrouter.policy_files.directory import PolicyDirectory
 from archrouter.policy_files.policies import load_policy_set
+from archrouter.policy_files.state import PolicyState
 from archrouter.rpc.credentials import Credentials
 from archrouter.rpc.dependencies import RpcDependencies
 from archrouter.rpc.health import Health
@@ -108,8 +109,16 @@ def build_core(
         interval_s=settings.triton.health_interval_s,
         warm_up_timeout_s=settings.triton.warm_up_timeout_s,
     )
-    source = PolicyDirectory(Path(settings.policies.directory))
-    store = PolicyStore(source, fleet, clock, default_id=settings.policies.default)
+    policies = Path(settings.policies.directory)
+    state = settings.policies.state_directory
+    store = PolicyStore(
+        PolicyDirectory(policies),
+        fleet,
+        clock,
+        default_id=settings.policies.default,
+        kept_revisions=settings.policies.kept_revisions,
+        memory=PolicyState(Path(state), policies) if state else None,
+    )
     router = Router(
         store,
         fleet,

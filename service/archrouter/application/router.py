@@ -11,6 +11,7 @@ from archrouter.domain.errors import (
     BackendProtocolError,
     BudgetExceededError,
     InvalidRequestError,
+    PolicySetRevisionNotFoundError,
 )
 from archrouter.domain.findings import Finding, Severity
 from archrouter.domain.policy import PolicySet
@@ -173,9 +174,12 @@ class Router:
         )
 
     def _policy_set(self, request: SelectRoute) -> tuple[PolicySet, bool]:
-        if request.inline_policy_set is not None:
-            return request.inline_policy_set, False
-        loaded = self._store.resolve(request.policy_set_id)
+        inline = request.inline_policy_set
+        if inline is not None:
+            if request.policy_set_revision not in ("", inline.revision):
+                raise PolicySetRevisionNotFoundError(inline.id, inline.revision)
+            return inline, False
+        loaded = self._store.resolve(request.policy_set_id, request.policy_set_revision)
         return loaded.policy_set, loaded.stale
 
 

@@ -18,6 +18,7 @@ class SelectRoute:
         messages: Oldest first; untrusted.
         policy_set_id: A loaded set; None with no inline set asks for the default.
         inline_policy_set: A valid set that travels with the request and is not loaded.
+        policy_set_revision: The revision that must decide; empty takes the active one.
         rule: Request's thresholds and stickiness.
         overflow: What to do when the conversation is too long.
     """
@@ -26,6 +27,7 @@ class SelectRoute:
     messages: tuple[Message, ...]
     policy_set_id: str | None = None
     inline_policy_set: PolicySet | None = None
+    policy_set_revision: str = ""
     rule: DecisionRule = field(default_factory=DecisionRule)
     overflow: Overflow = Overflow.TRUNCATE
 

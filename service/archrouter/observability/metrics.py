@@ -102,7 +102,7 @@ class Metrics:
         )
         self._policy_reloads = Counter(
             "archrouter_policy_reloads_total",
-            "Loads of the policy files; a failure is a load with at least one rejected file.",
+            "Loads of the policy files; a failure is a load that failed or rejected at least one file.",
             ("result",),
             registry=registry,
         )
@@ -143,10 +143,10 @@ class Metrics:
             for outcome in OUTCOMES:
                 self.decisions.labels(policy_set_id, outcome)
 
-    def count_policy_reload(self, *, rejected_count: int, unix_time_s: float) -> None:
-        """Count a load of the policy files, with the number of files without a usable policy set."""
-        self._policy_reloads.labels("failure" if rejected_count else "success").inc()
-        if not rejected_count:
+    def count_policy_reload(self, *, is_success: bool, unix_time_s: float) -> None:
+        """Count a load of the policy files; a success leaves no file without a usable policy set."""
+        self._policy_reloads.labels("success" if is_success else "failure").inc()
+        if is_success:
             self._last_reload_success.set(unix_time_s)
 
     def count_endpoint_reload(self, result: str) -> None:

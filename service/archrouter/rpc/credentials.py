@@ -22,7 +22,7 @@ class Scope(StrEnum):
 
 
 OPEN_SCOPES = frozenset(Scope) - {Scope.ADMIN}
-"""What anybody may do on a server without tokens. Changing the server always takes a token."""
+"""What anybody may do on a server without tokens. Changing it takes a token, or to call from its own machine."""
 
 
 @dataclass(frozen=True, slots=True)

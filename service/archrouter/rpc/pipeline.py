@@ -23,7 +23,7 @@ from archrouter import v1
 from archrouter.domain.errors import BudgetExceededError, InvalidRequestError
 from archrouter.domain.findings import Finding, Severity
 from archrouter.observability.metrics import Metrics
-from archrouter.rpc.credentials import OPEN_SCOPES, REQUIRED_SCOPES, Credentials, RpcMethod
+from archrouter.rpc.credentials import OPEN_SCOPES, REQUIRED_SCOPES, Credentials, RpcMethod, Scope
 from archrouter.rpc.errors import AdmissionError, AuthorizationError, ShuttingDownError
 from archrouter.rpc.health import Health
 from archrouter.rpc.status import Failure, describe_failure
@@ -57,6 +57,9 @@ _LEVELS = {
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")
 """W3C Trace Context, section 3.2: version, trace id, parent id, flags."""
+
+_THIS_MACHINE = re.compile(r"unix|ipv4:127\.|ipv6:(?:\[|%5B)(?:::1(?:\]|%5D)|::ffff:127\.)", re.IGNORECASE)
+"""How gRPC writes a peer on this machine. Where nobody authenticates, such a caller is the operator."""
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
@@ -216,7 +219,7 @@ class CallPipeline(aio.ServerInterceptor):
             self._free_count += count
 
     def _authorize(self, call: Call, context: Context) -> None:
-        scopes = OPEN_SCOPES
+        scopes = frozenset(Scope) if _THIS_MACHINE.match(context.peer()) else OPEN_SCOPES
         if self._credentials is not None:
             credential = self._credentials.authenticate(context.invocation_metadata() or ())
             call.log_fields["caller"] = credential.name

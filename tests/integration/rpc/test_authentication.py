@@ -49,9 +49,18 @@ async def test_missing_scope_is_denied_before_existence_is_told() -> None:
     assert (StatusCode.PERMISSION_DENIED, "ERROR_REASON_PERMISSION_DENIED", {"scope": "policy.read"}) == refusal.summary
 
 
-async def test_open_server_never_grants_administration(service: RpcService) -> None:
-    """A server without tokens lets nobody reload."""
-    refusal = await refusal_of(service.policies.ReloadPolicySets(v1.ReloadPolicySetsRequest()))
+async def test_open_server_grants_administration_to_its_own_machine(service: RpcService) -> None:
+    """Where nobody authenticates, whoever calls over the loopback interface may reload."""
+    response = await service.policies.ReloadPolicySets(v1.ReloadPolicySetsRequest())
+
+    assert ["policySets/support"] == [one.name for one in response.policy_sets]
+
+
+async def test_a_server_with_tokens_grants_nothing_to_its_own_machine() -> None:
+    """The loopback interface takes the place of no token."""
+    async with running_service(ServiceOptions(credentials=TOKENS)) as service:
+        request = v1.ReloadPolicySetsRequest()
+        refusal = await refusal_of(service.policies.ReloadPolicySets(request, metadata=bearer("router-token")))
 
     assert (StatusCode.PERMISSION_DENIED, "ERROR_REASON_PERMISSION_DENIED", {"scope": "admin"}) == refusal.summary
 

@@ -17,6 +17,7 @@ from archrouter.domain.errors import (
     BackendUnavailableError,
     BudgetExceededError,
     InvalidRequestError,
+    PolicySetRevisionNotFoundError,
 )
 from archrouter.domain.posterior import Calibration, posterior_from_scores
 from archrouter.domain.scoring import Scoring, ScoringRequest, StageTimes, Usage
@@ -203,3 +204,16 @@ async def test_a_stale_policy_set_is_said_with_every_decision() -> None:
     decision = await router.select_route(SelectRoute("id", CODE_QUESTION), budget_s=1)
 
     assert WarningCode.POLICY_SET_STALE in [warning.code for warning in decision.warnings]
+
+
+async def test_an_inline_set_decides_only_in_the_revision_that_is_asked_for() -> None:
+    """A caller who pins what it also sends learns when the two differ."""
+    router, inline = await make_router(), make_set("inline")
+    pinned = SelectRoute("id", CODE_QUESTION, inline_policy_set=inline, policy_set_revision=inline.revision)
+    other = replace(pinned, policy_set_revision="sha256:" + "0" * 64)
+
+    decision = await router.select_route(pinned, budget_s=1)
+    with pytest.raises(PolicySetRevisionNotFoundError) as caught:
+        await router.select_route(other, budget_s=1)
+
+    assert inline.revision == decision.policy_set.revision == caught.value.active_revision

@@ -26,6 +26,7 @@ def valid_request() -> v1.SelectRouteRequest:
         ),
         view=v1.DecisionView.DECISION_VIEW_FULL,
         correlation_id="c" * 64,
+        policy_set_revision="sha256:" + "0123456789abcdef" * 4,
     )
 
 
@@ -62,6 +63,7 @@ def test_valid_request_passes() -> None:
         ("options.switch_margin", lambda r: setattr(r.options, "switch_margin", float("inf"))),
         ("view", lambda r: setattr(r, "view", 4)),
         ("correlation_id", lambda r: setattr(r, "correlation_id", "c" * 65)),
+        ("policy_set_revision", lambda r: setattr(r, "policy_set_revision", "sha256:" + "A" * 64)),
     ],
 )
 def test_malformed_field_is_reported_by_its_proto_path(

@@ -25,6 +25,7 @@ MAX_CORRELATION_ID_CHARACTERS = 64
 
 _COLLECTION = "policySets/"
 _NAME = re.compile(r"policySets/([a-z0-9-]{1,64})")
+_REVISION = re.compile(r"sha256:[0-9a-f]{64}")
 
 ROLES = {
     v1.Role.ROLE_USER: Role.USER,
@@ -97,6 +98,7 @@ def check_select_route(request: v1.SelectRouteRequest, limits: RequestLimits) ->
         *(_in_proto_words(finding) for finding in miscounted),
         *_message_findings(request.messages[: limits.max_messages]),
         *(name_findings("policy_set", request.policy_set) if named else ()),
+        *_revision_findings(request.policy_set_revision),
         *_option_findings(request.options),
         *_enum_findings("view", request.view, v1.DecisionView.DESCRIPTOR),
         *_correlation_id_findings(request.correlation_id),
@@ -128,6 +130,7 @@ def select_route_from_proto(
         messages=tuple(Message(ROLES[message.role], message.content) for message in request.messages),
         policy_set_id=policy_set_id(request.policy_set) if named else None,
         inline_policy_set=inline_policy_set,
+        policy_set_revision=request.policy_set_revision,
         rule=DecisionRule(
             min_confidence=options.min_confidence if options.HasField("min_confidence") else None,
             default_min_confidence=default_min_confidence,
@@ -250,6 +253,12 @@ def _ratio_findings(path: str, value: float) -> Iterator[Finding]:
 def _enum_findings(path: str, value: int, enum: EnumDescriptor) -> Iterator[Finding]:
     if value not in enum.values_by_number:
         yield _error(path, f"{value} is no {enum.name} this server knows; see the API's enum")
+
+
+def _revision_findings(revision: str) -> Iterator[Finding]:
+    if revision and not _REVISION.fullmatch(revision):
+        text = f"{quoted(revision)} is no revision; send one as GetPolicySet tells it: sha256: and 64 hex digits"
+        yield _error("policy_set_revision", text)
 
 
 def _correlation_id_findings(correlation_id: str) -> Iterator[Finding]:
