@@ -115,6 +115,9 @@ class LimitsSettings(_Section):
         64, ge=1, description="Items of one BatchSelectRoutes call; each takes a place of server.max_concurrent_calls."
     )
     max_inline_routes: int = Field(256, ge=1, description="Routes of an inline policy set.")
+    max_explained_messages: int = Field(
+        8, ge=0, description="Messages that DECISION_VIEW_EXPLAIN leaves out one by one, each by a call to the model."
+    )
 
 
 class RoutingSettings(_Section):

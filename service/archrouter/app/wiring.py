@@ -164,6 +164,7 @@ def request_limits(settings: Settings) -> RequestLimits:
         max_message_characters=settings.limits.max_message_characters,
         max_batch_size=settings.limits.max_batch_size,
         max_inline_routes=settings.limits.max_inline_routes,
+        max_explained_messages=settings.limits.max_explained_messages,
     )
 
 

@@ -92,12 +92,15 @@ class Choice:
         confidence: Calibrated probability in [0, 1] of what stands behind the outcome: the route (MATCHED), the
             mass of its domain (DOMAIN_FALLBACK), no match (NO_MATCH), or the best route that missed its threshold
             (LOW_CONFIDENCE).
+        reasons: What made it, in the order in which it acted; never empty. A threshold follows what it was held
+            against.
         kept: Whether stickiness kept the previous route.
     """
 
     outcome: Outcome
     route: RoutePolicy | None
     confidence: float
+    reasons: tuple[DecisionReason, ...]
     kept: bool = False
 
 

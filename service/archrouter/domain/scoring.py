@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from archrouter.domain.conversation import Conversation
+from archrouter.domain.decision import DecisionReason
 from archrouter.domain.policy import PolicySet
 from archrouter.domain.posterior import Calibration, Posterior
 
@@ -51,11 +52,13 @@ class ScoringRequest:
         policy_set: The candidates, in order.
         conversation: What they are matched against.
         overflow: What to do when the conversation is too long.
+        only_tier: The tier that must answer, where a backend has two; None leaves it to the backend.
     """
 
     policy_set: PolicySet
     conversation: Conversation
     overflow: Overflow = Overflow.TRUNCATE
+    only_tier: Tier | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,7 @@ class Scoring:
             answer nothing else.
         longer_list_mass: Share in [0, 1] of the leading candidate's mass on answers that name further routes after it;
             0 for a model whose answers are no lists.
+        reasons: Why this tier answered and no other; empty where there is only one.
     """
 
     posterior: Posterior
@@ -113,3 +117,4 @@ class Scoring:
     times: StageTimes
     on_trie_mass: float = 1.0
     longer_list_mass: float = 0.0
+    reasons: tuple[DecisionReason, ...] = ()

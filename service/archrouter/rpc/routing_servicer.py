@@ -177,6 +177,7 @@ def log_fields(decision: Decision) -> dict[str, object]:
         "outcome": decision.outcome.value,
         "route_id": decision.route.id if decision.route else "",
         "confidence": round(decision.confidence, 6),
+        "reasons": [reason.value for reason in decision.reasons],
         "prompt_token_count": decision.usage.prompt_token_count,
         "dropped_token_count": decision.usage.dropped_token_count,
         "backend_duration_s": round(decision.times.queue_s + decision.times.inference_s, 6),

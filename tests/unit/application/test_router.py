@@ -11,7 +11,7 @@ from archrouter.application.policy_store import PolicyStore
 from archrouter.application.router import RequestLimits, Router
 from archrouter.application.select_route import SelectRoute
 from archrouter.domain.conversation import Message, Role
-from archrouter.domain.decision import CandidateKind, DecisionRule, Outcome
+from archrouter.domain.decision import CandidateKind, DecisionReason, DecisionRule, Outcome
 from archrouter.domain.errors import (
     BackendProtocolError,
     BackendUnavailableError,
@@ -65,6 +65,16 @@ async def test_a_matching_conversation_gets_the_route_and_its_models() -> None:
     assert "m/coder" == decision.models[0].model
     assert FAKE_PROFILE.model_version == decision.profile.model_version
     assert sum(c.probability for c in decision.candidates) == pytest.approx(1.0, abs=1e-6)
+
+
+async def test_the_reasons_of_the_tier_come_before_those_of_the_choice() -> None:
+    """A decision says first why this model was asked, then why its answer led here."""
+    answer = replace(scoring(5.0, 1.0), reasons=(DecisionReason.COMPACT_SURE,))
+
+    decision = await (await make_router(Scripted(answer))).select_route(SelectRoute("id", CODE_QUESTION), budget_s=1)
+
+    expected = (DecisionReason.COMPACT_SURE, DecisionReason.ROUTE_LEADS, DecisionReason.THRESHOLD_OF_SERVER)
+    assert expected == decision.reasons
 
 
 async def test_no_match_returns_the_fallback_models() -> None:

@@ -49,6 +49,31 @@ def test_route_sends_alternating_messages_and_options() -> None:
     assert v1.DecisionView.DECISION_VIEW_FULL == request.view
 
 
+def _explained(request: v1.SelectRouteRequest) -> v1.Decision:
+    decision = _decision(request)
+    decision.reasons.extend([v1.DecisionReason.DECISION_REASON_ROUTE_LEADS, 99])  # type: ignore[list-item]  # a later one
+    decision.explanation.runner_up.kind = v1.CandidateKind.CANDIDATE_KIND_NO_MATCH
+    decision.explanation.lead = 0.5
+    decision.explanation.message_effects.add(message_index=0, probability_change=0.25, changes_leader=True)
+    decision.explanation.message_effects.add(message_index=2, probability_change=-0.125)
+    decision.explanation.deciding_message_index = 0
+    return decision
+
+
+def test_route_explains_the_decision() -> None:
+    """The table says what each message adds and marks the one that decided; unknown reasons are told by number."""
+    service = ScriptedService(_explained)
+
+    result = _invoke(service, "route", "--explain", "first words", "b", "last words")
+
+    assert v1.DecisionView.DECISION_VIEW_EXPLAIN == service.requests[0].view
+    rows = [line.split() for line in result.stdout.splitlines()]
+    assert ["reasons", "route", "leads,", "99"] in rows
+    assert ["leads", "other,", "the", "runner-up,", "by", "50.0", "%"] in rows
+    assert ["│", "*", "│", "first", "words", "│", "+25.0", "%", "│", "yes", "│"] in rows
+    assert ["│", "│", "last", "words", "│", "-12.5", "%", "│", "no", "│"] in rows
+
+
 def test_route_leaves_options_unset_that_were_not_given() -> None:
     """Without options the policies' own thresholds apply and the service's default policy set decides."""
     service = ScriptedService(_decision)

@@ -8,7 +8,7 @@ from tests.support.fake_backend import FAKE_PROFILE
 from tests.support.fakes import make_set
 
 from archrouter.application.select_route import Decision, DecisionTimes
-from archrouter.domain.decision import Outcome
+from archrouter.domain.decision import DecisionReason, Outcome
 from archrouter.domain.scoring import Usage
 from archrouter.observability.metrics import Metrics
 from archrouter.rpc.routing_servicer import count_decision, log_fields
@@ -26,6 +26,7 @@ DECISION = Decision(
     inline=False,
     profile=FAKE_PROFILE,
     kept=False,
+    reasons=(DecisionReason.ROUTE_LEADS, DecisionReason.THRESHOLD_OF_SERVER),
     warnings=(),
     usage=Usage(prompt_token_count=10, engine_call_count=1),
     times=DecisionTimes(total_s=1.0, tokenize_s=0.25, queue_s=0.0, inference_s=0.5),

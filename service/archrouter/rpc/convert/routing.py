@@ -11,9 +11,17 @@ from google.protobuf.struct_pb2 import Struct
 
 from archrouter import v1
 from archrouter.application.router import RequestLimits
-from archrouter.application.select_route import Decision, DecisionTimes, SelectRoute
+from archrouter.application.select_route import Decision, DecisionTimes, Explanation, SelectRoute
 from archrouter.domain.conversation import Message, Role
-from archrouter.domain.decision import Candidate, CandidateKind, DecisionRule, Outcome, Stickiness, TurnKind
+from archrouter.domain.decision import (
+    Candidate,
+    CandidateKind,
+    DecisionReason,
+    DecisionRule,
+    Outcome,
+    Stickiness,
+    TurnKind,
+)
 from archrouter.domain.errors import InvalidRequestError
 from archrouter.domain.findings import Finding, Severity, quoted
 from archrouter.domain.policy import ModelTarget, PolicySet
@@ -55,6 +63,7 @@ CANDIDATE_KINDS = {
     CandidateKind.ROUTE: v1.CandidateKind.CANDIDATE_KIND_ROUTE,
     CandidateKind.NO_MATCH: v1.CandidateKind.CANDIDATE_KIND_NO_MATCH,
 }
+REASONS = {reason: v1.DecisionReason.Value(f"DECISION_REASON_{reason.name}") for reason in DecisionReason}
 WARNING_CODES = {
     WarningCode.CONVERSATION_TRUNCATED: v1.WarningCode.WARNING_CODE_CONVERSATION_TRUNCATED,
     WarningCode.MESSAGE_TRUNCATED: v1.WarningCode.WARNING_CODE_MESSAGE_TRUNCATED,
@@ -141,6 +150,7 @@ def select_route_from_proto(
             ),
         ),
         overflow=OVERFLOWS[options.overflow_behavior],
+        explain=request.view == v1.DecisionView.DECISION_VIEW_EXPLAIN,
     )
 
 
@@ -171,10 +181,13 @@ def decision_to_proto(decision: Decision, view: v1.DecisionView.ValueType, *, ma
         domain=route.domain if route else "",
         action=route.action if route else "",
         kept=decision.kept,
+        reasons=[REASONS[reason] for reason in decision.reasons],
     )
     if view >= v1.DecisionView.DECISION_VIEW_FULL:
         message.candidates.extend(_candidate_to_proto(one) for one in decision.candidates[: max_candidates or None])
         message.timing.CopyFrom(_timing_to_proto(decision.times))
+    if decision.explanation is not None:
+        message.explanation.CopyFrom(_explanation_to_proto(decision.explanation))
     return message
 
 
@@ -199,6 +212,22 @@ def _candidate_to_proto(candidate: Candidate) -> v1.Candidate:
         probability=candidate.probability,
         log_probability=candidate.log_probability,
         exact=candidate.exact,
+    )
+
+
+def _explanation_to_proto(explanation: Explanation) -> v1.Explanation:
+    return v1.Explanation(
+        runner_up=_candidate_to_proto(explanation.runner_up),
+        lead=explanation.lead,
+        message_effects=[
+            v1.MessageEffect(
+                message_index=effect.message_index,
+                probability_change=effect.probability_change,
+                changes_leader=effect.changes_leader,
+            )
+            for effect in explanation.message_effects
+        ],
+        deciding_message_index=explanation.deciding_message_index,
     )
 
 
