@@ -138,6 +138,14 @@ class RoutingSettings(_Section):
     min_budget_s: float = Field(
         0.002, ge=0, description="Calls with less time left, in seconds, are refused before any work."
     )
+    ticket_key_file: str = Field(
+        "",
+        description="File of keys that sign route tickets, one of at least 32 bytes a line: the first signs, each is "
+        "accepted; read again on SIGHUP. Empty makes a key that ends with this process and that no other knows.",
+    )
+    ticket_lifetime_s: float = Field(
+        86_400.0, gt=0, description="Seconds for which a conversation can be continued by its route ticket."
+    )
 
 
 class TritonSettings(_Section):

@@ -11,13 +11,11 @@ from pathlib import Path
 import pytest
 from grpc import aio
 from tests.support.config_map import mount_config_map
+from tests.support.served_policies import Running, is_stale, revision_of, serving
 
-from archrouter import v1
-from archrouter.app.service import StartError, _Service
-from archrouter.config import PoliciesSettings, ServerSettings, Settings, TritonSettings
-from archrouter.policy_files.policies import load_policy_set
+from archrouter.app.service import StartError
+from archrouter.config import PoliciesSettings
 
-TIMEOUT_S = 20.0
 SWAP_COUNT = 100
 CALLER_COUNT = 4
 
@@ -29,84 +27,11 @@ routes:
   - {{id: code_repair, description: "Finding and repairing errors in code", models: [coder]}}
   - {{id: translation, description: "Translating text from one language into another", models: [general]}}
 """
-REQUEST = v1.SelectRouteRequest(
-    messages=[v1.Message(role=v1.Role.ROLE_USER, content="my python script crashes with a KeyError, please fix it")]
-)
 
 
 def policy_text(model: str, name: str = "live") -> str:
     """Write a policy file whose first route has this model, so that an answer tells which revision gave it."""
     return _TEXT.format(name=name, model=model)
-
-
-def revision_of(text: str) -> str:
-    """Compute the revision of a policy file."""
-    policy_set, _ = load_policy_set(text)
-    assert policy_set is not None
-    return policy_set.revision
-
-
-@dataclass
-class Running:
-    """A service in this process and a channel to it."""
-
-    folder: Path
-    channel: aio.Channel
-
-    async def decide(self, **fields: str) -> v1.Decision:
-        """Ask for a decision, without retries."""
-        request = v1.SelectRouteRequest(**fields)  # type: ignore[arg-type]  # fields of text only
-        request.MergeFrom(REQUEST)
-        stub: v1.RoutingServiceAsyncStub = v1.RoutingServiceStub(self.channel)
-        return (await stub.SelectRoute(request, timeout=5)).decision
-
-    async def reload(self) -> v1.ReloadPolicySetsResponse:
-        """Ask for a reload, as the operator on this machine."""
-        stub: v1.PolicyServiceAsyncStub = v1.PolicyServiceStub(self.channel)
-        return await stub.ReloadPolicySets(v1.ReloadPolicySetsRequest(), timeout=TIMEOUT_S)
-
-    async def serves(self, text: str) -> v1.Decision:
-        """Wait until decisions are made by the revision of a text."""
-        async with asyncio.timeout(TIMEOUT_S):
-            while (decision := await self.decide()).policy_set_revision != revision_of(text):
-                await asyncio.sleep(0.05)
-        return decision
-
-    async def warns(self, *, stale: bool) -> v1.Decision:
-        """Wait until decisions say whether the policy set is stale."""
-        async with asyncio.timeout(TIMEOUT_S):
-            while is_stale(decision := await self.decide()) != stale:
-                await asyncio.sleep(0.05)
-        return decision
-
-
-def is_stale(decision: v1.Decision) -> bool:
-    """Say whether a decision warns that its policy file is unusable."""
-    return any(one.code == v1.WarningCode.WARNING_CODE_POLICY_SET_STALE for one in decision.warnings)
-
-
-@asynccontextmanager
-async def serving(triton: str, policies: PoliciesSettings, ready_file: Path) -> AsyncIterator[Running]:
-    """Run the whole service in this process over a Triton."""
-    settings = Settings(
-        server=ServerSettings(listen="127.0.0.1:0", drain_delay_s=0.0, shutdown_grace_s=1.0),
-        policies=policies,
-        triton=TritonSettings(endpoint=triton),
-    )
-    ready_file.unlink(missing_ok=True)
-    service = _Service(settings, ready_file)
-    running = asyncio.create_task(service.run())
-    async with asyncio.timeout(60):
-        while not (ready_file.exists() or running.done()):
-            await asyncio.sleep(0.02)
-    if running.done():
-        await running
-    async with aio.insecure_channel(service._address) as channel:
-        try:
-            yield Running(Path(policies.directory), channel)
-        finally:
-            service._stop.set()
-            await running
 
 
 @pytest.fixture

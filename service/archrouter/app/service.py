@@ -21,9 +21,11 @@ from archrouter.app.wiring import (
     build_rpc_dependencies,
     endpoint_reader,
     load_engine_bundle,
+    ticket_keys,
 )
 from archrouter.application.policy_store import PolicyStore
 from archrouter.config import Settings
+from archrouter.domain.ticket import Tickets
 from archrouter.inference.embedded import EmbeddedTriton
 from archrouter.inference.installation import EmbeddedTritonError
 from archrouter.inference.triton_supervisor import keep_running
@@ -114,6 +116,8 @@ class _Service:
             await server.start()
             _log.info("listening", address=self._address, version=VERSION)
             reloads: list[Reload] = [reloader.reload]
+            if settings.routing.ticket_key_file:
+                reloads.append(lambda: _replace_ticket_keys(core.tickets, settings))
             if settings.triton.endpoints_file:  # after the policies: a new endpoint is prepared for the new ones
                 reloads.append(lambda: reload_endpoints(core.fleet, metrics))
             watchers = {"watch the endpoints": core.fleet.run()}
@@ -193,6 +197,12 @@ class _Service:
         self._health.close()
         await server.stop(self._settings.server.shutdown_grace_s)
         _log.info("stopped")
+
+
+async def _replace_ticket_keys(tickets: Tickets, settings: Settings) -> None:
+    """Read the key file again; one that cannot be used leaves the keys of before."""
+    tickets.replace_keys(await asyncio.to_thread(ticket_keys, settings))
+    _log.info("ticket_keys_loaded")
 
 
 async def _reload_on_change(watch: PolicyWatch, reload: Reload) -> None:

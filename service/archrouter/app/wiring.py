@@ -12,6 +12,7 @@ from archrouter.application.router import RequestLimits, Router
 from archrouter.bundles.loader import PromptBundle, load_bundle
 from archrouter.bundles.manifest import BundleError
 from archrouter.config import Settings
+from archrouter.domain.ticket import Tickets, read_keys
 from archrouter.inference.connect import connect
 from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
 from archrouter.inference.endpoint import EndpointList, EndpointSpec
@@ -32,11 +33,7 @@ class SystemClock:
     """`Clock` over the operating system."""
 
     monotonic_s = staticmethod(time.perf_counter)
-
-    @staticmethod
-    def now() -> datetime:
-        """Return the wall-clock time, in UTC."""
-        return datetime.now(UTC)
+    now = staticmethod(partial(datetime.now, UTC))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +43,7 @@ class Core:
     fleet: Fleet
     store: PolicyStore
     router: Router
+    tickets: Tickets
 
 
 def load_engine_bundle(settings: Settings) -> PromptBundle | None:
@@ -119,6 +117,7 @@ def build_core(
         kept_revisions=settings.policies.kept_revisions,
         memory=PolicyState(Path(state), policies) if state else None,
     )
+    tickets = Tickets(ticket_keys(settings), lifetime_s=settings.routing.ticket_lifetime_s)
     router = Router(
         store,
         fleet,
@@ -126,8 +125,20 @@ def build_core(
         request_limits(settings),
         min_budget_s=settings.routing.min_budget_s,
         deadline_margin_s=settings.triton.deadline_margin_s,
+        tickets=tickets,
     )
-    return Core(fleet, store, router)
+    return Core(fleet, store, router, tickets)
+
+
+def ticket_keys(settings: Settings) -> tuple[bytes, ...]:
+    """Read the keys of route tickets; none where no file is set.
+
+    Raises:
+        OSError: When the file cannot be read.
+        ValueError: When it holds no usable key.
+    """
+    file = settings.routing.ticket_key_file
+    return read_keys(Path(file).read_text(encoding="utf-8")) if file else ()
 
 
 def build_rpc_dependencies(

@@ -95,6 +95,7 @@ class Decision:
         warnings: What the reader should know.
         usage: What the decision cost.
         times: Where the time went.
+        route_ticket: What the decision means for the conversation's next one; empty where no route was chosen.
         explanation: Only where the request asked for it.
     """
 
@@ -112,4 +113,5 @@ class Decision:
     warnings: tuple[DecisionWarning, ...]
     usage: Usage
     times: DecisionTimes
+    route_ticket: str = ""
     explanation: Explanation | None = None
