@@ -8,6 +8,7 @@ import { status } from "@grpc/grpc-js";
 
 import {
   type ChatMessage,
+  type Conversation,
   type Limits,
   parseConversation,
   RoutingClient,
@@ -27,6 +28,9 @@ interface Vector {
   request?: JsonValue;
   chat?: ChatMessage[];
   previousRouteId?: string;
+  routeTicket?: string;
+  /** The chat whose decision's ticket is sent. */
+  ticketOf?: ChatMessage[];
   limits?: Limits;
   paddingCharacters?: number;
   fallback?: string[];
@@ -46,11 +50,25 @@ function makeClient(vector: Vector): RoutingClient {
   });
 }
 
-function makeRequest(vector: Vector): SelectRouteRequest {
+/** Asks about a conversation that goes on after a decision. */
+function after(vector: Vector, conversation: Conversation, ticket: string): SelectRouteRequest {
+  return ticket ? conversation.requestWithTicket(ticket) : conversation.request(vector.previousRouteId);
+}
+
+/** Has the conversation of before decided, if there is one, and gives the decision's ticket. */
+async function ticketOfBefore(vector: Vector, client: RoutingClient): Promise<string> {
+  if (!vector.ticketOf) {
+    return "";
+  }
+  const decision = await client.selectRoute(parseConversation(vector.ticketOf, vector.limits).request());
+  return decision.routeTicket;
+}
+
+function makeRequest(vector: Vector, ticket: string): SelectRouteRequest {
   const padding = "x ".repeat((vector.paddingCharacters ?? 0) / 2);
   if (vector.chat) {
     const chat = padding ? [{ role: "user", content: padding }] : vector.chat;
-    return parseConversation(chat, vector.limits).request(vector.previousRouteId);
+    return after(vector, parseConversation(chat, vector.limits), ticket);
   }
   const request = fromJson(SelectRouteRequestSchema, vector.request ?? {});
   if (padding) {
@@ -65,14 +83,14 @@ function makeRequest(vector: Vector): SelectRouteRequest {
 /** Describes what happened in the words of the vectors. */
 async function observe(vector: Vector): Promise<Record<string, JsonValue | undefined>> {
   if (!vector.call) {
-    const { skippedParts, cutMessages, droppedMessages, request } = parseConversation(vector.chat ?? [], vector.limits);
-    const sent = toJson(SelectRouteRequestSchema, request(vector.previousRouteId));
+    const conversation = parseConversation(vector.chat ?? [], vector.limits);
+    const { skippedParts, cutMessages, droppedMessages } = conversation;
+    const sent = toJson(SelectRouteRequestSchema, after(vector, conversation, vector.routeTicket ?? ""));
     return { request: sent, skippedParts, cutMessages, droppedMessages };
   }
-  const request = makeRequest(vector);
   const client = makeClient(vector);
   try {
-    return await ask(vector, client, request);
+    return await ask(vector, client, makeRequest(vector, await ticketOfBefore(vector, client)));
   } finally {
     client.close();
   }

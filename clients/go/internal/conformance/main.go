@@ -36,6 +36,8 @@ type vector struct {
 	Request           json.RawMessage
 	Chat              json.RawMessage
 	PreviousRouteID   string
+	RouteTicket       string
+	TicketOf          json.RawMessage
 	Limits            archrouter.Limits
 	PaddingCharacters int
 	Fallback          []string
@@ -143,7 +145,7 @@ func (v vector) compareConversation() error {
 	if err := protojson.Unmarshal(v.Expect.Request, expected); err != nil {
 		return err
 	}
-	request := conversation.Request(v.PreviousRouteID)
+	request := v.after(conversation, v.RouteTicket)
 	if !proto.Equal(expected, request) {
 		return fmt.Errorf("the request is %v", request)
 	}
@@ -182,7 +184,8 @@ func (v vector) request() (*archrouterv1.SelectRouteRequest, error) {
 		if err != nil {
 			return nil, err
 		}
-		return conversation.Request(v.PreviousRouteID), nil
+		ticket, err := v.ticket()
+		return v.after(conversation, ticket), err
 	}
 	request := &archrouterv1.SelectRouteRequest{}
 	if err := protojson.Unmarshal(v.Request, request); err != nil {
@@ -196,6 +199,32 @@ func (v vector) request() (*archrouterv1.SelectRouteRequest, error) {
 		request.CorrelationId = v.Name
 	}
 	return request, nil
+}
+
+// after asks about a conversation that goes on after a decision.
+func (v vector) after(conversation *archrouter.Conversation, ticket string) *archrouterv1.SelectRouteRequest {
+	if ticket != "" {
+		return conversation.RequestWithTicket(ticket)
+	}
+	return conversation.Request(v.PreviousRouteID)
+}
+
+// ticket has the conversation of before decided, if there is one, and returns the decision's ticket.
+func (v vector) ticket() (string, error) {
+	if v.TicketOf == nil {
+		return "", nil
+	}
+	before, err := archrouter.ParseConversation(v.TicketOf, v.Limits)
+	if err != nil {
+		return "", err
+	}
+	client, err := v.client()
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = client.Close() }()
+	decision, err := client.SelectRoute(context.Background(), before.Request(""))
+	return decision.GetRouteTicket(), err
 }
 
 func (v vector) ask(

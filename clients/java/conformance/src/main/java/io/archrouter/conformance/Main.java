@@ -131,7 +131,7 @@ public final class Main {
     JsonObject observed = new JsonObject();
     if (vector.has("chat")) {
       Conversation conversation = Conversation.parse(vector.get("chat").toString(), limits(vector));
-      String sent = JsonFormat.printer().print(conversation.request(text(vector, "previousRouteId")));
+      String sent = JsonFormat.printer().print(after(vector, conversation, text(vector, "routeTicket")));
       observed.add("request", JsonParser.parseString(sent));
       observed.addProperty("skippedParts", conversation.skippedParts());
       observed.addProperty("cutMessages", conversation.cutMessages());
@@ -207,7 +207,7 @@ public final class Main {
       if (!padding.isEmpty()) {
         chat = "[{\"role\": \"user\", \"content\": \"" + padding + "\"}]";
       }
-      return Conversation.parse(chat, limits(vector)).request(text(vector, "previousRouteId"));
+      return after(vector, Conversation.parse(chat, limits(vector)), ticketOfBefore(vector));
     }
     SelectRouteRequest.Builder request = request(vector.get("request")).toBuilder();
     if (!padding.isEmpty()) {
@@ -217,6 +217,24 @@ public final class Main {
       request.setCorrelationId(text(vector, "name"));
     }
     return request.build();
+  }
+
+  /** Asks about a conversation that goes on after a decision. */
+  private static SelectRouteRequest after(JsonObject vector, Conversation conversation, String ticket) {
+    return ticket.isEmpty()
+        ? conversation.request(text(vector, "previousRouteId"))
+        : conversation.requestWithTicket(ticket);
+  }
+
+  /** Has the conversation of before decided, if there is one, and returns the decision's ticket. */
+  private static String ticketOfBefore(JsonObject vector) {
+    if (!vector.has("ticketOf")) {
+      return "";
+    }
+    Conversation before = Conversation.parse(vector.get("ticketOf").toString(), limits(vector));
+    try (RoutingClient client = client(vector)) {
+      return client.selectRoute(before.request(""), CallSettings.NONE).getRouteTicket();
+    }
   }
 
   private static SelectRouteRequest request(JsonElement json) throws InvalidProtocolBufferException {
