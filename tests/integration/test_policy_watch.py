@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import subprocess
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -192,9 +193,10 @@ async def test_without_the_word_of_the_file_system_the_watch_still_looks(
 ) -> None:
     """A system that watches no more folders raises what watchfiles raises for it."""
 
-    def refuse(*_arguments: object, **_options: object) -> AsyncIterator[None]:
+    async def refuse(*_arguments: object, **_options: object) -> AsyncIterator[None]:
         msg = "too many open files"
         raise RuntimeError(msg)
+        yield
 
     monkeypatch.setattr("archrouter.policy_files.watch.awatch", refuse)
 
@@ -203,3 +205,21 @@ async def test_without_the_word_of_the_file_system_the_watch_still_looks(
         await watch.next()
 
     assert 1 == watch.count
+
+
+async def test_a_watch_that_ended_leaves_no_thread(tmp_path: Path) -> None:
+    """However often a folder is exchanged, the system is asked by one thread at a time."""
+    folder = tmp_path / "policies"
+    folder.mkdir()
+    before = threading.active_count()
+
+    async with watching(folder, SHORT_INTERVAL_S) as watch:
+        for index in range(8):
+            (tmp_path / "next").mkdir()
+            (tmp_path / "next" / f"{index}.yaml").write_text("new")
+            shutil.rmtree(folder)
+            (tmp_path / "next").rename(folder)
+            await watch.next()
+        grown_by = threading.active_count() - before
+
+    assert grown_by <= 3  # of the watch, and of the looks, which the loop's pool keeps

@@ -52,18 +52,20 @@ class PolicyWatch:
         """Yield when something may have changed; end when the folder is another one than at the beginning."""
         yield
         folder = _identity(self._directory)
+        words = awatch(
+            self._directory,
+            watch_filter=None,  # the link that kubelet swaps has a name like any hidden file
+            recursive=False,
+            debounce=200,
+            rust_timeout=round(self._interval_s * 1000),
+            yield_on_timeout=True,
+        )
         try:
-            async for _ in awatch(
-                self._directory,
-                watch_filter=None,  # the link that kubelet swaps has a name like any hidden file
-                recursive=False,
-                debounce=200,
-                rust_timeout=round(self._interval_s * 1000),
-                yield_on_timeout=True,
-            ):
-                yield
-                if _identity(self._directory) != folder:
-                    return
+            async with aclosing(words):  # its thread ends with it
+                async for _ in words:
+                    yield
+                    if _identity(self._directory) != folder:
+                        return
         except (OSError, RuntimeError):  # the folder is away, or the system watches no more folders
             await asyncio.sleep(self._interval_s)
 
