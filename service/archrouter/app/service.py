@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, disable_created_metrics
 from archrouter.app.fleet_reporter import FleetReporter, reload_endpoints
 from archrouter.app.listeners import check_can_listen, serve_metrics
 from archrouter.app.policy_reloader import PolicyReloader
+from archrouter.app.security import build_security
 from archrouter.app.wiring import (
     build_core,
     build_embedded_triton,
@@ -88,6 +89,7 @@ class _Service:
         if settings.policies.inline_enabled:
             metrics.start_policy_set_series([INLINE_POLICY_SET])
         async with AsyncExitStack() as stack:
+            security = await build_security(settings, metrics)
             check_can_listen(settings.server.listen, "server.listen")
             serve_metrics(settings.metrics.listen, registry, stack)
             bundle = load_engine_bundle(settings)
@@ -103,7 +105,12 @@ class _Service:
             await self._start_triton(triton, stack)
             server, port = build_server(
                 build_rpc_dependencies(
-                    settings, core, metrics=metrics, health=self._health, reload_policies=reloader.reload
+                    settings,
+                    core,
+                    metrics=metrics,
+                    health=self._health,
+                    reload_policies=reloader.reload,
+                    security=security,
                 )
             )
             self._address = f"{settings.server.listen.rpartition(':')[0]}:{port}"
@@ -112,7 +119,7 @@ class _Service:
             reloads: list[Reload] = [reloader.reload]
             if settings.triton.endpoints_file:  # after the policies: a new endpoint is prepared for the new ones
                 reloads.append(lambda: reload_endpoints(core.fleet, metrics))
-            watchers = {"watch the endpoints": core.fleet.run()}
+            watchers = {"watch the endpoints": core.fleet.run(), **security.watchers()}
             if triton is not None:
                 restart_delay_s = settings.embedded.restart_delay_s
                 watchers["watch the embedded Triton"] = keep_running(triton, restart_delay_s=restart_delay_s)

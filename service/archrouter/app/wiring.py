@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from archrouter.app.security import Security
 from archrouter.application.policy_store import PolicySnapshot, PolicyStore
 from archrouter.application.router import RequestLimits, Router
 from archrouter.bundles.loader import PromptBundle, load_bundle
@@ -21,7 +22,6 @@ from archrouter.inference.tensors import PARAMETER_MODEL_DIRECTORY, PARAMETER_MO
 from archrouter.observability.metrics import Metrics
 from archrouter.policy_files.directory import PolicyDirectory
 from archrouter.policy_files.policies import load_policy_set
-from archrouter.rpc.credentials import Credentials
 from archrouter.rpc.dependencies import RpcDependencies
 from archrouter.rpc.health import Health
 from archrouter.version import VERSION
@@ -128,9 +128,9 @@ def build_rpc_dependencies(
     metrics: Metrics,
     health: Health,
     reload_policies: Callable[[], Awaitable[PolicySnapshot]],
+    security: Security,
 ) -> RpcDependencies:
     """Gather what the gRPC edge needs."""
-    tokens_file = settings.auth.tokens_file
     return RpcDependencies(
         server=settings.server,
         policies=settings.policies,
@@ -144,7 +144,8 @@ def build_rpc_dependencies(
         parse_policy_text=load_policy_set,
         reload_policies=reload_policies,
         version=VERSION,
-        credentials=Credentials.from_text(Path(tokens_file).read_text()) if tokens_file else None,
+        authenticator=security.authenticator,
+        tls=security.tls,
     )
 
 
