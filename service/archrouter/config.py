@@ -11,6 +11,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 ENV_PREFIX = "ARCHROUTER_"
 
+CLIENT_TOKEN_ENV = "ARCHROUTER_TOKEN"  # noqa: S105  # the name of the variable
+"""Holds the token that commands send; no setting of the service, though it begins like one."""
+
 _ADDRESS = re.compile(r"(?P<host>[^\s:/\[\]]*|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
 _MAX_PORT = 65535
 
