@@ -50,7 +50,8 @@ class Authority:
             names.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
         builder = _builder(_name(common_name), self._name, key.public_key(), lifetime)
         if names:
-            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+            # Without a subject they must be critical (RFC 5280, section 4.2.1.6); Java reads no other.
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=not common_name)
         return Certificate(builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM), _pem(key))
 
     def server(self) -> Certificate:
