@@ -1,13 +1,18 @@
 """JSON Web Tokens over real sockets, signed by an identity provider that is made here."""
 
+import asyncio
 import base64
 import json
+import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from grpc import StatusCode
+from hypothesis import given
+from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from tests.support.certificates import Issuer
 from tests.support.rpc_service import ServiceOptions, bearer, refusal_of, running_service, user_says
@@ -15,7 +20,8 @@ from tests.support.rpc_service import ServiceOptions, bearer, refusal_of, runnin
 from archrouter import v1
 from archrouter.rpc.authentication.authenticator import Authenticator
 from archrouter.rpc.authentication.callers import Callers
-from archrouter.rpc.authentication.json_web_tokens import JwtRules, JwtVerifier
+from archrouter.rpc.authentication.json_web_tokens import MAX_REMEMBERED, JwtRules, JwtVerifier
+from archrouter.rpc.errors import AuthenticationError
 
 ISSUER = Issuer()
 NOW = datetime.now(UTC)
@@ -58,6 +64,11 @@ def signed_with_a_secret() -> str:
     )
 
 
+def encoded(part: bytes) -> str:
+    """Write a part of a token."""
+    return base64.urlsafe_b64encode(part).decode().rstrip("=")
+
+
 REFUSED = {
     "expired": ISSUER.token(exp=NOW - timedelta(seconds=30)),
     "not_yet": ISSUER.token(nbf=NOW + timedelta(seconds=60)),
@@ -71,6 +82,11 @@ REFUSED = {
     "algorithm_none": signed_by_nobody(),
     "shared_secret": signed_with_a_secret(),
     "no_token": "a.b.c",
+    "deep_header": f"{encoded(b'[' * 4000)}.e30.e30",
+    "header_is_a_list": f"{encoded(b'[]')}.e30.e30",
+    "key_id_is_a_list": f"{encoded(json.dumps({'alg': 'ES256', 'kid': ['x']}).encode())}.e30.e30",
+    "subject_is_a_number": ISSUER.token(sub=7),
+    "expiry_is_a_word": ISSUER.token(exp="tomorrow"),
 }
 
 
@@ -134,6 +150,17 @@ async def test_a_claim_maps_to_scopes(claims: dict[str, object], prefix: str, cl
 
     assert ["policySets/support"] == [one.name for one in listed.policy_sets]
     assert StatusCode.PERMISSION_DENIED == refusal.code
+
+
+@given(st.lists(st.binary(max_size=60), min_size=1, max_size=5), st.booleans())
+def test_no_bytes_are_more_than_a_token_that_is_refused(parts: list[bytes], signed: bool) -> None:  # noqa: FBT001  # drawn
+    """Whatever stands in a token, the answer is the one error, never another's."""
+    good = ISSUER.token().split(".")[:1] if signed else []
+    verifier = JwtVerifier(rules())
+    verifier.use_keys(ISSUER.key_set)
+
+    with pytest.raises(AuthenticationError):
+        asyncio.run(verifier.verify(".".join([*good, *map(encoded, parts)])))
 
 
 @pytest.mark.parametrize("claim", [None, {"route": True}, 7, [["route"]]])
@@ -204,3 +231,34 @@ def test_rules_that_let_every_token_pass_are_refused(change: dict[str, str], set
 
     with pytest.raises(ValueError, match=setting):
         JwtRules(**{**given, "leeway_s": 0.0, **change})  # type: ignore[arg-type]  # a table of a test
+
+
+async def test_a_remembered_token_ends_with_its_time_and_with_its_key() -> None:
+    """What has been checked once is not checked again, but it does not outlive what made it good."""
+    issuer = Issuer(ISSUER.url)
+    verifier = JwtVerifier(replace(rules(), leeway_s=0.0))
+    verifier.use_keys(issuer.key_set)
+    long, short = issuer.token(), issuer.token(exp=time.time() + 1.2)
+    first = await verifier.verify(long)
+    assert first is await verifier.verify(long)
+    await verifier.verify(short)
+
+    await asyncio.sleep(2.3)
+    with pytest.raises(AuthenticationError, match="ExpiredSignatureError"):
+        await verifier.verify(short)
+    issuer.rotate()
+    verifier.use_keys(issuer.key_set)
+
+    with pytest.raises(AuthenticationError, match="InvalidKeyError"):
+        await verifier.verify(long)
+
+
+async def test_remembered_tokens_are_bounded() -> None:
+    """A provider that makes a token for each call fills no memory."""
+    verifier = JwtVerifier(rules())
+    verifier.use_keys(ISSUER.key_set)
+
+    for number in range(MAX_REMEMBERED + 2):
+        await verifier.verify(ISSUER.token(jti=str(number)))
+
+    assert 2 == len(verifier._verified)
