@@ -90,8 +90,8 @@ class Issuer:
         ]
         return json.dumps({"keys": keys}).encode()
 
-    def token(self, *, key: "Issuer | None" = None, key_id: str | None = None, **claims: object) -> str:
-        """Sign a token that is good for a minute unless the claims say otherwise; None leaves a claim out."""
+    def token(self, *, key: "Issuer | None" = None, key_id: str | None = "", **claims: object) -> str:
+        """Sign a token that is good for a minute unless the claims say otherwise; None leaves a claim or the key's id out."""
         now = datetime.now(UTC)
         payload: dict[str, object] = {
             "iss": self.url,
@@ -106,7 +106,7 @@ class Issuer:
             {name: value for name, value in payload.items() if value is not None},
             signer._keys[signer.key_id],
             algorithm="ES256",
-            headers={"kid": self.key_id if key_id is None else key_id},
+            headers={} if key_id is None else {"kid": key_id or self.key_id},
         )
 
 

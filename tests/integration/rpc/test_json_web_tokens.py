@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import time
+import warnings
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -201,18 +202,38 @@ def test_a_key_set_without_public_keys_changes_nothing() -> None:
     assert before is verifier._keys
 
 
+def of_rsa(bits: int) -> tuple[JwtVerifier, str]:
+    """Publish one RSA key without an id, and sign a token with it."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
+    published = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key()))
+    verifier = JwtVerifier(replace(rules(), algorithms=("RS256", "ES256")))
+    verifier.use_keys(json.dumps({"keys": [published]}).encode())
+    claims = {"iss": ISSUER.url, "aud": ["archrouter", "x"], "sub": "s", "exp": NOW + timedelta(minutes=9)}
+    with warnings.catch_warnings(action="ignore"):  # of a short key, by the signer
+        return verifier, jwt.encode(claims, key, algorithm="RS256")
+
+
 async def test_the_one_key_of_a_set_needs_no_id() -> None:
     """Providers with a single key leave the id out."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    published = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key()))
-    of_rsa = JwtRules(ISSUER.url, "archrouter", ("RS256",), "scope", "", 5.0)
-    claims = {"iss": ISSUER.url, "aud": ["archrouter", "x"], "sub": "s", "exp": NOW + timedelta(minutes=9)}
-    token = jwt.encode({**claims, "scope": "route"}, key, algorithm="RS256")
+    verifier, token = of_rsa(2048)
 
-    async with running_service(by_jwt(of_rsa, keys=json.dumps({"keys": [published]}).encode())) as service:
-        response = await service.routing.SelectRoute(user_says("a refund"), metadata=bearer(token))
+    assert "s" == (await verifier.verify(token)).subject
 
-    assert "billing" == response.decision.route_id
+
+async def test_a_short_key_checks_nothing() -> None:
+    """Below 2048 bits RSA is no protection (NIST SP 800-131A)."""
+    verifier, token = of_rsa(1024)
+
+    with pytest.raises(AuthenticationError, match="InvalidKeyError"):
+        await verifier.verify(token)
+
+
+async def test_a_key_of_another_kind_checks_nothing() -> None:
+    """The algorithm of a token is that of its key, even where both are allowed."""
+    verifier, _ = of_rsa(2048)
+
+    with pytest.raises(AuthenticationError, match="InvalidAlgorithmError"):
+        await verifier.verify(Issuer(ISSUER.url).token(key_id=None))
 
 
 @pytest.mark.parametrize(

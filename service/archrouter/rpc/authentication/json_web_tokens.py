@@ -123,7 +123,7 @@ class JwtVerifier:
             audience=rules.audience,
             issuer=rules.issuer,
             leeway=rules.leeway_s,
-            options={"require": list(REQUIRED_CLAIMS)},
+            options={"require": list(REQUIRED_CLAIMS), "enforce_minimum_key_length": True},
         )
         return checked
 
