@@ -20,6 +20,7 @@ from archrouter.client import (
     RoutingClient,
     RoutingError,
     Selection,
+    TlsOptions,
     parse_conversation,
 )
 
@@ -148,8 +149,16 @@ def _described(error: RoutingError) -> _DOCUMENT:
 def _options(vector: _DOCUMENT) -> ClientOptions:
     server = vector.get("server", "")
     target = os.environ[f"CONFORMANCE_{server.upper()}"] if server else vector["target"]
-    options = ClientOptions(target, bearer_token=vector.get("token", ""))
+    options = ClientOptions(target, bearer_token=vector.get("token", ""), tls=_tls(vector))
     return replace(options, timeout_s=vector["timeoutS"]) if "timeoutS" in vector else options
+
+
+def _tls(vector: _DOCUMENT) -> TlsOptions | None:
+    if "tls" not in vector:
+        return None
+    folder, given = Path(os.environ["CONFORMANCE_CERTIFICATES"]), vector["tls"]
+    files = {"authority": "authority", "certificate": "certificate", "key": "certificate"}
+    return TlsOptions(*((folder / f"{name}.pem").read_bytes() if of in given else None for name, of in files.items()))
 
 
 def _request(vector: _DOCUMENT) -> v1.SelectRouteRequest:
@@ -160,7 +169,7 @@ def _request(vector: _DOCUMENT) -> v1.SelectRouteRequest:
     request = json_format.ParseDict(vector["request"], v1.SelectRouteRequest())
     if padding:
         request.messages.add(role=v1.Role.ROLE_USER, content=padding)
-    if vector["server"] == "scripted":
+    if "script" in vector:
         request.correlation_id = vector["name"]
     return request
 

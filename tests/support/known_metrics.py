@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import promql_parser
 from prometheus_client import CollectorRegistry
 
-from archrouter.observability.metrics import GRPC_CODES, OUTCOMES, RELOAD_RESULTS, STAGES, Metrics
-from archrouter.rpc.credentials import REQUIRED_SCOPES
+from archrouter.observability.metrics import CREDENTIAL_SOURCES, GRPC_CODES, OUTCOMES, RELOAD_RESULTS, STAGES, Metrics
+from archrouter.rpc.authentication.scopes import REQUIRED_SCOPES
 
 Labels = Mapping[str, frozenset[str]]
 """Values by label; an empty set where they are not known beforehand."""
@@ -18,6 +18,7 @@ _SERVICE_VALUES: Labels = {
     "code": frozenset(GRPC_CODES),
     "outcome": frozenset(OUTCOMES),
     "stage": frozenset(STAGES),
+    "source": frozenset(CREDENTIAL_SOURCES),
     "result": frozenset(RELOAD_RESULTS),
     "rpc_method": frozenset(method.rpc_method for method in REQUIRED_SCOPES),
 }

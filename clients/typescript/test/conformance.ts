@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 
 import { fromJson, toJson, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
-import { status } from "@grpc/grpc-js";
+import { credentials, status } from "@grpc/grpc-js";
 
 import {
   type ChatMessage,
@@ -19,7 +19,9 @@ import { type ModelTarget, Role, type SelectRouteRequest, SelectRouteRequestSche
 interface Vector {
   name: string;
   call?: "selectRoute" | "selectModels";
-  server?: "embedded" | "scripted" | "dead";
+  server?: "embedded" | "scripted" | "dead" | "tls" | "mutual";
+  tls?: string[];
+  script?: JsonValue[];
   target?: string;
   token?: string;
   traceparent?: string;
@@ -47,7 +49,14 @@ function makeClient(vector: Vector): RoutingClient {
   return new RoutingClient(target, {
     ...(vector.timeoutS && { timeoutMs: vector.timeoutS * 1000 }),
     ...(vector.token && { token: vector.token }),
+    ...(vector.tls && { credentials: makeCredentials(vector.tls) }),
   });
+}
+
+function makeCredentials(given: string[]): ReturnType<typeof credentials.createSsl> {
+  const read = (name: string, of = name): Buffer | null =>
+    given.includes(of) ? readFileSync(join(environment("CERTIFICATES"), `${name}.pem`)) : null;
+  return credentials.createSsl(read("authority"), read("key", "certificate"), read("certificate"));
 }
 
 /** Asks about a conversation that goes on after a decision. */
@@ -74,7 +83,7 @@ function makeRequest(vector: Vector, ticket: string): SelectRouteRequest {
   if (padding) {
     request.messages.push({ $typeName: "archrouter.v1.Message", role: Role.USER, content: padding });
   }
-  if (vector.server === "scripted") {
+  if (vector.script) {
     request.correlationId = vector.name;
   }
   return request;

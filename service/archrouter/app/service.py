@@ -12,20 +12,21 @@ import structlog
 from grpc import aio
 from prometheus_client import CollectorRegistry, disable_created_metrics
 
+from archrouter.app.credential_files import watch_credentials
 from archrouter.app.fleet_reporter import FleetReporter, reload_endpoints
 from archrouter.app.listeners import check_can_listen, serve_metrics
 from archrouter.app.policy_reloader import PolicyReloader
+from archrouter.app.security import build_security
 from archrouter.app.wiring import (
     build_core,
     build_embedded_triton,
     build_rpc_dependencies,
     endpoint_reader,
     load_engine_bundle,
-    ticket_keys,
+    load_ticket_keys,
 )
 from archrouter.application.policy_store import PolicyStore
 from archrouter.config import Settings
-from archrouter.domain.ticket import Tickets
 from archrouter.inference.embedded import EmbeddedTriton
 from archrouter.inference.installation import EmbeddedTritonError
 from archrouter.inference.triton_supervisor import keep_running
@@ -92,6 +93,7 @@ class _Service:
         if settings.policies.inline_enabled:
             metrics.start_policy_set_series([INLINE_POLICY_SET])
         async with AsyncExitStack() as stack:
+            security = await build_security(settings, metrics)
             check_can_listen(settings.server.listen, "server.listen")
             serve_metrics(settings.metrics.listen, registry, stack)
             bundle = load_engine_bundle(settings)
@@ -102,6 +104,7 @@ class _Service:
             core = build_core(settings, endpoint_reader(settings, bundle, triton), reporter, metrics)
             stack.push_async_callback(core.fleet.close)
             core.fleet.start()
+            ticket_keys = load_ticket_keys(settings, core.tickets, metrics)
             reloader = PolicyReloader(core.store, metrics, self._health)
             policies = settings.policies  # the watch begins before the load, so that no change falls between the two
             watch = PolicyWatch(Path(policies.directory), interval_s=policies.watch_interval_s)
@@ -109,18 +112,23 @@ class _Service:
             await self._start_triton(triton, stack)
             server, port = build_server(
                 build_rpc_dependencies(
-                    settings, core, metrics=metrics, health=self._health, reload_policies=reloader.reload
+                    settings,
+                    core,
+                    metrics=metrics,
+                    health=self._health,
+                    reload_policies=reloader.reload,
+                    security=security,
                 )
             )
             self._address = f"{settings.server.listen.rpartition(':')[0]}:{port}"
             await server.start()
             _log.info("listening", address=self._address, version=VERSION)
             reloads: list[Reload] = [reloader.reload]
-            if settings.routing.ticket_key_file:
-                reloads.append(lambda: _replace_ticket_keys(core.tickets, settings))
             if settings.triton.endpoints_file:  # after the policies: a new endpoint is prepared for the new ones
                 reloads.append(lambda: reload_endpoints(core.fleet, metrics))
-            watchers = {"watch the endpoints": core.fleet.run()}
+            watchers = {"watch the endpoints": core.fleet.run(), **security.watchers()}
+            if ticket_keys:
+                watchers["watch the ticket keys"] = watch_credentials(ticket_keys)
             if policies.watch_enabled:
                 watchers["watch the policies"] = _reload_on_change(watch, reloader.reload)
             if triton is not None:
@@ -197,12 +205,6 @@ class _Service:
         self._health.close()
         await server.stop(self._settings.server.shutdown_grace_s)
         _log.info("stopped")
-
-
-async def _replace_ticket_keys(tickets: Tickets, settings: Settings) -> None:
-    """Read the key file again; one that cannot be used leaves the keys of before."""
-    tickets.replace_keys(await asyncio.to_thread(ticket_keys, settings))
-    _log.info("ticket_keys_loaded")
 
 
 async def _reload_on_change(watch: PolicyWatch, reload: Reload) -> None:

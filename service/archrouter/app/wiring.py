@@ -1,12 +1,14 @@
 """Builds the parts of the service from its settings."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from archrouter.app.credential_files import CredentialFiles
+from archrouter.app.security import Security
 from archrouter.application.policy_store import PolicySnapshot, PolicyStore
 from archrouter.application.router import RequestLimits, Router
 from archrouter.bundles.loader import PromptBundle, load_bundle
@@ -23,7 +25,6 @@ from archrouter.observability.metrics import Metrics
 from archrouter.policy_files.directory import PolicyDirectory
 from archrouter.policy_files.policies import load_policy_set
 from archrouter.policy_files.state import PolicyState
-from archrouter.rpc.credentials import Credentials
 from archrouter.rpc.dependencies import RpcDependencies
 from archrouter.rpc.health import Health
 from archrouter.version import VERSION
@@ -117,7 +118,7 @@ def build_core(
         kept_revisions=settings.policies.kept_revisions,
         memory=PolicyState(Path(state), policies) if state else None,
     )
-    tickets = Tickets(ticket_keys(settings), lifetime_s=settings.routing.ticket_lifetime_s)
+    tickets = Tickets(lifetime_s=settings.routing.ticket_lifetime_s)
     router = Router(
         store,
         fleet,
@@ -130,15 +131,24 @@ def build_core(
     return Core(fleet, store, router, tickets)
 
 
-def ticket_keys(settings: Settings) -> tuple[bytes, ...]:
-    """Read the keys of route tickets; none where no file is set.
+def load_ticket_keys(settings: Settings, tickets: Tickets, metrics: Metrics) -> tuple[CredentialFiles, ...]:
+    """Give the keys of the key file to `tickets`; return what is to be looked at again, nothing where no file is set.
 
     Raises:
         OSError: When the file cannot be read.
         ValueError: When it holds no usable key.
     """
-    file = settings.routing.ticket_key_file
-    return read_keys(Path(file).read_text(encoding="utf-8")) if file else ()
+    setting, file = "routing.ticket_key_file", settings.routing.ticket_key_file
+    if not file:
+        return ()
+
+    def use(contents: Mapping[str, bytes]) -> None:
+        """Sign and accept by the keys of the file."""
+        tickets.replace_keys(read_keys(contents[setting].decode(errors="replace")))
+
+    files = CredentialFiles("ticket_keys", {setting: file}, use, metrics)
+    files.load()
+    return (files,)
 
 
 def build_rpc_dependencies(
@@ -148,9 +158,9 @@ def build_rpc_dependencies(
     metrics: Metrics,
     health: Health,
     reload_policies: Callable[[], Awaitable[PolicySnapshot]],
+    security: Security,
 ) -> RpcDependencies:
     """Gather what the gRPC edge needs."""
-    tokens_file = settings.auth.tokens_file
     return RpcDependencies(
         server=settings.server,
         policies=settings.policies,
@@ -164,7 +174,8 @@ def build_rpc_dependencies(
         parse_policy_text=load_policy_set,
         reload_policies=reload_policies,
         version=VERSION,
-        credentials=Credentials.from_text(Path(tokens_file).read_text()) if tokens_file else None,
+        authenticator=security.authenticator,
+        tls=security.tls,
     )
 
 

@@ -24,6 +24,7 @@ OUTCOMES = ("matched", "domain_fallback", "no_match", "low_confidence")
 STAGES = ("tokenize", "queue", "inference")
 GRPC_CODES = tuple(code.name for code in grpc.StatusCode)
 RELOAD_RESULTS = ("success", "failure")
+CREDENTIAL_SOURCES = ("tls", "callers", "jwks", "ticket_keys")
 ENDPOINT_STATES = ("waiting", "ready", "draining")
 
 
@@ -39,6 +40,7 @@ class Metrics:
         self._start_decision_metrics(registry)
         self._start_operation_metrics(registry)
         self._start_endpoint_metrics(registry)
+        self._start_credential_metrics(registry)
         build_info = Gauge(
             "archrouter_build_info", "Always 1; what runs is in the labels.", ("version",), registry=registry
         )
@@ -129,6 +131,22 @@ class Metrics:
         for state in ENDPOINT_STATES:
             self._endpoints.labels(state)
 
+    def _start_credential_metrics(self, registry: CollectorRegistry) -> None:
+        self._credential_reloads = Counter(
+            "archrouter_credential_reloads_total",
+            "Loads of certificates, callers and keys after the start; after a failure those of before stay.",
+            ("source", "result"),
+            registry=registry,
+        )
+        self.certificate_expiry = Gauge(
+            "archrouter_tls_certificate_expiry_timestamp_seconds",
+            "Unix time at which the listener's certificate expires; 0 without TLS.",
+            registry=registry,
+        )
+        for source in CREDENTIAL_SOURCES:
+            for result in RELOAD_RESULTS:
+                self._credential_reloads.labels(source, result)
+
     def start_rpc_series(self, methods: Iterable[tuple[str, str]]) -> None:
         """Start the series of the API's methods, by service and name, at 0, so that a first error is an increase."""
         for rpc_service, rpc_method in methods:
@@ -152,6 +170,10 @@ class Metrics:
     def count_endpoint_reload(self, result: str) -> None:
         """Count a load of the endpoints file; the result is one of `RELOAD_RESULTS`."""
         self._endpoint_reloads.labels(result).inc()
+
+    def count_credential_reload(self, source: str, result: str) -> None:
+        """Count a load of one of `CREDENTIAL_SOURCES`; the result is one of `RELOAD_RESULTS`."""
+        self._credential_reloads.labels(source, result).inc()
 
     def set_endpoint_states(self, counts: Mapping[str, int]) -> None:
         """Set how many endpoints are in each of `ENDPOINT_STATES`; one that is left out has none."""

@@ -10,8 +10,9 @@ from archrouter.domain.findings import Finding
 from archrouter.domain.policy import PolicySet
 from archrouter.domain.scoring import BackendProfile
 from archrouter.observability.metrics import Metrics
-from archrouter.rpc.credentials import Credentials
+from archrouter.rpc.authentication.authenticator import Authenticator
 from archrouter.rpc.health import Health
+from archrouter.rpc.tls import ServerTls
 
 PolicyTextParser = Callable[[str], tuple[PolicySet | None, tuple[Finding, ...]]]
 """Reads the text of a policy file: the set, None when it is not valid, and the findings. Never raises for the text."""
@@ -24,7 +25,8 @@ class RpcDependencies:
     Attributes:
         profile: Gives the model behind the router; None while it has not answered yet.
         reload_policies: Loads the policy files again and returns what serves then.
-        credentials: Accepted tokens; None for an open server.
+        authenticator: Knows the callers; None for an open server.
+        tls: Certificates of the listener; None to serve in plaintext.
     """
 
     server: ServerSettings
@@ -39,4 +41,5 @@ class RpcDependencies:
     parse_policy_text: PolicyTextParser
     reload_policies: Callable[[], Awaitable[PolicySnapshot]]
     version: str
-    credentials: Credentials | None = None
+    authenticator: Authenticator | None = None
+    tls: ServerTls | None = None

@@ -19,12 +19,13 @@ from archrouter.domain.errors import (
     PromptTooLongError,
 )
 from archrouter.domain.policy import PolicySet
-from archrouter.rpc.credentials import Credentials
+from archrouter.rpc.authentication.authenticator import Authenticator
+from archrouter.rpc.authentication.callers import Callers
 
 LISTEN = "127.0.0.1:0"
 INTERNAL_MESSAGE = "the server failed; report the decision id to its operator"
 
-ADMIN = Credentials.from_text(f"{hashlib.sha256(b'admin-token').hexdigest()} operator admin")
+ADMIN = Authenticator(Callers.from_text(f"{hashlib.sha256(b'admin-token').hexdigest()} operator admin"))
 
 
 def violation(field: str, description: str) -> error_details_pb2.BadRequest:
@@ -182,7 +183,7 @@ async def test_disabled_rpc_names_the_setting() -> None:
     """An administrator who reloads on a server that does not serve it gets FAILED_PRECONDITION with the switch."""
     policies = PoliciesSettings(reload_enabled=False)
 
-    async with running_service(ServiceOptions(policies=policies, credentials=ADMIN)) as service:
+    async with running_service(ServiceOptions(policies=policies, authenticator=ADMIN)) as service:
         metadata = (("authorization", "Bearer admin-token"),)
         refusal = await refusal_of(service.policies.ReloadPolicySets(v1.ReloadPolicySetsRequest(), metadata=metadata))
 

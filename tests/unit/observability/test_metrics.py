@@ -43,6 +43,8 @@ def test_exposition_is_the_documented_one(registry: CollectorRegistry) -> None:
     recorded.count_policy_reload(is_success=True, unix_time_s=1_700_000_000.0)
     recorded.count_endpoint_reload("failure")
     recorded.set_endpoint_states({"ready": 2, "draining": 1})
+    recorded.count_credential_reload("tls", "success")
+    recorded.certificate_expiry.set(1_800_000_000)
 
     assert GOLDEN.read_text() == exposition(registry)
 

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from archrouter import v1
 from archrouter.observability.metrics import Metrics
-from archrouter.rpc.credentials import REQUIRED_SCOPES, RpcMethod
+from archrouter.rpc.authentication.scopes import REQUIRED_SCOPES, RpcMethod
 from archrouter.rpc.health import Health
 from archrouter.rpc.pipeline import _THIS_MACHINE, CallPipeline, new_decision_id
 

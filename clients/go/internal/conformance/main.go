@@ -3,6 +3,8 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -41,6 +43,8 @@ type vector struct {
 	Limits            archrouter.Limits
 	PaddingCharacters int
 	Fallback          []string
+	TLS               []string
+	Script            json.RawMessage
 	Expect            expectation
 }
 
@@ -161,6 +165,8 @@ func (v vector) client() (*archrouter.Client, error) {
 		"embedded": os.Getenv("CONFORMANCE_EMBEDDED"),
 		"scripted": os.Getenv("CONFORMANCE_SCRIPTED"),
 		"dead":     os.Getenv("CONFORMANCE_DEAD"),
+		"tls":      os.Getenv("CONFORMANCE_TLS"),
+		"mutual":   os.Getenv("CONFORMANCE_MUTUAL"),
 		"":         v.Target,
 	}
 	var opts []archrouter.Option
@@ -170,7 +176,35 @@ func (v vector) client() (*archrouter.Client, error) {
 	if v.Token != "" {
 		opts = append(opts, archrouter.WithToken(v.Token))
 	}
+	if v.TLS != nil {
+		config, err := v.tlsConfig()
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, archrouter.WithTLS(config))
+	}
 	return archrouter.New(servers[v.Server], opts...)
+}
+
+func (v vector) tlsConfig() (*tls.Config, error) {
+	file := func(name string) string { return filepath.Join(os.Getenv("CONFORMANCE_CERTIFICATES"), name+".pem") }
+	config := &tls.Config{}
+	if slices.Contains(v.TLS, "authority") {
+		authority, err := os.ReadFile(file("authority"))
+		if err != nil {
+			return nil, err
+		}
+		config.RootCAs = x509.NewCertPool()
+		config.RootCAs.AppendCertsFromPEM(authority)
+	}
+	if slices.Contains(v.TLS, "certificate") {
+		pair, err := tls.LoadX509KeyPair(file("certificate"), file("key"))
+		if err != nil {
+			return nil, err
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
+	return config, nil
 }
 
 func (v vector) request() (*archrouterv1.SelectRouteRequest, error) {
@@ -195,7 +229,7 @@ func (v vector) request() (*archrouterv1.SelectRouteRequest, error) {
 		message := &archrouterv1.Message{Role: archrouterv1.Role_ROLE_USER, Content: padding}
 		request.Messages = append(request.Messages, message)
 	}
-	if v.Server == "scripted" {
+	if v.Script != nil {
 		request.CorrelationId = v.Name
 	}
 	return request, nil

@@ -5,6 +5,7 @@ import com.google.gson.JsonArray;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
+import com.google.gson.JsonPrimitive;
 import com.google.protobuf.InvalidProtocolBufferException;
 import com.google.protobuf.util.JsonFormat;
 import io.archrouter.client.ArchRouterException;
@@ -18,7 +19,10 @@ import io.archrouter.v1.Message;
 import io.archrouter.v1.ModelTarget;
 import io.archrouter.v1.Role;
 import io.archrouter.v1.SelectRouteRequest;
+import io.grpc.ChannelCredentials;
+import io.grpc.TlsChannelCredentials;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -197,6 +201,25 @@ public final class Main {
     if (vector.has("token")) {
       builder.token(text(vector, "token"));
     }
+    if (vector.has("tls")) {
+      builder.credentials(credentials(vector.getAsJsonArray("tls")));
+    }
+    return builder.build();
+  }
+
+  private static ChannelCredentials credentials(JsonArray given) {
+    Path folder = Path.of(environment("CERTIFICATES"));
+    TlsChannelCredentials.Builder builder = TlsChannelCredentials.newBuilder();
+    try {
+      if (given.contains(new JsonPrimitive("authority"))) {
+        builder.trustManager(folder.resolve("authority.pem").toFile());
+      }
+      if (given.contains(new JsonPrimitive("certificate"))) {
+        builder.keyManager(folder.resolve("certificate.pem").toFile(), folder.resolve("key.pem").toFile());
+      }
+    } catch (IOException unreadable) {
+      throw new UncheckedIOException(unreadable);
+    }
     return builder.build();
   }
 
@@ -213,7 +236,7 @@ public final class Main {
     if (!padding.isEmpty()) {
       request.addMessages(Message.newBuilder().setRole(Role.ROLE_USER).setContent(padding));
     }
-    if (text(vector, "server").equals("scripted")) {
+    if (vector.has("script")) {
       request.setCorrelationId(text(vector, "name"));
     }
     return request.build();
