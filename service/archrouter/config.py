@@ -239,6 +239,35 @@ class LoggingSettings(_Section):
     )
 
 
+class TracingSettings(_Section):
+    """OpenTelemetry, by the extra ``otel``; the sampler and the rest are set by its own OTEL_* variables."""
+
+    otlp_endpoint: str = Field(
+        "",
+        description="URL of a collector that takes OTLP over gRPC, e.g. http://127.0.0.1:4317; empty takes "
+        "OTEL_EXPORTER_OTLP_ENDPOINT, and without that too nothing is traced.",
+    )
+
+
+class DecisionLogSettings(_Section):
+    """A file with a line of JSON for every decision; see docs/decision_log.md."""
+
+    path: str = Field(
+        "", description="File to append to; further server processes add -2, -3 … before its suffix. Empty keeps none."
+    )
+    text: Literal["none", "hash", "text"] = Field(
+        "hash", description="What is kept of a conversation: nothing, its salted hash, or its text as well."
+    )
+    salt_file: str = Field(
+        "", description="Key of the hashes, made where it does not exist; empty is path with .salt behind it."
+    )
+    max_bytes: int = Field(64 * 1024 * 1024, ge=4096, description="Size in bytes at which the file is rotated.")
+    kept_files: int = Field(8, ge=1, description="Rotated files that are kept, path.1 being the latest.")
+    queue_size: int = Field(
+        4096, ge=1, description="Decisions that may wait to be written; further ones are counted and lost."
+    )
+
+
 class Settings(_Section):
     """All of the configuration."""
 
@@ -251,3 +280,5 @@ class Settings(_Section):
     auth: AuthSettings = AuthSettings()
     metrics: MetricsSettings = MetricsSettings()
     logging: LoggingSettings = LoggingSettings()
+    tracing: TracingSettings = TracingSettings()
+    decision_log: DecisionLogSettings = DecisionLogSettings()

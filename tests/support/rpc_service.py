@@ -20,6 +20,7 @@ from tests.support.fakes import FakeSource
 from archrouter import v1
 from archrouter.app.wiring import SystemClock
 from archrouter.application.policy_store import PolicyStore
+from archrouter.application.ports import DecisionRecorder
 from archrouter.application.router import RequestLimits, Router
 from archrouter.config import PoliciesSettings, RoutingSettings, ServerSettings
 from archrouter.domain.policy import ModelTarget, PolicySet, RoutePolicy
@@ -32,6 +33,7 @@ from archrouter.rpc.dependencies import RpcDependencies
 from archrouter.rpc.health import Component, Health
 from archrouter.rpc.server import build_server
 from archrouter.rpc.tls import ServerTls
+from archrouter.rpc.tracing import StartSpan
 
 if TYPE_CHECKING:
     from archrouter.v1 import PolicyServiceAsyncStub, RoutingServiceAsyncStub
@@ -137,6 +139,8 @@ class ServiceOptions:
     sets: tuple[PolicySet, ...] = (SUPPORT,)
     authenticator: Authenticator | None = None
     tls: ServerTls | None = None
+    decision_log: DecisionRecorder | None = None
+    start_span: StartSpan | None = None
 
 
 @asynccontextmanager
@@ -176,6 +180,8 @@ async def running_service(options: ServiceOptions | None = None) -> AsyncIterato
             version=VERSION,
             authenticator=wanted.authenticator,
             tls=wanted.tls,
+            decision_log=wanted.decision_log,
+            start_span=wanted.start_span,
         )
     )
     async with aio.insecure_channel(f"127.0.0.1:{port}") as channel:

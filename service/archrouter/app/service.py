@@ -19,8 +19,10 @@ from archrouter.app.policy_reloader import PolicyReloader
 from archrouter.app.security import build_security
 from archrouter.app.wiring import (
     build_core,
+    build_decision_log,
     build_embedded_triton,
     build_rpc_dependencies,
+    build_tracing,
     endpoint_reader,
     load_engine_bundle,
     load_ticket_keys,
@@ -101,7 +103,9 @@ class _Service:
             if triton is not None:
                 stack.callback(triton.close)
             reporter = FleetReporter(metrics, self._health, self._model_changed)
-            core = build_core(settings, endpoint_reader(settings, bundle, triton), reporter, metrics)
+            decision_log = build_decision_log(settings, metrics, stack)
+            tracing = build_tracing(settings, stack)
+            core = build_core(settings, endpoint_reader(settings, bundle, triton), reporter, metrics, tracing)
             stack.push_async_callback(core.fleet.close)
             core.fleet.start()
             ticket_keys = load_ticket_keys(settings, core.tickets, metrics)
@@ -118,6 +122,8 @@ class _Service:
                     health=self._health,
                     reload_policies=reloader.reload,
                     security=security,
+                    decision_log=decision_log,
+                    tracing=tracing,
                 )
             )
             self._address = f"{settings.server.listen.rpartition(':')[0]}:{port}"

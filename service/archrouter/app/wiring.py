@@ -1,11 +1,14 @@
 """Builds the parts of the service from its settings."""
 
+import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from archrouter.app.credential_files import CredentialFiles
 from archrouter.app.security import Security
@@ -14,6 +17,7 @@ from archrouter.application.router import RequestLimits, Router
 from archrouter.bundles.loader import PromptBundle, load_bundle
 from archrouter.bundles.manifest import BundleError
 from archrouter.config import Settings
+from archrouter.decision_log.log import DecisionLog, open_decision_log
 from archrouter.domain.ticket import Tickets, read_keys
 from archrouter.inference.connect import connect
 from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
@@ -28,6 +32,11 @@ from archrouter.policy_files.state import PolicyState
 from archrouter.rpc.dependencies import RpcDependencies
 from archrouter.rpc.health import Health
 from archrouter.version import VERSION
+
+if TYPE_CHECKING:
+    from archrouter.observability.tracing import Tracing
+
+_OTLP_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
 class SystemClock:
@@ -94,6 +103,7 @@ def build_core(
     read_endpoints: Callable[[], EndpointList],
     on_change: Callable[[FleetStatus], None],
     metrics: Metrics,
+    tracing: "Tracing | None" = None,
 ) -> Core:
     """Wire the fleet, and policy store and router around it; nothing is loaded yet."""
     clock = SystemClock()
@@ -103,6 +113,7 @@ def build_core(
             connect,
             max_concurrent_requests=settings.triton.max_concurrent_requests,
             count_request=metrics.backend_requests.labels,
+            start_span=tracing.client_span if tracing else None,
         ),
         on_change,
         interval_s=settings.triton.health_interval_s,
@@ -159,6 +170,8 @@ def build_rpc_dependencies(
     health: Health,
     reload_policies: Callable[[], Awaitable[PolicySnapshot]],
     security: Security,
+    decision_log: DecisionLog | None = None,
+    tracing: "Tracing | None" = None,
 ) -> RpcDependencies:
     """Gather what the gRPC edge needs."""
     return RpcDependencies(
@@ -176,7 +189,47 @@ def build_rpc_dependencies(
         version=VERSION,
         authenticator=security.authenticator,
         tls=security.tls,
+        decision_log=decision_log,
+        start_span=tracing.server_span if tracing else None,
     )
+
+
+def build_tracing(settings: Settings, stack: AsyncExitStack) -> "Tracing | None":
+    """Trace where that is wanted, until the stack is closed; ValueError where the extra for it is missing."""
+    from_environment = [name for name in _OTLP_ENDPOINTS if os.environ.get(name)]
+    if not (settings.tracing.otlp_endpoint or from_environment):
+        return None
+    try:
+        from archrouter.observability.tracing import otlp_tracing  # noqa: PLC0415  # needs the extra
+    except ModuleNotFoundError as error:
+        wanted_by = "tracing.otlp_endpoint" if settings.tracing.otlp_endpoint else from_environment[0]
+        msg = f"{wanted_by} asks for traces; install what they need with: pip install 'archrouter[otel]'"
+        raise ValueError(msg) from error
+    tracing = otlp_tracing(settings.tracing.otlp_endpoint, VERSION)
+    stack.callback(tracing.close)
+    return tracing
+
+
+def build_decision_log(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> DecisionLog | None:
+    """Open the decision log where one is wanted, until the stack is closed; OSError when it cannot be written."""
+    wanted = settings.decision_log
+    if not wanted.path:
+        return None
+    try:
+        decision_log = open_decision_log(
+            Path(wanted.path),
+            salt_file=Path(wanted.salt_file) if wanted.salt_file else None,
+            text=wanted.text,
+            max_bytes=wanted.max_bytes,
+            kept_files=wanted.kept_files,
+            queue_size=wanted.queue_size,
+            count=metrics.decision_log_records.labels,
+        )
+    except OSError as error:
+        msg = f"cannot write the decision log {wanted.path!r} (decision_log.path): {error.strerror or error}"
+        raise OSError(msg) from error
+    stack.callback(decision_log.close)
+    return decision_log
 
 
 def request_limits(settings: Settings) -> RequestLimits:

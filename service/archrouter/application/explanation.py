@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from archrouter.application.ports import ScoringBackend
 from archrouter.application.select_route import Explanation, MessageEffect, SelectRoute
 from archrouter.domain.conversation import Conversation, Message, Role, read_indices
-from archrouter.domain.decision import Candidate, Choice, Outcome
+from archrouter.domain.decision import Candidate, CandidateKind, Choice, Outcome
 from archrouter.domain.errors import ArchRouterError
-from archrouter.domain.policy import PolicySet
+from archrouter.domain.policy import PolicySet, RoutePolicy
 from archrouter.domain.posterior import decide
 from archrouter.domain.scoring import Scoring, ScoringRequest, Tier
 
@@ -82,8 +82,8 @@ async def explain(
             for _ in range(CALLS_AT_A_TIME):
                 group.create_task(leave_out())
     found = [effects[index] for index in sorted(effects)]
-    chosen_id = _chosen_candidate(decided).route_id
-    runner_up = next(one for one in decided.candidates if one.route_id != chosen_id)
+    chosen = _chosen(decided)
+    runner_up = next(one for one in decided.candidates if one is not chosen)
     explanation = Explanation(
         runner_up=runner_up,
         lead=decided.choice.confidence - runner_up.probability,
@@ -120,17 +120,29 @@ def _effect(decided: Decided, index: int, without: NDArray[np.float64]) -> tuple
     return changes, MessageEffect(index, change, bool(np.argmax(without) != np.argmax(decided.probabilities)))
 
 
-def _chosen_candidate(decided: Decided) -> Candidate:
-    """Find what stands behind the confidence: the route, no match, or the best route that missed its threshold."""
-    choice = decided.choice
-    if choice.route is not None:
-        return next(one for one in decided.candidates if one.route_id == choice.route.id)
-    is_no_match = choice.outcome is Outcome.NO_MATCH
-    return next(one for one in decided.candidates if (one.route_id == "") == is_no_match)
+def chosen_candidate(candidates: Sequence[Candidate], outcome: Outcome, route: RoutePolicy | None) -> Candidate:
+    """Find what stands behind a decision's confidence.
+
+    Args:
+        candidates: All of them, most probable first.
+        outcome: What was decided.
+        route: The chosen route, if any.
+
+    Returns:
+        The route, no match, or the best route that missed its threshold.
+    """
+    if route is not None:
+        return next(one for one in candidates if one.route_id == route.id)
+    kind = CandidateKind.NO_MATCH if outcome is Outcome.NO_MATCH else CandidateKind.ROUTE
+    return next(one for one in candidates if one.kind is kind)
+
+
+def _chosen(decided: Decided) -> Candidate:
+    return chosen_candidate(decided.candidates, decided.choice.outcome, decided.choice.route)
 
 
 def _probability_of_chosen(decided: Decided, probabilities: NDArray[np.float64]) -> float:
-    routes, chosen_id = decided.policy_set.routes, _chosen_candidate(decided).route_id
+    routes, chosen_id = decided.policy_set.routes, _chosen(decided).route_id
     if decided.choice.outcome is Outcome.DOMAIN_FALLBACK and decided.choice.route is not None:
         of_domain = [route.domain == decided.choice.route.domain for route in routes]
         return min(float(probabilities[:-1][of_domain].sum()), 1.0)

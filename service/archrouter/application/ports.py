@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from archrouter.application.select_route import Decision, SelectRoute
 from archrouter.domain.findings import Finding
 from archrouter.domain.policy import PolicySet
 from archrouter.domain.scoring import Scoring, ScoringRequest
@@ -114,6 +115,21 @@ class PolicyMemory(Protocol):
 
     def keep(self, accepted: tuple[SourcedPolicySet, ...], sources: AbstractSet[str]) -> None:
         """Keep the texts of `accepted`, and of all that was kept before only those of `sources`; never raises."""
+        ...
+
+
+class DecisionRecorder(Protocol):
+    """Who keeps decisions for later."""
+
+    def record(self, question: SelectRoute, decision: Decision, *, caller: str, correlation_id: str) -> None:
+        """Keep a decision. Never waits and never raises: no call may suffer from it.
+
+        Args:
+            question: What was asked.
+            decision: What was answered.
+            caller: Who asked; empty where nobody has to say.
+            correlation_id: The caller's own id of the call; may be empty.
+        """
         ...
 
 

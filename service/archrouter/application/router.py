@@ -192,6 +192,7 @@ class Router:
                 inference_s=scoring.times.inference_s,
             ),
             route_ticket=self._tickets.issue(choice.route, policy_set, turn_count=redeemed.turn_count + 1, now_s=now_s),
+            rule=request.rule,
             explanation=explanation,
         )
 

@@ -96,6 +96,7 @@ class Decision:
         usage: What the decision cost.
         times: Where the time went.
         route_ticket: What the decision means for the conversation's next one; empty where no route was chosen.
+        rule: What was followed.
         explanation: Only where the request asked for it.
     """
 
@@ -114,4 +115,5 @@ class Decision:
     usage: Usage
     times: DecisionTimes
     route_ticket: str = ""
+    rule: DecisionRule = field(default_factory=DecisionRule)
     explanation: Explanation | None = None

@@ -23,8 +23,11 @@ INLINE_POLICY_SET = "inline"
 OUTCOMES = ("matched", "domain_fallback", "no_match", "low_confidence")
 STAGES = ("tokenize", "queue", "inference")
 GRPC_CODES = tuple(code.name for code in grpc.StatusCode)
+TIERS = ("engine", "compact")
+DECILES = tuple(str(decile) for decile in range(1, 11))
 RELOAD_RESULTS = ("success", "failure")
 CREDENTIAL_SOURCES = ("tls", "callers", "jwks", "ticket_keys")
+DECISION_LOG_RESULTS = ("written", "queue_full", "write_failed")
 ENDPOINT_STATES = ("waiting", "ready", "draining")
 
 
@@ -38,6 +41,7 @@ class Metrics:
         """Register every metric."""
         self._start_rpc_metrics(registry)
         self._start_decision_metrics(registry)
+        self._start_drift_metrics(registry)
         self._start_operation_metrics(registry)
         self._start_endpoint_metrics(registry)
         self._start_credential_metrics(registry)
@@ -95,6 +99,47 @@ class Metrics:
         for stage in STAGES:
             self.stage_duration.labels(stage)
 
+    def _start_drift_metrics(self, registry: CollectorRegistry) -> None:
+        labels = ("policy_set", "tier")
+        self.top_probability = Histogram(
+            "archrouter_decision_top_probability_ratio",
+            "Calibrated probability of the leading candidate, whether it was chosen or not.",
+            labels,
+            buckets=CONFIDENCE_BUCKETS,
+            registry=registry,
+        )
+        self.entropy = Histogram(
+            "archrouter_decision_entropy_ratio",
+            "Entropy of the calibrated posterior as a share of that of an even one: 0 is certain, 1 knows nothing.",
+            labels,
+            buckets=CONFIDENCE_BUCKETS,
+            registry=registry,
+        )
+        self.no_match_leads = Counter(
+            "archrouter_decision_no_match_leads_total",
+            "Decisions whose leading candidate was no match.",
+            labels,
+            registry=registry,
+        )
+        self.reference_deciles = Counter(
+            "archrouter_decision_reference_decile_total",
+            "Decisions by the tenth of the calibration's leading probabilities that theirs falls into.",
+            (*labels, "decile"),
+            registry=registry,
+        )
+        self.reference_no_match = Gauge(
+            "archrouter_calibration_no_match_ratio",
+            "Share of the calibration's conversations whose leading candidate was no match.",
+            ("tier",),
+            registry=registry,
+        )
+        self.reference_entropy = Gauge(
+            "archrouter_calibration_entropy_ratio",
+            "Mean entropy of the calibration's posteriors, as a share of that of an even one.",
+            ("tier",),
+            registry=registry,
+        )
+
     def _start_operation_metrics(self, registry: CollectorRegistry) -> None:
         self.backend_requests = Counter(
             "archrouter_backend_requests_total",
@@ -113,8 +158,16 @@ class Metrics:
             "Unix time of the latest load without a rejected file.",
             registry=registry,
         )
+        self.decision_log_records = Counter(
+            "archrouter_decision_log_records_total",
+            "Decisions by what became of their line in the decision log.",
+            ("result",),
+            registry=registry,
+        )
         for code in GRPC_CODES:
             self.backend_requests.labels(code)
+        for result in DECISION_LOG_RESULTS:
+            self.decision_log_records.labels(result)
         for result in RELOAD_RESULTS:
             self._policy_reloads.labels(result)
 
@@ -158,6 +211,10 @@ class Metrics:
         """Start the series of policy sets, by id, at 0; harmless for those that have started."""
         for policy_set_id in policy_set_ids:
             self.confidence.labels(policy_set_id)
+            for tier in TIERS:
+                self.no_match_leads.labels(policy_set_id, tier)
+                for decile in DECILES:
+                    self.reference_deciles.labels(policy_set_id, tier, decile)
             for outcome in OUTCOMES:
                 self.decisions.labels(policy_set_id, outcome)
 

@@ -56,6 +56,8 @@ _LEVELS = {
 }
 """What OpenTelemetry counts as a server's error; every other code is the caller's business and logged as info."""
 
+SERVER_FAULTS = frozenset(_LEVELS)
+
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")
 """W3C Trace Context, section 3.2: version, trace id, parent id, flags."""
 
@@ -86,6 +88,7 @@ class Call:
         error_cause: What the caller is not told about the failure; empty when there is no more to say.
         log_fields: Further fields of the call's log line.
         caller: Who calls; None where nobody has to authenticate, and until it is known.
+        code: How it ended; UNKNOWN while it goes on.
     """
 
     method: RpcMethod
@@ -95,6 +98,7 @@ class Call:
     error_cause: str = ""
     log_fields: dict[str, object] = field(default_factory=dict)
     caller: Caller | None = None
+    code: StatusCode = StatusCode.UNKNOWN
 
 
 _CURRENT: ContextVar[Call] = ContextVar("archrouter_call")
@@ -250,6 +254,7 @@ class CallPipeline(aio.ServerInterceptor):
             raise AdmissionError(msg, retry_after_s=OVERLOADED_RETRY_AFTER_S)
 
     def _record(self, call: Call, context: Context, code: StatusCode, duration_s: float) -> None:
+        call.code = code
         service, method = call.method.rpc_service, call.method.rpc_method
         self._metrics.rpc_in_flight.dec()
         self._metrics.rpc_requests.labels(service, method, code.name).inc()

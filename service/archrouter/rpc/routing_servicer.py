@@ -1,7 +1,9 @@
 """RoutingService: checks, converts, asks the router, converts back."""
 
 import asyncio
+import math
 import time
+from bisect import bisect_right
 from dataclasses import dataclass
 
 import structlog
@@ -10,6 +12,7 @@ from grpc import aio
 
 from archrouter import v1
 from archrouter.application.select_route import Decision
+from archrouter.domain.decision import CandidateKind
 from archrouter.domain.errors import (
     ModelNotReadyError,
     NoDefaultPolicySetError,
@@ -18,7 +21,7 @@ from archrouter.domain.errors import (
 )
 from archrouter.domain.findings import Finding
 from archrouter.domain.policy import PolicySet
-from archrouter.observability.metrics import INLINE_POLICY_SET, Metrics
+from archrouter.observability.metrics import DECILES, INLINE_POLICY_SET, Metrics
 from archrouter.rpc.authentication.scopes import Scope
 from archrouter.rpc.convert.policies import checked_policy_set_from_proto
 from archrouter.rpc.convert.routing import (
@@ -141,6 +144,9 @@ class RoutingServicer(v1.RoutingServiceServicer):
         budget_s = current_call().deadline_s - time.monotonic()
         decision = await self._dependencies.router.select_route(question, budget_s=budget_s)
         count_decision(self._dependencies.metrics, decision)
+        if (decision_log := self._dependencies.decision_log) is not None:
+            caller = str(current_call().log_fields.get("caller", ""))
+            decision_log.record(question, decision, caller=caller, correlation_id=request.correlation_id)
         return decision
 
     def _check_sees(self, source: str | None, name: str) -> None:
@@ -218,6 +224,7 @@ def log_fields(decision: Decision) -> dict[str, object]:
         "dropped_token_count": decision.usage.dropped_token_count,
         "backend_duration_s": round(decision.times.queue_s + decision.times.inference_s, 6),
         "model_version": decision.profile.model_version,
+        "tier": decision.profile.tier.value,
     }
 
 
@@ -233,3 +240,19 @@ def count_decision(metrics: Metrics, decision: Decision) -> None:
     metrics.stage_duration.labels("inference").observe(decision.times.inference_s)
     if decision.times.queue_s:  # 0: the inference server did not tell
         metrics.stage_duration.labels("queue").observe(decision.times.queue_s)
+    _count_drift(metrics, policy_set, decision)
+
+
+def _count_drift(metrics: Metrics, policy_set: str, decision: Decision) -> None:
+    """Count what shows that conversations or policies are no longer like those the model was calibrated on."""
+    tier, reference, leader = decision.profile.tier.value, decision.profile.reference, decision.candidates[0]
+    entropy = -sum(one.probability * math.log(one.probability) for one in decision.candidates if one.probability > 0)
+    metrics.top_probability.labels(policy_set, tier).observe(leader.probability)
+    metrics.entropy.labels(policy_set, tier).observe(entropy / math.log(len(decision.candidates)))
+    if leader.kind is CandidateKind.NO_MATCH:
+        metrics.no_match_leads.labels(policy_set, tier).inc()
+    if reference is not None:
+        decile = bisect_right(reference.top_probability_deciles, leader.probability)
+        metrics.reference_deciles.labels(policy_set, tier, DECILES[decile]).inc()
+        metrics.reference_no_match.labels(tier).set(reference.no_match_share)
+        metrics.reference_entropy.labels(tier).set(reference.mean_entropy)

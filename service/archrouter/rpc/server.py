@@ -15,6 +15,7 @@ from archrouter.rpc.pipeline import CallPipeline
 from archrouter.rpc.policy_servicer import PolicyServicer
 from archrouter.rpc.routing_servicer import RoutingServicer
 from archrouter.rpc.tls import ServerTls
+from archrouter.rpc.tracing import TracingInterceptor
 
 _HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 _REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
@@ -47,7 +48,8 @@ def build_server(dependencies: RpcDependencies) -> tuple[aio.Server, int]:
         max_concurrent_calls=settings.max_concurrent_calls,
         max_budget_s=dependencies.routing.default_deadline_s,
     )
-    server = aio.server(interceptors=(pipeline,), options=server_options(settings))
+    traced = (TracingInterceptor(dependencies.start_span),) if dependencies.start_span else ()
+    server = aio.server(interceptors=(*traced, pipeline), options=server_options(settings))
     v1.add_RoutingServiceServicer_to_server(RoutingServicer(dependencies), server)
     v1.add_PolicyServiceServicer_to_server(PolicyServicer(dependencies), server)
     health_pb2_grpc.add_HealthServicer_to_server(dependencies.health, server)

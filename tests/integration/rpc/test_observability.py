@@ -65,10 +65,12 @@ async def test_decision_gets_one_line_with_every_field(service: RpcService) -> N
         "policy_set": "support",
         "policy_set_revision": SUPPORT.revision,
         "outcome": "matched",
+        "reasons": ["route_leads", "threshold_of_route"],
         "route_id": "billing",
         "prompt_token_count": response.decision.usage.prompt_token_count,
         "dropped_token_count": 0,
         "model_version": FAKE_PROFILE.model_version,
+        "tier": "compact",
     } == {name: value for name, value in line.items() if name not in VARYING_FIELDS}
 
 

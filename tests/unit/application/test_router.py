@@ -73,6 +73,7 @@ async def test_the_reasons_of_the_tier_come_before_those_of_the_choice() -> None
 
     decision = await (await make_router(Scripted(answer))).select_route(SelectRoute("id", CODE_QUESTION), budget_s=1)
 
+    assert DecisionRule() == decision.rule
     expected = (DecisionReason.COMPACT_SURE, DecisionReason.ROUTE_LEADS, DecisionReason.THRESHOLD_OF_SERVER)
     assert expected == decision.reasons
 

@@ -19,7 +19,7 @@ from archrouter.domain.errors import (
 )
 from archrouter.domain.policy import RoutePolicy
 from archrouter.domain.posterior import Calibration, IsotonicMap
-from archrouter.domain.scoring import Overflow, ScoringRequest
+from archrouter.domain.scoring import CalibrationReference, Overflow, ScoringRequest
 from archrouter.inference import tensors
 from archrouter.inference.compact import CompactBackend, _candidate_json
 from archrouter.inference.per_policy_set import INLINE_CAPACITY, WARM_UP
@@ -180,6 +180,40 @@ async def test_a_calibration_of_another_shape_breaks_the_contract(connection: Co
     connection.parameters[tensors.PARAMETER_CALIBRATION] = text
 
     with pytest.raises(BackendProtocolError, match="'calibration'"):
+        await CompactBackend(connection, "m").warm_up(timeout_s=1.0)
+
+
+async def test_a_reference_of_the_calibration_is_read_where_there_is_one(connection: Connection) -> None:
+    """A model without one serves all the same."""
+    assert (await CompactBackend(connection, "m").warm_up(timeout_s=1.0)).reference is None
+    deciles = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+    reference = {"top_probability_deciles": deciles, "no_match_share": 0.25, "mean_entropy": 0.5, "sample_count": 9}
+    connection.parameters[tensors.PARAMETER_CALIBRATION_REFERENCE] = json.dumps(reference)
+
+    profile = await CompactBackend(connection, "m").warm_up(timeout_s=1.0)
+
+    assert CalibrationReference(tuple(deciles), 0.25, 0.5) == profile.reference
+
+
+@pytest.mark.parametrize(
+    ("deciles", "share", "entropy"),
+    [
+        ([0.5] * 8, 0.5, 0.5),
+        ([0.5] * 8 + [0.4], 0.5, 0.5),
+        ([0.5] * 8 + [1.1], 0.5, 0.5),
+        ([0.5] * 9, 1.5, 0.5),
+        ([0.5] * 9, 0.5, -0.5),
+        (None, 0.5, 0.5),
+    ],
+)
+async def test_a_reference_of_another_shape_breaks_the_contract(
+    connection: Connection, deciles: list[float] | None, share: float, entropy: float
+) -> None:
+    """The parameter is named, as that of the calibration is."""
+    reference = {"top_probability_deciles": deciles, "no_match_share": share, "mean_entropy": entropy}
+    connection.parameters[tensors.PARAMETER_CALIBRATION_REFERENCE] = json.dumps(reference)
+
+    with pytest.raises(BackendProtocolError, match="'calibration_reference'"):
         await CompactBackend(connection, "m").warm_up(timeout_s=1.0)
 
 

@@ -40,6 +40,7 @@ def test_exposition_is_the_documented_one(registry: CollectorRegistry) -> None:
     recorded.stage_duration.labels("tokenize").observe(0.0004)
     recorded.stage_duration.labels("inference").observe(0.002)
     recorded.backend_requests.labels("OK").inc()
+    recorded.decision_log_records.labels("written").inc()
     recorded.count_policy_reload(is_success=True, unix_time_s=1_700_000_000.0)
     recorded.count_endpoint_reload("failure")
     recorded.set_endpoint_states({"ready": 2, "draining": 1})
