@@ -20,6 +20,7 @@ from tests.support.secure_service import SecureService, secure_service
 from archrouter import v1
 
 TOKEN, WRONG_TOKEN, MISPLACED_TOKEN = "planted-token-7f3a", "planted-wrong-81bc", "planted-misplaced-55de"  # made up
+TICKET_KEY, SHORT_TICKET_KEY = "planted-ticket-key-of-more-than-32-bytes", "planted-ticket-key-1"
 PASSWORD = "planted-password-c0de"  # noqa: S105  # made up
 SHARED_SECRET = "cGxhbnRlZC1zaGFyZWQtc2VjcmV0"  # noqa: S105  # made up
 PASTED_KEY = Authority().server().key.decode()
@@ -75,7 +76,8 @@ async def live_through_everything(
         (folder / "callers").write_text(f"{MISPLACED_TOKEN} gateway route\n")
         (folder / "key.pem").write_text(PASTED_KEY[:200])
         (folder / "jwks").write_text(json.dumps({"keys": [{"kty": "oct", "k": SHARED_SECRET, "kid": "s"}]}))
-        await service.logged("credentials_rejected", 3)
+        (folder / "ticket_keys").write_text(f"{SHORT_TICKET_KEY}\n")
+        await service.logged("credentials_rejected", 4)
         service.process.send_signal(signal.SIGHUP)
         await service.logged("policies_loaded", 2)
     return codes
@@ -94,6 +96,7 @@ async def test_nothing_that_a_running_service_writes_has_a_secret(
     (folder / "cert.pem").write_bytes(pair.chain)
     (folder / "key.pem").write_bytes(pair.key)
     (folder / "jwks").write_bytes(issuer.key_set)
+    (folder / "ticket_keys").write_text(TICKET_KEY)
     good, expired, forged = issuer.token(), issuer.token(exp=1), issuer.token(key=Issuer())
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -103,7 +106,7 @@ async def test_nothing_that_a_running_service_writes_has_a_secret(
         *("--server-tls-certificate-file", str(folder / "cert.pem"), "--logging-level", "debug"),
         *("--server-tls-private-key-file", str(folder / "key.pem"), "--auth-callers-file", str(folder / "callers")),
         *("--auth-jwt-jwks", str(folder / "jwks"), "--auth-jwt-issuer", issuer.url),
-        *("--auth-jwt-audience", "archrouter"),
+        *("--auth-jwt-audience", "archrouter", "--routing-ticket-key-file", str(folder / "ticket_keys")),
     )
     tokens = {
         "token": f"Bearer {TOKEN}",
@@ -125,7 +128,17 @@ async def test_nothing_that_a_running_service_writes_has_a_secret(
 
     written = "".join(path.read_text(errors="replace") for path in output.iterdir())
     parts = [part for token in (good, expired, forged) for part in token.split(".")[1:]]
-    secrets = [TOKEN, WRONG_TOKEN, MISPLACED_TOKEN, PASSWORD, SHARED_SECRET, digest, *parts]
+    secrets = [
+        TICKET_KEY,
+        SHORT_TICKET_KEY,
+        TOKEN,
+        WRONG_TOKEN,
+        MISPLACED_TOKEN,
+        PASSWORD,
+        SHARED_SECRET,
+        digest,
+        *parts,
+    ]
     assert ["OK", "OK", "INTERNAL", *["UNAUTHENTICATED"] * 4, "OK"] == list(codes.values())
     assert "a defect that nobody foresaw" in written
     assert "archrouter_credential_reloads_total" in written
@@ -143,6 +156,13 @@ async def test_nothing_that_a_running_service_writes_has_a_secret(
             id="key_in_place_of_its_file",
         ),
         pytest.param(["--auth-callers-file", TOKEN], {}, "", "auth.callers_file", id="token_in_place_of_its_file"),
+        pytest.param(
+            ["--routing-ticket-key-file", TOKEN],
+            {},
+            "",
+            "routing.ticket_key_file",
+            id="key_of_tickets_in_place_of_its_file",
+        ),
         pytest.param([], {"ARCHROUTER_AUTH_CALLERS_FILE": TOKEN}, "", "auth.callers_file", id="token_in_environment"),
         pytest.param([], {"ARCHROUTER_AUTH_TOKEN": TOKEN}, "", "ARCHROUTER_AUTH_TOKEN", id="unknown_variable"),
         pytest.param([], {}, f"auth: {{token: {TOKEN}}}", "token", id="unknown_key"),
