@@ -7,6 +7,7 @@ import promql_parser
 from prometheus_client import CollectorRegistry
 
 from archrouter.observability.metrics import (
+    CREDENTIAL_SOURCES,
     DECILES,
     DECISION_LOG_RESULTS,
     GRPC_CODES,
@@ -16,7 +17,7 @@ from archrouter.observability.metrics import (
     TIERS,
     Metrics,
 )
-from archrouter.rpc.credentials import REQUIRED_SCOPES
+from archrouter.rpc.authentication.scopes import REQUIRED_SCOPES
 
 Labels = Mapping[str, frozenset[str]]
 """Values by label; an empty set where they are not known beforehand."""
@@ -27,6 +28,7 @@ _SERVICE_VALUES: Labels = {
     "code": frozenset(GRPC_CODES),
     "outcome": frozenset(OUTCOMES),
     "stage": frozenset(STAGES),
+    "source": frozenset(CREDENTIAL_SOURCES),
     "tier": frozenset(TIERS),
     "decile": frozenset(DECILES),
     "result": frozenset((*RELOAD_RESULTS, *DECISION_LOG_RESULTS)),

@@ -1,6 +1,7 @@
 """The whole gRPC edge in process: a real server on a free loopback port, a fake model behind it, real clients."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -26,10 +27,12 @@ from archrouter.domain.policy import ModelTarget, PolicySet, RoutePolicy
 from archrouter.domain.scoring import BackendProfile, Scoring, ScoringRequest
 from archrouter.observability.metrics import Metrics
 from archrouter.policy_files.policies import load_policy_set
-from archrouter.rpc.credentials import Credentials
+from archrouter.rpc.authentication.authenticator import Authenticator
+from archrouter.rpc.authentication.callers import Callers
 from archrouter.rpc.dependencies import RpcDependencies
 from archrouter.rpc.health import Component, Health
 from archrouter.rpc.server import build_server
+from archrouter.rpc.tls import ServerTls
 from archrouter.rpc.tracing import StartSpan
 
 if TYPE_CHECKING:
@@ -134,7 +137,8 @@ class ServiceOptions:
         )
     )
     sets: tuple[PolicySet, ...] = (SUPPORT,)
-    credentials: Credentials | None = None
+    authenticator: Authenticator | None = None
+    tls: ServerTls | None = None
     decision_log: DecisionRecorder | None = None
     start_span: StartSpan | None = None
 
@@ -174,7 +178,8 @@ async def running_service(options: ServiceOptions | None = None) -> AsyncIterato
             parse_policy_text=load_policy_set,
             reload_policies=store.reload,
             version=VERSION,
-            credentials=wanted.credentials,
+            authenticator=wanted.authenticator,
+            tls=wanted.tls,
             decision_log=wanted.decision_log,
             start_span=wanted.start_span,
         )
@@ -187,6 +192,17 @@ async def running_service(options: ServiceOptions | None = None) -> AsyncIterato
         finally:
             health.close()
             await server.stop(0)
+
+
+def known_tokens(**scopes: str) -> Authenticator:
+    """Accept, by name, the tokens ``{name}-token``, each with its scopes."""
+    lines = [f"{hashlib.sha256(f'{name}-token'.encode()).hexdigest()} {name} {of}" for name, of in scopes.items()]
+    return Authenticator(Callers.from_text("\n".join(lines)))
+
+
+def bearer(token: str) -> tuple[tuple[str, str], ...]:
+    """Build the metadata of a caller with a token."""
+    return (("authorization", f"Bearer {token}"),)
 
 
 def user_says(

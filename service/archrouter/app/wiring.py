@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,12 +10,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from archrouter.app.credential_files import CredentialFiles
+from archrouter.app.security import Security
 from archrouter.application.policy_store import PolicySnapshot, PolicyStore
 from archrouter.application.router import RequestLimits, Router
 from archrouter.bundles.loader import PromptBundle, load_bundle
 from archrouter.bundles.manifest import BundleError
 from archrouter.config import Settings
 from archrouter.decision_log.log import DecisionLog, open_decision_log
+from archrouter.domain.ticket import Tickets, read_keys
 from archrouter.inference.connect import connect
 from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
 from archrouter.inference.endpoint import EndpointList, EndpointSpec
@@ -25,7 +28,7 @@ from archrouter.inference.tensors import PARAMETER_MODEL_DIRECTORY, PARAMETER_MO
 from archrouter.observability.metrics import Metrics
 from archrouter.policy_files.directory import PolicyDirectory
 from archrouter.policy_files.policies import load_policy_set
-from archrouter.rpc.credentials import Credentials
+from archrouter.policy_files.state import PolicyState
 from archrouter.rpc.dependencies import RpcDependencies
 from archrouter.rpc.health import Health
 from archrouter.version import VERSION
@@ -40,11 +43,7 @@ class SystemClock:
     """`Clock` over the operating system."""
 
     monotonic_s = staticmethod(time.perf_counter)
-
-    @staticmethod
-    def now() -> datetime:
-        """Return the wall-clock time, in UTC."""
-        return datetime.now(UTC)
+    now = staticmethod(partial(datetime.now, UTC))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +53,7 @@ class Core:
     fleet: Fleet
     store: PolicyStore
     router: Router
+    tickets: Tickets
 
 
 def load_engine_bundle(settings: Settings) -> PromptBundle | None:
@@ -119,8 +119,17 @@ def build_core(
         interval_s=settings.triton.health_interval_s,
         warm_up_timeout_s=settings.triton.warm_up_timeout_s,
     )
-    source = PolicyDirectory(Path(settings.policies.directory))
-    store = PolicyStore(source, fleet, clock, default_id=settings.policies.default)
+    policies = Path(settings.policies.directory)
+    state = settings.policies.state_directory
+    store = PolicyStore(
+        PolicyDirectory(policies),
+        fleet,
+        clock,
+        default_id=settings.policies.default,
+        kept_revisions=settings.policies.kept_revisions,
+        memory=PolicyState(Path(state), policies) if state else None,
+    )
+    tickets = Tickets(lifetime_s=settings.routing.ticket_lifetime_s)
     router = Router(
         store,
         fleet,
@@ -128,8 +137,29 @@ def build_core(
         request_limits(settings),
         min_budget_s=settings.routing.min_budget_s,
         deadline_margin_s=settings.triton.deadline_margin_s,
+        tickets=tickets,
     )
-    return Core(fleet, store, router)
+    return Core(fleet, store, router, tickets)
+
+
+def load_ticket_keys(settings: Settings, tickets: Tickets, metrics: Metrics) -> tuple[CredentialFiles, ...]:
+    """Give the keys of the key file to `tickets`; return what is to be looked at again, nothing where no file is set.
+
+    Raises:
+        OSError: When the file cannot be read.
+        ValueError: When it holds no usable key.
+    """
+    setting, file = "routing.ticket_key_file", settings.routing.ticket_key_file
+    if not file:
+        return ()
+
+    def use(contents: Mapping[str, bytes]) -> None:
+        """Sign and accept by the keys of the file."""
+        tickets.replace_keys(read_keys(contents[setting].decode(errors="replace")))
+
+    files = CredentialFiles("ticket_keys", {setting: file}, use, metrics)
+    files.load()
+    return (files,)
 
 
 def build_rpc_dependencies(
@@ -139,11 +169,11 @@ def build_rpc_dependencies(
     metrics: Metrics,
     health: Health,
     reload_policies: Callable[[], Awaitable[PolicySnapshot]],
+    security: Security,
     decision_log: DecisionLog | None = None,
     tracing: "Tracing | None" = None,
 ) -> RpcDependencies:
     """Gather what the gRPC edge needs."""
-    tokens_file = settings.auth.tokens_file
     return RpcDependencies(
         server=settings.server,
         policies=settings.policies,
@@ -157,7 +187,8 @@ def build_rpc_dependencies(
         parse_policy_text=load_policy_set,
         reload_policies=reload_policies,
         version=VERSION,
-        credentials=Credentials.from_text(Path(tokens_file).read_text()) if tokens_file else None,
+        authenticator=security.authenticator,
+        tls=security.tls,
         decision_log=decision_log,
         start_span=tracing.server_span if tracing else None,
     )

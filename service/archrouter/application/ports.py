@@ -1,5 +1,6 @@
 """What the application needs from the outside world. Each port has a real and a test implementation."""
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -57,10 +58,12 @@ class SourcedPolicySet:
     Attributes:
         source: Name of the file, for people.
         policy_set: The set.
+        text: What the file says.
     """
 
     source: str
     policy_set: PolicySet
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,18 @@ class PolicySource(Protocol):
         Returns:
             Usable sets, and the sources that hold none. Never raises for bad content.
         """
+        ...
+
+
+class PolicyMemory(Protocol):
+    """Where the last good text of each source outlives the process."""
+
+    def recall(self) -> tuple[SourcedPolicySet, ...]:
+        """Return what was kept last, as far as it is a usable set still; never raises."""
+        ...
+
+    def keep(self, accepted: tuple[SourcedPolicySet, ...], sources: AbstractSet[str]) -> None:
+        """Keep the texts of `accepted`, and of all that was kept before only those of `sources`; never raises."""
         ...
 
 

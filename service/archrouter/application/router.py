@@ -15,11 +15,13 @@ from archrouter.domain.errors import (
     BackendProtocolError,
     BudgetExceededError,
     InvalidRequestError,
+    PolicySetRevisionNotFoundError,
 )
 from archrouter.domain.findings import Finding, Severity
 from archrouter.domain.policy import PolicySet
 from archrouter.domain.posterior import decide, ranked
 from archrouter.domain.scoring import Scoring, ScoringRequest, Usage
+from archrouter.domain.ticket import Tickets
 from archrouter.domain.warnings import DecisionWarning, WarningCode
 
 OFF_POLICY_MASS = 0.5
@@ -114,6 +116,7 @@ class Router:
         *,
         min_budget_s: float,
         deadline_margin_s: float,
+        tickets: Tickets | None = None,
     ) -> None:
         """Wire the use case.
 
@@ -124,6 +127,7 @@ class Router:
             limits: Bounds of a request.
             min_budget_s: Refuse at once a call that leaves less time than this, in seconds >= 0.
             deadline_margin_s: Part of the caller's time kept for the way back, in seconds >= 0.
+            tickets: Signs and reads route tickets; None does so with a key that nobody else has.
         """
         self._store = store
         self._backend = backend
@@ -131,6 +135,7 @@ class Router:
         self._limits = limits
         self._min_budget_s = min_budget_s
         self._deadline_margin_s = deadline_margin_s
+        self._tickets = tickets or Tickets()
 
     async def select_route(self, request: SelectRoute, *, budget_s: float) -> Decision:
         """Decide the route of one conversation.
@@ -150,6 +155,9 @@ class Router:
         policy_set, stale = self._policy_set(request)
         if budget_s < self._min_budget_s:
             raise BudgetExceededError(remaining_s=budget_s)
+        now_s = self._clock.now().timestamp()
+        redeemed = self._tickets.redeem(request.rule, policy_set, now_s=now_s)
+        request = replace(request, rule=redeemed.rule)
         conversation = Conversation.from_messages(request.messages)
         scoring = await self._backend.score(
             ScoringRequest(policy_set, conversation, request.overflow),
@@ -174,8 +182,8 @@ class Router:
             inline=request.inline_policy_set is not None,
             profile=scoring.profile,
             kept=choice.kept,
-            reasons=(*scoring.reasons, *choice.reasons),
-            warnings=decision_warnings(conversation, scoring, stale=stale),
+            reasons=(*scoring.reasons, *redeemed.reasons(kept=choice.kept), *choice.reasons),
+            warnings=(*decision_warnings(conversation, scoring, stale=stale), *redeemed.warnings),
             usage=usage,
             times=DecisionTimes(
                 total_s=self._clock.monotonic_s() - started_s,
@@ -183,6 +191,7 @@ class Router:
                 queue_s=scoring.times.queue_s,
                 inference_s=scoring.times.inference_s,
             ),
+            route_ticket=self._tickets.issue(choice.route, policy_set, turn_count=redeemed.turn_count + 1, now_s=now_s),
             rule=request.rule,
             explanation=explanation,
         )
@@ -200,9 +209,12 @@ class Router:
         return explanation, replace(usage, engine_call_count=usage.engine_call_count + call_count)
 
     def _policy_set(self, request: SelectRoute) -> tuple[PolicySet, bool]:
-        if request.inline_policy_set is not None:
-            return request.inline_policy_set, False
-        loaded = self._store.resolve(request.policy_set_id)
+        inline = request.inline_policy_set
+        if inline is not None:
+            if request.policy_set_revision not in ("", inline.revision):
+                raise PolicySetRevisionNotFoundError(inline.id, inline.revision)
+            return inline, False
+        loaded = self._store.resolve(request.policy_set_id, request.policy_set_revision)
         return loaded.policy_set, loaded.stale
 
 

@@ -18,6 +18,7 @@ class SelectRoute:
         messages: Oldest first; untrusted.
         policy_set_id: A loaded set; None with no inline set asks for the default.
         inline_policy_set: A valid set that travels with the request and is not loaded.
+        policy_set_revision: The revision that must decide; empty takes the active one.
         rule: Request's thresholds and stickiness.
         overflow: What to do when the conversation is too long.
         explain: Whether the decision is to be explained, which takes several times as long.
@@ -27,6 +28,7 @@ class SelectRoute:
     messages: tuple[Message, ...]
     policy_set_id: str | None = None
     inline_policy_set: PolicySet | None = None
+    policy_set_revision: str = ""
     rule: DecisionRule = field(default_factory=DecisionRule)
     overflow: Overflow = Overflow.TRUNCATE
     explain: bool = False
@@ -93,6 +95,7 @@ class Decision:
         warnings: What the reader should know.
         usage: What the decision cost.
         times: Where the time went.
+        route_ticket: What the decision means for the conversation's next one; empty where no route was chosen.
         rule: What was followed.
         explanation: Only where the request asked for it.
     """
@@ -111,5 +114,6 @@ class Decision:
     warnings: tuple[DecisionWarning, ...]
     usage: Usage
     times: DecisionTimes
+    route_ticket: str = ""
     rule: DecisionRule = field(default_factory=DecisionRule)
     explanation: Explanation | None = None

@@ -60,11 +60,14 @@ class Stickiness:
         turn_kind: A tool result or a retry keeps the previous route.
         switch_margin: In [0, 1]. On a user turn another candidate takes over only when its probability leads the
             previous route's by at least this much; 0 always lets the leader win.
+        route_ticket: Ticket of the conversation's last decision, in place of `previous_route_id`; untrusted, empty
+            when there is none.
     """
 
     previous_route_id: str = ""
     turn_kind: TurnKind = TurnKind.USER
     switch_margin: float = 0.0
+    route_ticket: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,7 +205,14 @@ def _candidate_array(policy_set: PolicySet) -> NDArray[np.object_]:
 
 
 def _candidate_json(route: RoutePolicy) -> bytes:
-    candidate = {"id": route.id, "domain": route.domain, "action": route.action, "description": route.description}
+    candidate = {
+        "id": route.id,
+        "domain": route.domain,
+        "action": route.action,
+        "description": route.description,
+        **({"examples": route.examples} if route.examples else {}),
+        **({"not_examples": route.not_examples} if route.not_examples else {}),
+    }
     return json.dumps(candidate, ensure_ascii=False).encode()
 
 

@@ -26,6 +26,7 @@ GRPC_CODES = tuple(code.name for code in grpc.StatusCode)
 TIERS = ("engine", "compact")
 DECILES = tuple(str(decile) for decile in range(1, 11))
 RELOAD_RESULTS = ("success", "failure")
+CREDENTIAL_SOURCES = ("tls", "callers", "jwks", "ticket_keys")
 DECISION_LOG_RESULTS = ("written", "queue_full", "write_failed")
 ENDPOINT_STATES = ("waiting", "ready", "draining")
 
@@ -43,6 +44,7 @@ class Metrics:
         self._start_drift_metrics(registry)
         self._start_operation_metrics(registry)
         self._start_endpoint_metrics(registry)
+        self._start_credential_metrics(registry)
         build_info = Gauge(
             "archrouter_build_info", "Always 1; what runs is in the labels.", ("version",), registry=registry
         )
@@ -147,7 +149,7 @@ class Metrics:
         )
         self._policy_reloads = Counter(
             "archrouter_policy_reloads_total",
-            "Loads of the policy files; a failure is a load with at least one rejected file.",
+            "Loads of the policy files; a failure is a load that failed or rejected at least one file.",
             ("result",),
             registry=registry,
         )
@@ -182,6 +184,22 @@ class Metrics:
         for state in ENDPOINT_STATES:
             self._endpoints.labels(state)
 
+    def _start_credential_metrics(self, registry: CollectorRegistry) -> None:
+        self._credential_reloads = Counter(
+            "archrouter_credential_reloads_total",
+            "Loads of certificates, callers and keys after the start; after a failure those of before stay.",
+            ("source", "result"),
+            registry=registry,
+        )
+        self.certificate_expiry = Gauge(
+            "archrouter_tls_certificate_expiry_timestamp_seconds",
+            "Unix time at which the listener's certificate expires; 0 without TLS.",
+            registry=registry,
+        )
+        for source in CREDENTIAL_SOURCES:
+            for result in RELOAD_RESULTS:
+                self._credential_reloads.labels(source, result)
+
     def start_rpc_series(self, methods: Iterable[tuple[str, str]]) -> None:
         """Start the series of the API's methods, by service and name, at 0, so that a first error is an increase."""
         for rpc_service, rpc_method in methods:
@@ -200,15 +218,19 @@ class Metrics:
             for outcome in OUTCOMES:
                 self.decisions.labels(policy_set_id, outcome)
 
-    def count_policy_reload(self, *, rejected_count: int, unix_time_s: float) -> None:
-        """Count a load of the policy files, with the number of files without a usable policy set."""
-        self._policy_reloads.labels("failure" if rejected_count else "success").inc()
-        if not rejected_count:
+    def count_policy_reload(self, *, is_success: bool, unix_time_s: float) -> None:
+        """Count a load of the policy files; a success leaves no file without a usable policy set."""
+        self._policy_reloads.labels("success" if is_success else "failure").inc()
+        if is_success:
             self._last_reload_success.set(unix_time_s)
 
     def count_endpoint_reload(self, result: str) -> None:
         """Count a load of the endpoints file; the result is one of `RELOAD_RESULTS`."""
         self._endpoint_reloads.labels(result).inc()
+
+    def count_credential_reload(self, source: str, result: str) -> None:
+        """Count a load of one of `CREDENTIAL_SOURCES`; the result is one of `RELOAD_RESULTS`."""
+        self._credential_reloads.labels(source, result).inc()
 
     def set_endpoint_states(self, counts: Mapping[str, int]) -> None:
         """Set how many endpoints are in each of `ENDPOINT_STATES`; one that is left out has none."""

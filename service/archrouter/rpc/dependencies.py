@@ -11,8 +11,9 @@ from archrouter.domain.findings import Finding
 from archrouter.domain.policy import PolicySet
 from archrouter.domain.scoring import BackendProfile
 from archrouter.observability.metrics import Metrics
-from archrouter.rpc.credentials import Credentials
+from archrouter.rpc.authentication.authenticator import Authenticator
 from archrouter.rpc.health import Health
+from archrouter.rpc.tls import ServerTls
 from archrouter.rpc.tracing import StartSpan
 
 PolicyTextParser = Callable[[str], tuple[PolicySet | None, tuple[Finding, ...]]]
@@ -26,7 +27,8 @@ class RpcDependencies:
     Attributes:
         profile: Gives the model behind the router; None while it has not answered yet.
         reload_policies: Loads the policy files again and returns what serves then.
-        credentials: Accepted tokens; None for an open server.
+        authenticator: Knows the callers; None for an open server.
+        tls: Certificates of the listener; None to serve in plaintext.
         decision_log: Keeps decisions; None where nobody does.
         start_span: Starts the span of a call; None where nobody traces.
     """
@@ -43,6 +45,7 @@ class RpcDependencies:
     parse_policy_text: PolicyTextParser
     reload_policies: Callable[[], Awaitable[PolicySnapshot]]
     version: str
-    credentials: Credentials | None = None
+    authenticator: Authenticator | None = None
+    tls: ServerTls | None = None
     decision_log: DecisionRecorder | None = None
     start_span: StartSpan | None = None

@@ -13,21 +13,28 @@ from grpc import aio
 from archrouter import v1
 from archrouter.application.select_route import Decision
 from archrouter.domain.decision import CandidateKind
-from archrouter.domain.errors import ModelNotReadyError, PolicySetInvalidError
+from archrouter.domain.errors import (
+    ModelNotReadyError,
+    NoDefaultPolicySetError,
+    PolicySetInvalidError,
+    PolicySetNotFoundError,
+)
 from archrouter.domain.findings import Finding
 from archrouter.domain.policy import PolicySet
 from archrouter.observability.metrics import DECILES, INLINE_POLICY_SET, Metrics
+from archrouter.rpc.authentication.scopes import Scope
 from archrouter.rpc.convert.policies import checked_policy_set_from_proto
 from archrouter.rpc.convert.routing import (
     TIERS,
     check_batch,
     check_select_route,
     decision_to_proto,
+    policy_set_id,
     policy_set_name,
     select_route_from_proto,
 )
 from archrouter.rpc.dependencies import RpcDependencies
-from archrouter.rpc.errors import InlinePolicyDisabledError
+from archrouter.rpc.errors import AuthorizationError, InlinePolicyDisabledError
 from archrouter.rpc.pipeline import current_call, new_decision_id, record_failure
 
 MAX_BYTES_READ_ON_LOOP = 2048
@@ -92,7 +99,7 @@ class RoutingServicer(v1.RoutingServiceServicer):
         if profile is None:
             msg = "the model has not answered its first call yet"
             raise ModelNotReadyError(msg, retry_after_s=MODEL_RETRY_AFTER_S)
-        limits, default_id = self._dependencies.limits, self._dependencies.store.default_id
+        limits, default_id = self._dependencies.limits, self._default_id()
         return v1.GetServerInfoResponse(
             version=self._dependencies.version,
             model_version=profile.model_version,
@@ -121,7 +128,10 @@ class RoutingServicer(v1.RoutingServiceServicer):
 
     async def _decide(self, request: v1.SelectRouteRequest, decision_id: str, inline: "_InlinePolicySets") -> Decision:
         policy_set = None
-        if request.WhichOneof("policy_source") == "inline_policy_set":
+        source = request.WhichOneof("policy_source")
+        if current_call().caller is not None:
+            self._check_sees(source, request.policy_set)
+        if source == "inline_policy_set":
             if not self._dependencies.policies.inline_enabled:
                 raise InlinePolicyDisabledError
             policy_set = await inline.read(request.inline_policy_set)
@@ -138,6 +148,32 @@ class RoutingServicer(v1.RoutingServiceServicer):
             caller = str(current_call().log_fields.get("caller", ""))
             decision_log.record(question, decision, caller=caller, correlation_id=request.correlation_id)
         return decision
+
+    def _check_sees(self, source: str | None, name: str) -> None:
+        """Refuse the policy sets that are not the caller's.
+
+        The answer follows from the name and the caller alone, so it is the same, to the byte and the microsecond,
+        whether the set exists or not.
+        """
+        caller = current_call().caller
+        if caller is None:
+            return
+        if source == "inline_policy_set":
+            if not caller.may(Scope.INLINE):
+                raise AuthorizationError(Scope.INLINE.value)
+        elif not caller.sees_all(Scope.ROUTE):
+            wanted = policy_set_id(name) if name else self._default_id()
+            if wanted is None:
+                raise NoDefaultPolicySetError
+            if not caller.sees(Scope.ROUTE, wanted):
+                raise PolicySetNotFoundError(wanted)
+
+    def _default_id(self) -> str | None:
+        """Name the set for requests that name none; None where the caller does not see it."""
+        caller, default_id = current_call().caller, self._dependencies.store.default_id
+        if default_id is None or caller is None or caller.sees(Scope.ROUTE, default_id):
+            return default_id
+        return None
 
 
 @dataclass(frozen=True, slots=True)

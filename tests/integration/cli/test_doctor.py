@@ -12,25 +12,31 @@ import pytest
 import pytest_asyncio
 from click.testing import CliRunner, Result
 from grpc import aio
+from tests.support.certificates import Authority
 from tests.support.rpc_service import RpcService, ServiceOptions, running_service
 
 from archrouter.cli import checkup, checkup_calls, cli
 from archrouter.cli.checkup import diagnose
 from archrouter.cli.diagnosis import Diagnosis, Level
 from archrouter.client import ClientOptions, TlsOptions
-from archrouter.config import PoliciesSettings, RoutingSettings, ServerSettings
+from archrouter.config import PoliciesSettings, RoutingSettings
 from archrouter.domain.errors import BackendUnavailableError
 from archrouter.rpc import pipeline
-from archrouter.rpc.credentials import Credentials
+from archrouter.rpc.authentication.authenticator import Authenticator
+from archrouter.rpc.authentication.callers import Callers
 from archrouter.rpc.health import Component
+from archrouter.rpc.tls import ServerTls
 
-TLS = Path(__file__).parents[1] / "rpc" / "tls"
-TRUSTED = TlsOptions((TLS / "certificate.pem").read_bytes())
-WITH_TLS = ServerSettings(
-    listen="127.0.0.1:0",
-    tls_certificate_file=str(TLS / "certificate.pem"),
-    tls_private_key_file=str(TLS / "private_key.pem"),
-)
+AUTHORITY = Authority()
+SERVER = AUTHORITY.server()
+TRUSTED = TlsOptions(AUTHORITY.pem)
+
+
+def with_tls() -> ServiceOptions:
+    """Serve by the authority's certificate."""
+    tls = ServerTls()
+    tls.use(SERVER.chain, SERVER.key, b"")
+    return ServiceOptions(tls=tls)
 
 
 @pytest.fixture(autouse=True)
@@ -99,18 +105,18 @@ async def test_nobody_there_is_exit_code_3(unused_tcp_port: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("server", "tls", "seen"),
+    ("options", "tls", "seen"),
     [
-        (WITH_TLS, None, "speaks TLS, and you connect in plaintext"),
-        (ServerSettings(listen="127.0.0.1:0"), TRUSTED, "speaks no TLS"),
-        (WITH_TLS, TlsOptions(), "not trusted"),
+        (with_tls(), None, "speaks TLS, and you connect in plaintext"),
+        (ServiceOptions(), TRUSTED, "speaks no TLS"),
+        (with_tls(), TlsOptions(), "not trusted"),
     ],
 )
 async def test_tls_of_one_side_only_is_told_from_a_dead_service(
-    server: ServerSettings, tls: TlsOptions | None, seen: str
+    options: ServiceOptions, tls: TlsOptions | None, seen: str
 ) -> None:
     """To gRPC all of these are UNAVAILABLE."""
-    async with running_service(ServiceOptions(server=server)) as service:
+    async with running_service(options) as service:
         found = await findings(service.port, tls)
 
     assert [("tls", Level.ERROR)] == troubles(found)
@@ -121,10 +127,10 @@ async def test_a_service_that_wants_a_certificate_is_told_from_a_dead_one(monkey
     """It speaks TLS and lets nobody in; proxies that gRPC obeys are named as well."""
     monkeypatch.setenv("no_proxy", "localhost")
     monkeypatch.setenv("grpc_proxy", "http://127.0.0.1:9")
-    pem = (TLS / "certificate.pem").read_bytes()
-    pair = ((TLS / "private_key.pem").read_bytes(), pem)
+    pair = (SERVER.key, SERVER.chain)
     server = aio.server()
-    port = server.add_secure_port("localhost:0", grpc.ssl_server_credentials([pair], pem, require_client_auth=True))
+    credentials = grpc.ssl_server_credentials([pair], AUTHORITY.pem, require_client_auth=True)
+    port = server.add_secure_port("localhost:0", credentials)
     await server.start()
 
     found = await findings(port, TRUSTED, timeout_s=2)
@@ -147,7 +153,7 @@ async def test_a_target_of_another_scheme_is_left_to_grpc(tmp_path: Path) -> Non
 
 async def test_a_certificate_that_ends_soon_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """In days, before it is too late."""
-    async with running_service(ServiceOptions(server=WITH_TLS)) as service:
+    async with running_service(with_tls()) as service:
         assert [] == troubles(await findings(service.port, TRUSTED))
         monkeypatch.setattr(checkup, "CERTIFICATE_WARNING_S", 1e12)
 
@@ -166,7 +172,7 @@ async def test_a_model_that_is_away_is_told(service: RpcService) -> None:
 
 async def test_a_missing_credential_is_told() -> None:
     """What needs one is left out; the service tells nothing without."""
-    options = ServiceOptions(credentials=Credentials.from_text("0" * 64 + " gateway route"))
+    options = ServiceOptions(authenticator=Authenticator(Callers.from_text("0" * 64 + " gateway route")))
     async with running_service(options) as service:
         found = await findings(service.port)
 

@@ -5,10 +5,13 @@ import json
 import grpc
 import pytest
 from click.testing import CliRunner, Result
+from tests.support.certificates import Authority
 from tests.support.routing_services import ScriptedService, matched, refused, serving
 
 from archrouter import v1
 from archrouter.cli import cli
+from archrouter.config import Settings
+from archrouter.config_sources import load_settings
 from archrouter.version import VERSION
 
 
@@ -195,3 +198,34 @@ def test_version_prints_the_server_line_by_line() -> None:
     result = _invoke(ScriptedService(_decision), "version")
 
     assert "default_policy_set: policySets/support\n" in result.stdout
+
+
+def test_token_comes_from_the_environment_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable is no setting of the service; a file counts before it."""
+    service = ScriptedService(_decision)
+    monkeypatch.setenv("ARCHROUTER_TOKEN", "from-the-environment\n")
+
+    _invoke(service, "route", "hi")
+
+    assert "Bearer from-the-environment" == service.metadata[0]["authorization"]
+    assert Settings() == load_settings({}, None, {"ARCHROUTER_TOKEN": "secret"})
+
+
+def test_certificates_are_shown_and_checked(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A service that asks for client certificates is reached with one of its authority, and not without."""
+    folder, authority = tmp_path_factory.mktemp("tls"), Authority()
+    server, client = authority.server(), authority.certify(dns=["gateway.shop"])
+    for name, content in {"ca": authority.pem, "cert": client.chain, "key": client.key}.items():
+        (folder / name).write_bytes(content)
+    credentials = grpc.ssl_server_credentials([(server.key, server.chain)], authority.pem, require_client_auth=True)
+    mutual = ["--tls-cert", str(folder / "cert"), "--tls-key", str(folder / "key")]
+
+    with serving(ScriptedService(_decision), credentials) as target:
+        address = target.replace("127.0.0.1", "localhost")
+        command = ["route", "hi", "--target", address, "--tls-ca", str(folder / "ca")]
+        good = CliRunner().invoke(cli, [*command, *mutual])
+        bad = CliRunner().invoke(cli, [*command, "--timeout", "1"])
+        half = CliRunner().invoke(cli, [*command, *mutual[:2]])
+
+    assert (0, 3, 2) == (good.exit_code, bad.exit_code, half.exit_code)
+    assert "--tls-key" in half.stderr
