@@ -19,7 +19,7 @@ from archrouter.app.wiring import (
     build_core,
     build_embedded_triton,
     build_rpc_dependencies,
-    endpoint_reader,
+    endpoint_readers,
     load_engine_bundle,
 )
 from archrouter.config import Settings
@@ -95,9 +95,10 @@ class _Service:
             if triton is not None:
                 stack.callback(triton.close)
             reporter = FleetReporter(metrics, self._health, self._model_changed)
-            core = build_core(settings, endpoint_reader(settings, bundle, triton), reporter, metrics)
-            stack.push_async_callback(core.fleet.close)
-            core.fleet.start()
+            core = build_core(settings, endpoint_readers(settings, bundle, triton), reporter, metrics)
+            for fleet in core.fleets:
+                stack.push_async_callback(fleet.close)
+                fleet.start()
             reloader = PolicyReloader(core.store, metrics, self._health)
             await self._load_policies(reloader)
             await self._start_triton(triton, stack)
@@ -111,8 +112,8 @@ class _Service:
             _log.info("listening", address=self._address, version=VERSION)
             reloads: list[Reload] = [reloader.reload]
             if settings.triton.endpoints_file:  # after the policies: a new endpoint is prepared for the new ones
-                reloads.append(lambda: reload_endpoints(core.fleet, metrics))
-            watchers = {"watch the endpoints": core.fleet.run()}
+                reloads.append(lambda: reload_endpoints(core.fleets[0], metrics))
+            watchers = {f"watch the endpoints {index}": fleet.run() for index, fleet in enumerate(core.fleets)}
             if triton is not None:
                 restart_delay_s = settings.embedded.restart_delay_s
                 watchers["watch the embedded Triton"] = keep_running(triton, restart_delay_s=restart_delay_s)

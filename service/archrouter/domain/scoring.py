@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from archrouter.domain.conversation import Conversation
+from archrouter.domain.decision import DecisionReason
 from archrouter.domain.policy import PolicySet
 from archrouter.domain.posterior import Calibration, Posterior
 
@@ -105,6 +106,7 @@ class Scoring:
             answer nothing else.
         longer_list_mass: Share in [0, 1] of the leading candidate's mass on answers that name further routes after it;
             0 for a model whose answers are no lists.
+        reasons: Why it was this tier that answered; empty where there is one only.
     """
 
     posterior: Posterior
@@ -113,3 +115,4 @@ class Scoring:
     times: StageTimes
     on_trie_mass: float = 1.0
     longer_list_mass: float = 0.0
+    reasons: tuple[DecisionReason, ...] = ()

@@ -46,7 +46,8 @@ def build_server(dependencies: RpcDependencies) -> tuple[aio.Server, int]:
         dependencies.health,
         dependencies.credentials,
         max_concurrent_calls=settings.max_concurrent_calls,
-        max_budget_s=dependencies.routing.default_deadline_s,
+        default_deadline_s=dependencies.routing.default_deadline_s,
+        max_budget_s=dependencies.routing.max_budget_s,
     )
     server = aio.server(interceptors=(pipeline,), options=server_options(settings))
     v1.add_RoutingServiceServicer_to_server(RoutingServicer(dependencies), server)

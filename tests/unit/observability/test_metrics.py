@@ -43,6 +43,7 @@ def test_exposition_is_the_documented_one(registry: CollectorRegistry) -> None:
     recorded.count_policy_reload(rejected_count=0, unix_time_s=1_700_000_000.0)
     recorded.count_endpoint_reload("failure")
     recorded.set_endpoint_states({"ready": 2, "draining": 1})
+    recorded.tier_ready.labels("engine").set(1)
 
     assert GOLDEN.read_text() == exposition(registry)
 
