@@ -15,6 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from archrouter.app.service import _Service
 from archrouter.config import Settings
+from archrouter.rpc.health import WHOLE_SERVER
 from archrouter.v1 import Message, Role, RoutingServiceStub, SelectRouteRequest, SelectRouteResponse
 
 READY_TIMEOUT_S = 120.0
@@ -23,6 +24,16 @@ REQUEST = SelectRouteRequest(
     messages=[Message(role=Role.ROLE_USER, content="Fix the KeyError in this Python function")],
     policy_set="policySets/llm-gateway",
 )
+
+SMALL_POLICIES = """
+policy_set: llm-gateway
+models: {coder: {model: m/coder}, general: {model: m/general}}
+fallback: [general]
+routes:
+  - {id: bug_fixing, description: Finding and fixing a bug, models: [coder]}
+  - {id: book_flight, description: Plane tickets and airports, models: [general]}
+"""
+"""A set that the tiny checkpoint's context holds, under the name that `REQUEST` asks for."""
 
 
 @dataclass
@@ -46,16 +57,17 @@ class Caller:
             code = error.code().name
         return CallOutcome(code, started_s, time.monotonic() - started_s, response)
 
-    async def is_serving(self) -> bool:
-        """Ask the health service about the server as a whole."""
-        reply = await health_pb2_grpc.HealthStub(self.channel).Check(health_pb2.HealthCheckRequest(), timeout=5)
+    async def is_serving(self, service: str = WHOLE_SERVER) -> bool:
+        """Ask the health service about the server as a whole, or a part."""
+        request = health_pb2.HealthCheckRequest(service=service)
+        reply = await health_pb2_grpc.HealthStub(self.channel).Check(request, timeout=5)
         return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
 
-    async def serving(self, *, wanted: bool) -> float:
+    async def serving(self, service: str = WHOLE_SERVER, *, wanted: bool) -> float:
         """Wait until health says so, and return the seconds it took."""
         started_s = time.monotonic()
         async with asyncio.timeout(EVENT_TIMEOUT_S):
-            while await self.is_serving() is not wanted:
+            while await self.is_serving(service) is not wanted:
                 await asyncio.sleep(0.01)
         return time.monotonic() - started_s
 
