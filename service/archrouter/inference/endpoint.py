@@ -211,10 +211,10 @@ class Endpoint:
                 self._log.error("model_lost", reason=loss)
             except Exception:  # noqa: BLE001  # whatever it is, an endpoint that nobody watches would never come back
                 self._log.exception("endpoint_watch_failed")
-                await self._pause()
             self.state = EndpointState.WAITING
             self.trusted.set()
             on_change()
+            await asyncio.sleep(self._watch.interval_s)  # one that is lost whenever it is ready is tried no faster
 
     def note_failure(self, error: ArchRouterError, timeout_s: float) -> None:
         """Count a call that it failed, and have it looked at; not one whose time, in seconds, was short."""
