@@ -9,9 +9,18 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from tests.support.service_runs import ServiceProcess, sample_flags, service_process
+from tests.support.service_runs import REQUEST, SMALL_POLICIES, ServiceProcess, sample_flags, service_process
 
-from archrouter.v1 import GetServerInfoRequest, RoutingServiceStub
+from archrouter.bundles.loader import PromptBundle
+from archrouter.rpc.health import ENDPOINTS_SERVICE
+from archrouter.v1 import (
+    DecisionView,
+    GetServerInfoRequest,
+    RoutingMode,
+    RoutingServiceStub,
+    SelectRouteRequest,
+    Tier,
+)
 
 
 @pytest.fixture
@@ -37,6 +46,29 @@ async def test_health_serves_only_once_the_model_has_answered(service: ServicePr
     assert await service.is_serving()
     assert info.model_version == response.decision.model_version
     assert response.decision.models
+
+
+async def test_a_cascade_decides_with_both_models_of_one_triton(
+    root: Path, bundle: PromptBundle, tmp_path: Path
+) -> None:
+    """The compact tier is asked first; never sure enough here, it leaves the decision to the engine."""
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "llm-gateway.yaml").write_text(SMALL_POLICIES)
+    flags = (
+        *("--embedded", "--routing-mode", "cascade", "--routing-cascade-min-confidence", "1"),
+        *("--triton-bundle-directory", str(bundle.directory)),
+    )
+    async with service_process(tmp_path, *flags, *sample_flags(root, tmp_path / "policies")) as service:
+        await service.serving(ENDPOINTS_SERVICE, wanted=True)
+        stub = RoutingServiceStub(service.channel)
+        info = await stub.GetServerInfo(GetServerInfoRequest(), timeout=5)
+        request = SelectRouteRequest(view=DecisionView.DECISION_VIEW_FULL)
+        request.MergeFrom(REQUEST)
+        decision = (await stub.SelectRoute(request, timeout=5)).decision
+
+    assert (RoutingMode.ROUTING_MODE_CASCADE, Tier.TIER_ENGINE) == (info.routing_mode, info.tier)
+    assert (Tier.TIER_ENGINE, bundle.profile.model_version) == (decision.tier, decision.model_version)
+    assert decision.usage.engine_call_count >= 2
 
 
 async def test_a_broken_policy_file_keeps_the_last_good_revision(service: ServiceProcess, policies: Path) -> None:

@@ -11,7 +11,7 @@ from archrouter.application.policy_store import PolicyStore
 from archrouter.application.router import RequestLimits, Router
 from archrouter.application.select_route import SelectRoute
 from archrouter.domain.conversation import Message, Role
-from archrouter.domain.decision import CandidateKind, DecisionRule, Outcome
+from archrouter.domain.decision import CandidateKind, DecisionReason, DecisionRule, Outcome
 from archrouter.domain.errors import (
     BackendProtocolError,
     BackendUnavailableError,
@@ -168,6 +168,11 @@ async def test_the_threshold_of_the_request_is_used() -> None:
             scoring(1, 0, fitted=False),
             WarningCode.CONFIDENCE_UNCALIBRATED,
             {"modelVersion": FAKE_PROFILE.model_version},
+        ),
+        (
+            replace(scoring(1, 0), reasons=(DecisionReason.COMPACT_UNSURE, DecisionReason.ENGINE_UNAVAILABLE)),
+            WarningCode.ENGINE_UNAVAILABLE_COMPACT_USED,
+            {},
         ),
     ],
 )
