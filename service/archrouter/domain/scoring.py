@@ -52,11 +52,13 @@ class ScoringRequest:
         policy_set: The candidates, in order.
         conversation: What they are matched against.
         overflow: What to do when the conversation is too long.
+        only_tier: The tier that must answer, where a backend has two; None leaves it to the backend.
     """
 
     policy_set: PolicySet
     conversation: Conversation
     overflow: Overflow = Overflow.TRUNCATE
+    only_tier: Tier | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ class Scoring:
             answer nothing else.
         longer_list_mass: Share in [0, 1] of the leading candidate's mass on answers that name further routes after it;
             0 for a model whose answers are no lists.
-        reasons: Why it was this tier that answered; empty where there is one only.
+        reasons: Why this tier answered and no other; empty where there is only one.
     """
 
     posterior: Posterior

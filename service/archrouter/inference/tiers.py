@@ -15,7 +15,7 @@ from archrouter.domain.errors import (
     UnavailableError,
 )
 from archrouter.domain.policy import PolicySet
-from archrouter.domain.scoring import Scoring, ScoringRequest, StageTimes, Usage
+from archrouter.domain.scoring import Scoring, ScoringRequest, StageTimes, Tier, Usage
 from archrouter.inference.fleet import Fleet
 
 _COMPACT_SHARE = 0.5
@@ -69,6 +69,9 @@ class Tiers:
 
     async def score(self, request: ScoringRequest, *, timeout_s: float) -> Scoring:
         """Score in one tier or the other; see `ScoringBackend.score`."""
+        if request.only_tier is not None:
+            only = self._engine if request.only_tier is Tier.ENGINE else self._compact
+            return await only.score(request, timeout_s=timeout_s)
         deadline_s = asyncio.get_running_loop().time() + timeout_s
         guess: Scoring | None = None
         if self._rule.min_confidence is not None:

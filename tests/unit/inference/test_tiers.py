@@ -160,6 +160,21 @@ async def test_two_tiers_that_fail_tell_of_both() -> None:
     assert AWAY is caught.value.__cause__
 
 
+@pytest.mark.parametrize("tier", list(Tier))
+async def test_a_tier_that_must_answer_is_asked_alone(tier: Tier) -> None:
+    """What explains a decision comes from the tier that made it, and from no other where that one fails."""
+    scene = Scene(min_confidence=0.9, falls_back=True)
+    asked, other = (scene.engine, scene.compact) if tier is Tier.ENGINE else (scene.compact, scene.engine)
+
+    scoring = await scene.score(replace(UNSURE, only_tier=tier))
+    asked.failure = AWAY
+    with pytest.raises(BackendUnavailableError):
+        await scene.score(replace(UNSURE, only_tier=tier))
+
+    assert (tier, ()) == who_and_why(scoring)
+    assert [] == other.timeouts_s
+
+
 async def test_policy_sets_are_prepared_and_released_in_both_tiers() -> None:
     """Either may decide at any time."""
     scene = Scene(falls_back=True)
