@@ -18,8 +18,9 @@ from archrouter.domain.conversation import Conversation, Message, Role
 from archrouter.domain.policy import ModelTarget, PolicySet, RoutePolicy
 from archrouter.domain.scoring import Overflow, ScoringRequest
 from archrouter.inference.connect import connect
-from archrouter.inference.endpoint import EndpointList, EndpointSpec, Model
+from archrouter.inference.endpoint import EndpointList, EndpointSpec
 from archrouter.inference.fleet import Fleet
+from archrouter.inference.model import Model
 
 TIMEOUT_S = 20.0
 MODELS = (ModelTarget("m"),)

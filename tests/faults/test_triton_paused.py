@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest_asyncio
-from tests.support.service_runs import Caller, CallOutcome, paused, sample_flags, service_process
+from tests.support.service_runs import REQUEST, Caller, CallOutcome, paused, sample_flags, service_process
 
+from archrouter.client import ClientOptions, RoutingClient
 from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
 
 PAUSE_S = 3.0
 DEADLINE_S = 10.0
+CLIENT_DEADLINE_S = 5.0
 AFTER_LOSS_S = 0.5
 START_TIMEOUT_S = 120.0
 
@@ -47,6 +49,24 @@ async def test_no_call_waits_for_a_paused_triton_once_it_is_known_lost(
         assert max(outcome.started_s + outcome.duration_s for outcome in outcomes) < lost_s + AFTER_LOSS_S
         assert max(outcome.duration_s for outcome in later) < AFTER_LOSS_S
         assert "OK" == (await service.outcome()).code
+
+
+async def test_a_client_that_retries_outlasts_the_pause(triton: EmbeddedTriton, root: Path, tmp_path: Path) -> None:
+    """With a deadline of 5 s and the published retries, not one of its calls is lost."""
+    async with (
+        service_process(tmp_path, "--triton-endpoint", triton.endpoint, *sample_flags(root)) as service,
+        RoutingClient(ClientOptions(service.address, timeout_s=CLIENT_DEADLINE_S)) as client,
+    ):
+        await client.select_route(REQUEST)
+        assert triton.pid is not None
+        async with paused(os.getpgid(triton.pid)):
+            calls = []
+            for _ in range(10):
+                calls.append(asyncio.ensure_future(client.select_route(REQUEST)))
+                await asyncio.sleep(PAUSE_S / 10)
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+
+    assert [] == [answer for answer in answers if isinstance(answer, BaseException)]
 
 
 async def calls_until(service: Caller, end_s: float) -> list[CallOutcome]:

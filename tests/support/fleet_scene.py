@@ -19,8 +19,9 @@ from archrouter.domain.errors import BackendProtocolError
 from archrouter.domain.findings import Finding, Severity
 from archrouter.domain.scoring import ScoringRequest, Tier
 from archrouter.inference.bundle import Bundle
-from archrouter.inference.endpoint import EndpointList, EndpointSpec, Model, Watch
+from archrouter.inference.endpoint import EndpointList, EndpointSpec, Watch
 from archrouter.inference.fleet import Fleet
+from archrouter.inference.model import Model
 from archrouter.observability.metrics import Metrics
 from archrouter.rpc.health import Health
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from structlog.testing import capture_logs
 
 from archrouter.app.service import _Service
 from archrouter.config import Settings
@@ -138,21 +139,25 @@ def sample_flags(root: Path, policies: Path | None = None) -> tuple[str, ...]:
 
 @asynccontextmanager
 async def service_in_process(settings: Settings, folder: Path) -> AsyncIterator[Caller]:
-    """Run the service in this process until the end; ready when given."""
+    """Run the service in this process until the end; ready when given.
+
+    Its log is kept from the terminal: tracebacks in colour would cost more than the calls.
+    """
     ready_file = folder / "ready"
     service = _Service(settings, ready_file)
-    running = asyncio.create_task(service.run())
-    try:
-        async with asyncio.timeout(READY_TIMEOUT_S):
-            while not ready_file.exists() and not running.done():
-                await asyncio.sleep(0.01)
-        if running.done():
+    with capture_logs():
+        running = asyncio.create_task(service.run())
+        try:
+            async with asyncio.timeout(READY_TIMEOUT_S):
+                while not ready_file.exists() and not running.done():
+                    await asyncio.sleep(0.01)
+            if running.done():
+                await running
+            async with aio.insecure_channel(service._address) as channel:
+                yield Caller(channel)
+        finally:
+            service._stop.set()
             await running
-        async with aio.insecure_channel(service._address) as channel:
-            yield Caller(channel)
-    finally:
-        service._stop.set()
-        await running
 
 
 @asynccontextmanager

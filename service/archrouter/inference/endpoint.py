@@ -5,11 +5,9 @@ import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
 
 import structlog
 
-from archrouter.application.ports import ScoringBackend
 from archrouter.domain.errors import (
     ArchRouterError,
     BackendProtocolError,
@@ -23,40 +21,10 @@ from archrouter.domain.findings import Finding
 from archrouter.domain.policy import PolicySet
 from archrouter.domain.scoring import BackendProfile
 from archrouter.inference.bundle import Bundle
+from archrouter.inference.model import Model
 from archrouter.inference.triton_errors import RETRY_AFTER_S
 
 _log = structlog.get_logger(__name__)
-
-
-class Model(ScoringBackend, Protocol):
-    """A model of an inference server: it scores, and its life can be watched."""
-
-    async def warm_up(self, *, timeout_s: float) -> BackendProfile:
-        """Make one real call and read the model's facts again.
-
-        Args:
-            timeout_s: Time for the whole of it, > 0.
-
-        Returns:
-            The model that answered.
-
-        Raises:
-            UnavailableError: When the inference server or the model does not answer.
-            BackendProtocolError: When the model does not keep the tensor contract.
-        """
-        ...
-
-    async def is_ready(self, *, timeout_s: float) -> bool | None:
-        """Ask cheaply whether the model would answer now; None when nobody says so within ``timeout_s``."""
-        ...
-
-    async def reconnect(self) -> None:
-        """Drop the connection, which may be dead, with the calls on it; no call is scored before the next warm-up."""
-        ...
-
-    async def close(self) -> None:
-        """Release the connection; the model is not used again."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,9 +243,10 @@ class Endpoint:
                 await self._look_now.wait()
 
     async def _wait_until_warm(self) -> None:
-        reason = ""
+        reason, patience_s = "", self._watch.probe_timeout_s
         while True:
             try:
+                await self._reach(patience_s)
                 profile = await self.warm_up(timeout_s=self._watch.warm_up_timeout_s)
             except ArchRouterError as error:
                 if str(error) != reason:  # a lasting cause is logged once
@@ -285,10 +254,17 @@ class Endpoint:
                     self._log.warning("model_not_ready", reason=reason, cause=cause_of(error))
                 if isinstance(error, BackendUnavailableError | BudgetExceededError):
                     await self.model.reconnect()
+                patience_s = min(2 * patience_s, self._watch.warm_up_timeout_s)
                 await asyncio.sleep(self._watch.interval_s)
             else:
                 self._log.info("model_ready", model_version=profile.model_version, tier=profile.tier.value)
                 return
+
+    async def _reach(self, timeout_s: float) -> None:
+        """See that somebody answers; a connection on which nothing comes back is given up before a call would be."""
+        if await self.model.is_ready(timeout_s=timeout_s) is None:
+            msg = f"endpoint {self.name} did not answer"
+            raise BackendUnavailableError(msg, retry_after_s=RETRY_AFTER_S)
 
     async def _prepare(self, policy_set: PolicySet) -> None:
         try:

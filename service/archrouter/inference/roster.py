@@ -20,10 +20,10 @@ from archrouter.inference.endpoint import (
     EndpointList,
     EndpointSpec,
     EndpointState,
-    Model,
     Watch,
     cause_of,
 )
+from archrouter.inference.model import Model
 
 _log = structlog.get_logger(__name__)
 

@@ -63,13 +63,14 @@ async def test_an_endpoint_is_watched_whatever_its_watch_runs_into() -> None:
     backend = GatedBackend()
     endpoint = Endpoint(SPEC, backend, lambda: [make_set("one")], WATCH)
     states: list[EndpointState] = []
-    failures = [TypeError("not foreseen")]
+    looks = iter([None, TypeError("not foreseen")])  # the first is of the warm-up
 
     async def is_ready(*, timeout_s: float) -> bool:
         """Fail once."""
         del timeout_s
-        if failures:
-            raise failures.pop()
+        failure = next(looks, None)
+        if failure is not None:
+            raise failure
         return True
 
     backend.is_ready = is_ready  # type: ignore[method-assign]
