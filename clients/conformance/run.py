@@ -48,7 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("languages", nargs="*", metavar="LANGUAGE", help=f"of {', '.join(RUNNERS)} (default: all)")
     parser.add_argument("--table", type=Path, help="Markdown file whose table of the vectors is brought up to date")
-    parser.add_argument("--then", metavar="PROGRAM", help="run this too, with the embedded server's address in $SERVER")
+    parser.add_argument(
+        "--then",
+        metavar="PROGRAM",
+        action="append",
+        default=[],
+        help="run this too, with the embedded server's address in $SERVER; may be given several times",
+    )
     options = parser.parse_args(arguments)
     languages = options.languages or list(RUNNERS)
     vectors = read_vectors()
@@ -56,15 +62,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with embedded_server() as embedded:
         for language in languages:
             results[language] = _run(language, vectors, embedded)
-        rc = 0
-        if options.then:
-            rc = subprocess.run([options.then], env=os.environ | {"SERVER": embedded}, check=False).returncode
+        environment = os.environ | {"SERVER": embedded}
+        failures = [subprocess.run([program], env=environment, check=False).returncode for program in options.then]
     _print(vectors, results)
     if options.table:
         _write_table(options.table, vectors, results)
     failed = [(name, language) for language in languages for name, why in results[language].items() if why]
     print(f"{len(vectors) * len(languages) - len(failed)} passed, {len(failed)} failed")
-    return 1 if failed or rc else 0
+    return 1 if failed or any(failures) else 0
 
 
 def read_vectors() -> list[_DOCUMENT]:
