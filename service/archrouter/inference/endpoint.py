@@ -24,6 +24,9 @@ from archrouter.inference.bundle import Bundle
 from archrouter.inference.model import Model
 from archrouter.inference.triton_errors import RETRY_AFTER_S
 
+_MAX_PATIENCE_S = 5.0
+"""Most time that an endpoint which was lost gets to say that it is back; one attempt to connect takes as long."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -254,7 +257,7 @@ class Endpoint:
                     self._log.warning("model_not_ready", reason=reason, cause=cause_of(error))
                 if isinstance(error, BackendUnavailableError | BudgetExceededError):
                     await self.model.reconnect()
-                patience_s = min(2 * patience_s, self._watch.warm_up_timeout_s)
+                patience_s = min(2 * patience_s, _MAX_PATIENCE_S)
                 await asyncio.sleep(self._watch.interval_s)
             else:
                 self._log.info("model_ready", model_version=profile.model_version, tier=profile.tier.value)
