@@ -40,7 +40,7 @@ class TritonPythonModel:
         )
 
     def execute(self, requests: "list[pb_utils.InferenceRequest]") -> "list[pb_utils.InferenceResponse]":
-        """Answer each call in turn; one that cannot be read does not touch the others.
+        """Answer each call in turn; one that cannot be read, or whose caller has gone, does not touch the others.
 
         Args:
             requests: The calls Triton hands over together.
@@ -51,6 +51,9 @@ class TritonPythonModel:
         return [self._respond(request) for request in requests]
 
     def _respond(self, request: "pb_utils.InferenceRequest") -> "pb_utils.InferenceResponse":
+        if request.is_cancelled():  # Triton hands over what waited here, also when nobody waits for the answer any more
+            error = pb_utils.TritonError("the caller has gone", pb_utils.TritonError.CANCELLED)
+            return pb_utils.InferenceResponse(error=error)
         conversation = pb_utils.get_input_tensor_by_name(request, CONVERSATION).as_numpy()
         candidates = pb_utils.get_input_tensor_by_name(request, CANDIDATES).as_numpy()
         try:

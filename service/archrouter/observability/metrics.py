@@ -179,6 +179,12 @@ class Metrics:
             registry=registry,
         )
         self._endpoints = Gauge("archrouter_endpoints", "Endpoints by state.", ("state",), registry=registry)
+        self.tier_ready = Gauge(
+            "archrouter_tier_ready",
+            "1 while a model of the tier takes calls, 0 while all of them are lost or failed too many.",
+            ("tier",),
+            registry=registry,
+        )
         for result in RELOAD_RESULTS:
             self._endpoint_reloads.labels(result)
         for state in ENDPOINT_STATES:

@@ -142,17 +142,19 @@ class CallPipeline(aio.ServerInterceptor):
         authenticator: Authenticator | None,
         *,
         max_concurrent_calls: int,
+        default_deadline_s: float,
         max_budget_s: float,
     ) -> None:
         """Start with `max_concurrent_calls` free places.
 
-        Without an authenticator everybody may do everything but administration. `max_budget_s` is the time of a call
-        without a deadline, and the most that is used of one, in seconds.
+        Without an authenticator everybody may do everything but administration. A call without a deadline has
+        `default_deadline_s`; `max_budget_s` is the most that is used of either, in seconds.
         """
         self._metrics = metrics
         self._health = health
         self._authenticator = authenticator
         self._place_count = self._free_count = max_concurrent_calls
+        self._default_deadline_s = default_deadline_s
         self._max_budget_s = max_budget_s
 
     async def intercept_service(
@@ -183,7 +185,7 @@ class CallPipeline(aio.ServerInterceptor):
         started_s = time.monotonic()
         # The type stubs promise a number; grpc.aio gives None for a call without a deadline.
         remaining_s = cast("float | None", context.time_remaining())
-        budget_s = self._max_budget_s if remaining_s is None else min(remaining_s, self._max_budget_s)
+        budget_s = min(self._default_deadline_s if remaining_s is None else remaining_s, self._max_budget_s)
         call = Call(method, new_decision_id(), started_s + budget_s)
         _CURRENT.set(call)
         structlog.contextvars.bind_contextvars(decision_id=call.decision_id)

@@ -25,10 +25,12 @@ from archrouter.observability.metrics import DECILES, INLINE_POLICY_SET, Metrics
 from archrouter.rpc.authentication.scopes import Scope
 from archrouter.rpc.convert.policies import checked_policy_set_from_proto
 from archrouter.rpc.convert.routing import (
+    ROUTING_MODES,
     TIERS,
     check_batch,
     check_select_route,
     decision_to_proto,
+    duration_to_proto,
     policy_set_id,
     policy_set_name,
     select_route_from_proto,
@@ -100,6 +102,7 @@ class RoutingServicer(v1.RoutingServiceServicer):
             msg = "the model has not answered its first call yet"
             raise ModelNotReadyError(msg, retry_after_s=MODEL_RETRY_AFTER_S)
         limits, default_id = self._dependencies.limits, self._default_id()
+        routing = self._dependencies.routing
         return v1.GetServerInfoResponse(
             version=self._dependencies.version,
             model_version=profile.model_version,
@@ -111,6 +114,10 @@ class RoutingServicer(v1.RoutingServiceServicer):
             max_messages=limits.max_messages,
             inline_policies_enabled=self._dependencies.policies.inline_enabled,
             default_policy_set=policy_set_name(default_id) if default_id else "",
+            max_budget=duration_to_proto(routing.max_budget_s),
+            default_deadline=duration_to_proto(routing.default_deadline_s),
+            min_budget=duration_to_proto(routing.min_budget_s),
+            routing_mode=ROUTING_MODES[routing.mode],
         )
 
     async def _item(self, request: v1.SelectRouteRequest, inline: "_InlinePolicySets") -> "_Item":

@@ -46,7 +46,8 @@ def build_server(dependencies: RpcDependencies) -> tuple[aio.Server, int]:
         dependencies.health,
         dependencies.authenticator,
         max_concurrent_calls=settings.max_concurrent_calls,
-        max_budget_s=dependencies.routing.default_deadline_s,
+        default_deadline_s=dependencies.routing.default_deadline_s,
+        max_budget_s=dependencies.routing.max_budget_s,
     )
     traced = (TracingInterceptor(dependencies.start_span),) if dependencies.start_span else ()
     server = aio.server(interceptors=(*traced, pipeline), options=server_options(settings))

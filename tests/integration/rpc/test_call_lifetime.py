@@ -57,13 +57,15 @@ async def test_expired_deadline_stops_the_work_and_is_counted_as_such(service: R
     ("timeout_s", "least_s", "most_s"),
     [
         pytest.param(None, 1.5, 2.0, id="no_deadline_takes_the_default"),
-        pytest.param(30.0, 1.5, 2.0, id="longer_deadline_is_capped"),
-        pytest.param(1.0, 0.5, 1.1, id="shorter_deadline_is_passed_on"),  # the wire rounds it up
+        pytest.param(30.0, 3.5, 4.0, id="longer_deadline_is_capped"),
+        pytest.param(3.0, 2.5, 3.1, id="longer_than_the_default_is_passed_on"),  # the wire rounds it up
+        pytest.param(1.0, 0.5, 1.1, id="shorter_deadline_is_passed_on"),
     ],
 )
 async def test_model_gets_what_is_left_of_the_deadline(timeout_s: float | None, least_s: float, most_s: float) -> None:
-    """The model gets the caller's deadline less the time spent, and never more than the server's default."""
-    async with running_service(ServiceOptions(routing=RoutingSettings(default_deadline_s=2.0))) as service:
+    """The model gets the caller's deadline less the time spent, and never more than the server's cap."""
+    routing = RoutingSettings(default_deadline_s=2.0, max_budget_s=4.0)
+    async with running_service(ServiceOptions(routing=routing)) as service:
         await service.routing.SelectRoute(user_says("a refund"), timeout=timeout_s)
 
     (given_s,) = service.backend.timeouts_s

@@ -1,6 +1,7 @@
 """SelectRoute and GetServerInfo over the wire."""
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import Struct
 from tests.support.fake_backend import FAKE_PROFILE
 from tests.support.rpc_service import SUPPORT, VERSION, RpcService, ServiceOptions, running_service, user_says
@@ -159,5 +160,9 @@ async def test_server_info_tells_model_and_limits(service: RpcService) -> None:
         max_messages=256,
         inline_policies_enabled=False,
         default_policy_set="policySets/support",
+        max_budget=Duration(seconds=10),
+        default_deadline=Duration(seconds=5),
+        min_budget=Duration(nanos=5_000_000),
+        routing_mode=v1.RoutingMode.ROUTING_MODE_COMPACT,
     )
     assert expected == info

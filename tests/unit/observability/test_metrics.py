@@ -46,6 +46,7 @@ def test_exposition_is_the_documented_one(registry: CollectorRegistry) -> None:
     recorded.set_endpoint_states({"ready": 2, "draining": 1})
     recorded.count_credential_reload("tls", "success")
     recorded.certificate_expiry.set(1_800_000_000)
+    recorded.tier_ready.labels("engine").set(1)
 
     assert GOLDEN.read_text() == exposition(registry)
 

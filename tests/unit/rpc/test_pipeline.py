@@ -39,7 +39,7 @@ async def surrounded(path: str, handler: Handler) -> Handler:
     """Let the pipeline see a call."""
     details = SimpleNamespace(method=path, invocation_metadata=())
     metrics = Metrics(CollectorRegistry(), version="1.2.3")
-    pipeline = CallPipeline(metrics, Health(), None, max_concurrent_calls=1, max_budget_s=1.0)
+    pipeline = CallPipeline(metrics, Health(), None, max_concurrent_calls=1, default_deadline_s=1.0, max_budget_s=1.0)
     return await pipeline.intercept_service(finder(handler), details)
 
 

@@ -59,6 +59,11 @@ OUTCOMES = {
     Outcome.NO_MATCH: v1.Outcome.OUTCOME_NO_MATCH,
     Outcome.LOW_CONFIDENCE: v1.Outcome.OUTCOME_LOW_CONFIDENCE,
 }
+ROUTING_MODES = {
+    "compact": v1.RoutingMode.ROUTING_MODE_COMPACT,
+    "engine": v1.RoutingMode.ROUTING_MODE_ENGINE,
+    "cascade": v1.RoutingMode.ROUTING_MODE_CASCADE,
+}
 TIERS = {Tier.ENGINE: v1.Tier.TIER_ENGINE, Tier.COMPACT: v1.Tier.TIER_COMPACT}
 CANDIDATE_KINDS = {
     CandidateKind.ROUTE: v1.CandidateKind.CANDIDATE_KIND_ROUTE,
@@ -226,14 +231,15 @@ def _explanation_to_proto(explanation: Explanation) -> v1.Explanation:
 
 def _timing_to_proto(times: DecisionTimes) -> v1.Timing:
     return v1.Timing(
-        total_duration=_duration(times.total_s),
-        tokenize_duration=_duration(times.tokenize_s),
-        queue_duration=_duration(times.queue_s) if times.queue_s else None,  # 0: the inference server told none
-        inference_duration=_duration(times.inference_s),
+        total_duration=duration_to_proto(times.total_s),
+        tokenize_duration=duration_to_proto(times.tokenize_s),
+        queue_duration=duration_to_proto(times.queue_s) if times.queue_s else None,  # 0: the inference server told none
+        inference_duration=duration_to_proto(times.inference_s),
     )
 
 
-def _duration(seconds: float) -> Duration:
+def duration_to_proto(seconds: float) -> Duration:
+    """Write seconds as the API does."""
     duration = Duration()
     duration.FromNanoseconds(round(seconds * 1e9))
     return duration
