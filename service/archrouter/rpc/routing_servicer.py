@@ -14,6 +14,7 @@ from archrouter.domain.errors import ModelNotReadyError, PolicySetInvalidError
 from archrouter.domain.findings import Finding
 from archrouter.domain.policy import PolicySet
 from archrouter.observability.metrics import INLINE_POLICY_SET, Metrics
+from archrouter.rpc.admission import Admission, makes_one_decision
 from archrouter.rpc.convert.policies import checked_policy_set_from_proto
 from archrouter.rpc.convert.routing import (
     TIERS,
@@ -40,9 +41,10 @@ MODEL_RETRY_AFTER_S = 1.0
 class RoutingServicer(v1.RoutingServiceServicer):
     """Handlers of RoutingService. What they raise is mapped by the pipeline."""
 
-    def __init__(self, dependencies: RpcDependencies) -> None:
-        """Serve from `dependencies`."""
+    def __init__(self, dependencies: RpcDependencies, admission: Admission) -> None:
+        """Serve from `dependencies`; the items of a batch ask `admission` one by one."""
         self._dependencies = dependencies
+        self._admission = admission
 
     async def SelectRoute(  # noqa: N802  # named by the API
         self,
@@ -101,6 +103,10 @@ class RoutingServicer(v1.RoutingServiceServicer):
             max_messages=limits.max_messages,
             inline_policies_enabled=self._dependencies.policies.inline_enabled,
             default_policy_set=policy_set_name(default_id) if default_id else "",
+            max_request_bytes=self._dependencies.server.max_receive_bytes,
+            max_message_characters=limits.max_message_characters,
+            max_inline_routes=limits.max_inline_routes,
+            max_concurrent_calls=self._dependencies.server.max_concurrent_calls,
         )
 
     async def _item(self, request: v1.SelectRouteRequest, inline: "_InlinePolicySets") -> "_Item":
@@ -108,7 +114,8 @@ class RoutingServicer(v1.RoutingServiceServicer):
         with structlog.contextvars.bound_contextvars(decision_id=decision_id):
             try:
                 check_select_route(request, self._dependencies.limits)
-                decision = await self._decide(request, decision_id, inline)
+                async with self._admission.item(is_measured=makes_one_decision(request)):
+                    decision = await self._decide(request, decision_id, inline)
             except Exception as error:  # noqa: BLE001  # supervises one task of the batch
                 failure = record_failure(error, decision_id)
                 # What the trailing metadata tells of a call, the details must tell of an item.
