@@ -61,6 +61,12 @@ class ServerSettings(_Section):
         description="How many times its latency without load a decision may take before fewer than "
         "max_concurrent_calls are made at a time; 0 never makes fewer.",
     )
+    processes: int = Field(
+        1,
+        ge=1,
+        description="Server processes that share the port, each with all of these limits to itself. A connection stays "
+        "with one of them, so clients need several connections to use more.",
+    )
     max_streams_per_connection: int = Field(
         256,
         ge=1,
@@ -175,7 +181,11 @@ class AuthSettings(_Section):
 class MetricsSettings(_Section):
     """Prometheus."""
 
-    listen: AddressOrNone = Field("", description="HOST:PORT to serve /metrics on; empty serves none.")
+    listen: AddressOrNone = Field(
+        "",
+        description="HOST:PORT to serve /metrics on; empty serves none. "
+        "Of several server.processes the first takes this port, the second the next one, and so on.",
+    )
 
 
 class LoggingSettings(_Section):
