@@ -49,7 +49,7 @@ def main(
 ) -> None:
     """Measure the service under load, in an open loop, against the bare Triton behind it.
 
-    PARTS are turns, half, twice, reloads and soak; the first three without any.
+    PARTS are turns, half, twice, reloads, idle and soak; the first three without any.
     """
     document: Document = json.loads(file.read_text("utf-8")) if file and file.exists() else {}
     if picture:

@@ -4,7 +4,9 @@ import asyncio
 import os
 import shutil
 import signal
+import socket
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,6 +14,9 @@ import numpy as np
 from benchmarks.load.generator import OK, REFUSED, Calls, Target, closed_loop, open_loop
 from benchmarks.load.scene import Scene, UsageLog
 from numpy.typing import NDArray
+
+HTTP2_OPENING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+"""The preface and an empty SETTINGS frame (RFC 9113, section 3.4)."""
 
 Document = dict[str, Any]  # Any: JSON
 RECOVERY_S = 5.0
@@ -31,6 +36,7 @@ class Plan:
     soak_s: float = 600.0
     swap_count: int = 100
     swap_interval_s: float = 0.3
+    idle_count: int = 10_000
 
 
 def summary(durations_s: NDArray[np.float64]) -> Document:
@@ -93,6 +99,27 @@ async def twice(scene: Scene, plan: Plan, capacity: float) -> Document:
     }
 
 
+async def idle(scene: Scene, plan: Plan, _capacity: float) -> Document:
+    """Thousands of connections on which nothing is said, and one that asks."""
+    before, quiet = scene.service.usage(), await _closed(scene, scene.service.target, 1, plan.turn_s)
+    host, _, port = scene.service.target.address.rpartition(":")
+    with ExitStack() as connections:
+        for _ in range(plan.idle_count):
+            connection = connections.enter_context(socket.create_connection((host, int(port))))
+            connection.sendall(HTTP2_OPENING)
+        await asyncio.sleep(plan.turn_s)
+        beside, held = await _closed(scene, scene.service.target, 1, plan.turn_s), scene.service.usage()
+    await asyncio.sleep(plan.turn_s)
+    return {
+        "connection_count": plan.idle_count,
+        "bytes_each": (held.resident_bytes - before.resident_bytes) / plan.idle_count,
+        "files_held": held.file_count - before.file_count,
+        "files_left": scene.service.usage().file_count - before.file_count,
+        "quiet": summary(quiet.of(OK)),
+        "beside": summary(beside.of(OK)),
+    }
+
+
 async def soak(scene: Scene, plan: Plan, capacity: float) -> Document:
     """Half load for long: what grows would be seen."""
     log = UsageLog(scene.service, max(1.0, plan.soak_s / 100))
@@ -122,6 +149,7 @@ PARTS: dict[str, Callable[[Scene, Plan, float], Awaitable[Document]]] = {
     "half": half,
     "twice": twice,
     "reloads": reloads,
+    "idle": idle,
     "soak": soak,
 }
 

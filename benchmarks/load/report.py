@@ -38,6 +38,14 @@ def rows(document: Document) -> list[tuple[str, str, str, str, str]]:
             ("reloads", f"failed in {reloads['swap_count']} swaps", str(failed), "0", str(reloads["count"])),
             ("reloads", "p99, with / without swaps", f"{reloads['p99_ratio']:.2f}", "≤ 1.5", str(reloads["count"])),
         ]
+    if idle := document.get("idle"):
+        count = f"{idle['connection_count']} connections"
+        medians = f"{_ms(idle['quiet']['median_s'])}, {_ms(idle['beside']['median_s'])}"
+        found += [
+            ("idle", "memory of a connection", f"{idle['bytes_each'] / 1024:.0f} KiB", "", count),
+            ("idle", "median, alone and beside them", medians, "", str(idle["beside"]["count"])),
+            ("idle", "files left afterwards", str(idle["files_left"]), "0", count),
+        ]
     if soak := document.get("soak"):
         usage = soak["usage"]
         found += [
