@@ -7,7 +7,7 @@ import resource
 import socket
 import struct
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -180,7 +180,7 @@ def empty_settings(_stream: int) -> bytes:
     return http2.settings()
 
 
-def flood(port: int, parts: tuple, count: int) -> None:
+def flood(port: int, parts: tuple[Callable[[int], bytes], ...], count: int) -> None:
     """Send frames as fast as they go, until the server closes the connection if it does."""
     with http2.connected(port) as connection:
         connection.sendall(http2.PREFACE + http2.settings())
