@@ -20,11 +20,11 @@ $(RUNTIME): $(INSTALL_INPUTS)
 	@.ci/setup $(VENV) embedded $@
 
 $(DEV): $(INSTALL_INPUTS)
-	@.ci/setup $(VENV) embedded,data,dev $@
+	@.ci/setup $(VENV) embedded,data,otel,dev $@
 	@touch $(RUNTIME)
 
 $(BUILD): $(INSTALL_INPUTS)
-	@.ci/setup $(BUILD_VENV) embedded,data,dev,build $@
+	@.ci/setup $(BUILD_VENV) embedded,data,otel,dev,build $@
 
 .PHONY: demo
 demo: demo-$(TIER) ## Route real conversations through the whole stack on this machine's CPU (TIER=compact|engine)

@@ -23,7 +23,8 @@ file that `--config FILE` names, else from the default here. An unknown name is 
 Units are in the names: `_s` is seconds, `_bytes` is bytes, everything else is a count.
 
 Settings are read once, at the start: changing one needs a restart. Policy files are not settings. They are read again
-on SIGHUP and on `ReloadPolicySets`, without a restart; so is, on SIGHUP, the [endpoints file](upgrades.md).
+[when they change](policies.md), without a restart; so are certificates, callers and key sets ([security](security.md)), and
+on SIGHUP the [endpoints file](upgrades.md).
 
 `--embedded` is short for `--embedded-enabled`, `--policies` for `--policies-directory`. Switches are turned off by
 `--no-…`. At the start the log line `settings_loaded` says where each value that is not the default comes from.

@@ -11,6 +11,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 ENV_PREFIX = "ARCHROUTER_"
 
+CLIENT_TOKEN_ENV = "ARCHROUTER_TOKEN"  # noqa: S105  # the name of the variable
+"""Holds the token that commands send; no setting of the service, though it begins like one."""
+
 _ADDRESS = re.compile(r"(?P<host>[^\s:/\[\]]*|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
 _MAX_PORT = 65535
 
@@ -88,13 +91,22 @@ class ServerSettings(_Section):
     keepalive_s: float = Field(
         60.0, gt=0, description="Seconds of silence after which a client is asked whether it is still there."
     )
-    reflection_enabled: bool = Field(default=True, description="Serve gRPC reflection.")
+    reflection_enabled: Literal["auto", "true", "false"] = Field(
+        "auto", description="Serve gRPC reflection; auto: unless callers must authenticate."
+    )
     drain_delay_s: float = Field(
         0.0, ge=0, description="Seconds between NOT_SERVING and the stop of the listener, for load balancers."
     )
     shutdown_grace_s: float = Field(10.0, ge=0, description="Seconds that running calls get to finish on shutdown.")
-    tls_certificate_file: str = Field("", description="PEM certificate chain; empty serves without TLS.")
+    tls_certificate_file: str = Field(
+        "", description="PEM certificate chain; empty serves without TLS. Read again when it changes, as its key is."
+    )
     tls_private_key_file: str = Field("", description="PEM private key that belongs to the certificate.")
+    tls_client_ca_file: str = Field(
+        "",
+        description="PEM certificates of authorities: clients must show a certificate of one of them, which names the "
+        "caller. Read again when it changes; empty asks for none.",
+    )
 
 
 class PoliciesSettings(_Section):
@@ -105,7 +117,25 @@ class PoliciesSettings(_Section):
         "", description="Policy set for requests that name none; empty takes the only one if there is just one."
     )
     inline_enabled: bool = Field(default=False, description="Accept policy sets that travel with a request.")
-    reload_enabled: bool = Field(default=False, description="Serve ReloadPolicySets.")
+    reload_enabled: bool = Field(
+        default=True,
+        description="Serve ReloadPolicySets to callers with the scope admin; "
+        "without authentication those are the ones on this machine.",
+    )
+    watch_enabled: bool = Field(default=True, description="Read the policy files again when they change.")
+    watch_interval_s: float = Field(
+        2.0,
+        gt=0,
+        description="Seconds between two looks at the policy files, for folders whose file system tells of no change.",
+    )
+    kept_revisions: int = Field(
+        3, ge=0, le=32, description="Earlier revisions of each policy set that a request may still ask for."
+    )
+    state_directory: str = Field(
+        "",
+        description="Folder for a copy of each policy file that served, taken at the next start in place of one that "
+        "is broken by then; empty keeps none, and a broken file then refuses the start.",
+    )
 
 
 class LimitsSettings(_Section):
@@ -117,6 +147,9 @@ class LimitsSettings(_Section):
         64, ge=1, description="Items of one BatchSelectRoutes call; those that find no room wait within it."
     )
     max_inline_routes: int = Field(256, ge=1, description="Routes of an inline policy set.")
+    max_explained_messages: int = Field(
+        8, ge=0, description="Messages that DECISION_VIEW_EXPLAIN leaves out one by one, each by a call to the model."
+    )
 
 
 class RoutingSettings(_Section):
@@ -136,6 +169,14 @@ class RoutingSettings(_Section):
     )
     min_budget_s: float = Field(
         0.002, ge=0, description="Calls with less time left, in seconds, are refused before any work."
+    )
+    ticket_key_file: str = Field(
+        "",
+        description="File of keys that sign route tickets, one of at least 32 bytes a line: the first signs, each is "
+        "accepted; read again when it changes. Empty makes a key that ends with this process and no other knows.",
+    )
+    ticket_lifetime_s: float = Field(
+        86_400.0, gt=0, description="Seconds for which a conversation can be continued by its route ticket."
     )
 
 
@@ -171,10 +212,33 @@ class EmbeddedSettings(_Section):
 
 
 class AuthSettings(_Section):
-    """Who may call."""
+    """Who may call; see [security](security.md).
 
-    tokens_file: str = Field(
-        "", description="File of accepted bearer tokens, one '<sha256 of token> <name> <scopes>' a line; empty = open."
+    With a callers file, a key set or server.tls_client_ca_file, every call must authenticate.
+    """
+
+    callers_file: str = Field(
+        "", description="File of callers, one '<credential> <name> <scopes>' a line. Read again when it changes."
+    )
+    jwt_jwks: str = Field(
+        "",
+        description="JSON Web Key Set that checks JSON Web Tokens: a file, read again when it changes, or an https "
+        "URL; empty takes no such tokens.",
+    )
+    jwt_issuer: str = Field("", description="What a token must have as iss; needed with auth.jwt_jwks.")
+    jwt_audience: str = Field("", description="What a token must have in aud; needed with auth.jwt_jwks.")
+    jwt_algorithms: str = Field("RS256,ES256,EdDSA", description="Accepted signatures, by a key pair, with commas.")
+    jwt_scope_claim: str = Field("scope", description="Claim that lists a token's scopes, as text or as a list.")
+    jwt_scope_prefix: str = Field(
+        "", description="Start of those scopes that are meant for this service; it is cut off, others are ignored."
+    )
+    jwt_leeway_s: float = Field(30.0, ge=0, description="Seconds by which clocks may differ, for exp and nbf.")
+    jwt_refresh_interval_s: float = Field(
+        300.0, ge=1, description="Seconds between two looks at the URL; a token with an unknown key causes one, too."
+    )
+    allow_unauthenticated: bool = Field(
+        default=False,
+        description="Serve on an address that other machines reach although callers need not authenticate.",
     )
 
 
@@ -199,6 +263,35 @@ class LoggingSettings(_Section):
     )
 
 
+class TracingSettings(_Section):
+    """OpenTelemetry, by the extra ``otel``; the sampler and the rest are set by its own OTEL_* variables."""
+
+    otlp_endpoint: str = Field(
+        "",
+        description="URL of a collector that takes OTLP over gRPC, e.g. http://127.0.0.1:4317; empty takes "
+        "OTEL_EXPORTER_OTLP_ENDPOINT, and without that too nothing is traced.",
+    )
+
+
+class DecisionLogSettings(_Section):
+    """A file with a line of JSON for every decision; see docs/decision_log.md."""
+
+    path: str = Field(
+        "", description="File to append to; further server processes add -2, -3 … before its suffix. Empty keeps none."
+    )
+    text: Literal["none", "hash", "text"] = Field(
+        "hash", description="What is kept of a conversation: nothing, its salted hash, or its text as well."
+    )
+    salt_file: str = Field(
+        "", description="Key of the hashes, made where it does not exist; empty is path with .salt behind it."
+    )
+    max_bytes: int = Field(64 * 1024 * 1024, ge=4096, description="Size in bytes at which the file is rotated.")
+    kept_files: int = Field(8, ge=1, description="Rotated files that are kept, path.1 being the latest.")
+    queue_size: int = Field(
+        4096, ge=1, description="Decisions that may wait to be written; further ones are counted and lost."
+    )
+
+
 class Settings(_Section):
     """All of the configuration."""
 
@@ -211,3 +304,5 @@ class Settings(_Section):
     auth: AuthSettings = AuthSettings()
     metrics: MetricsSettings = MetricsSettings()
     logging: LoggingSettings = LoggingSettings()
+    tracing: TracingSettings = TracingSettings()
+    decision_log: DecisionLogSettings = DecisionLogSettings()

@@ -48,11 +48,11 @@ class Running:
             while len(self.logged(event)) < count:
                 await asyncio.sleep(0.05)
 
-    async def ask(self, timeout_s: float = 5) -> SelectRouteResponse:
+    async def ask(self, timeout_s: float = 5, request: SelectRouteRequest = REQUEST) -> SelectRouteResponse:
         """Ask over a connection of its own."""
         options = (("grpc.use_local_subchannel_pool", 1),)
         async with aio.insecure_channel(self.address, options=options) as channel:
-            response: SelectRouteResponse = await RoutingServiceStub(channel).SelectRoute(REQUEST, timeout=timeout_s)
+            response: SelectRouteResponse = await RoutingServiceStub(channel).SelectRoute(request, timeout=timeout_s)
             return response
 
     def workers(self) -> list[int]:
@@ -143,6 +143,20 @@ async def test_sighup_reloads_every_process(service: Running) -> None:
     assert before not in after
 
 
+async def test_a_ticket_of_one_process_is_good_for_the_other(service: Running) -> None:
+    """Whichever process a connection reaches, the ticket of the decision before is accepted."""
+    ticket = (await service.ask()).decision.route_ticket
+    request = SelectRouteRequest()
+    request.CopyFrom(REQUEST)
+    request.options.route_ticket = ticket
+
+    decisions = [(await service.ask(request=request)).decision for _ in range(8)]
+
+    assert ticket
+    assert 2 == len({line["server_process"] for line in service.logged("rpc_completed")})
+    assert [] == [warning for decision in decisions for warning in decision.warnings if "TICKET" in str(warning)]
+
+
 async def test_a_killed_process_is_replaced_while_the_other_answers(service: Running) -> None:
     """The loss of one is logged, and the service has two again without a restart."""
     first, second = service.workers()
@@ -160,7 +174,8 @@ async def test_a_killed_process_is_replaced_while_the_other_answers(service: Run
 async def test_sigterm_drains_every_process_and_ends_with_success(root: Path, tmp_path: Path) -> None:
     """The processes share one embedded Triton, calls in flight are answered, and none of the three is left."""
     embedded = ("--embedded", "--embedded-model-repository", str(root / "model_repository"))
-    async with running(root, tmp_path, *embedded) as service:
+    delay = ("--server-drain-delay-s", "2")  # calls that are on their way at the signal are let in
+    async with running(root, tmp_path, *embedded, *delay) as service:
         (started,) = service.logged("embedded_triton_started")
         left = [*service.workers(), started["pid"]]
         calls = [asyncio.ensure_future(service.ask()) for _ in range(6)]

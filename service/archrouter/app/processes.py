@@ -7,8 +7,10 @@ each new connection to one of the processes, with which it stays.
 import asyncio
 import json
 import os
+import secrets
 import signal
 import sys
+import tempfile
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -24,6 +26,8 @@ from archrouter.inference.triton_supervisor import keep_running
 
 RESTART_DELAY_S = 1.0
 """Between the unexpected end of a process and the start of its successor, so that one that cannot live costs little."""
+
+TICKET_KEY_BYTES = 48
 
 WORKER_MODULE = "archrouter.app.worker"
 
@@ -60,6 +64,7 @@ class ServerProcesses:
         async with AsyncExitStack() as stack:
             check_can_listen(self._settings.server.listen, "server.listen")
             address = reserve_port(self._settings.server.listen, stack)
+            self._share_ticket_key(stack)
             triton = build_embedded_triton(self._settings, load_engine_bundle(self._settings))
             if triton is not None:
                 stack.callback(triton.close)
@@ -76,6 +81,16 @@ class ServerProcesses:
                     _send(process, signal.SIGTERM)
         _log.info("stopped")
         return not self._has_failed
+
+    def _share_ticket_key(self, stack: AsyncExitStack) -> None:
+        """Give the processes one key where the settings name none: each of them signs tickets that all accept."""
+        if self._settings.routing.ticket_key_file:
+            return
+        file = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="archrouter-"))) / "ticket-keys"
+        file.touch(mode=0o600)
+        file.write_text(secrets.token_urlsafe(TICKET_KEY_BYTES) + "\n")
+        routing = self._settings.routing.model_copy(update={"ticket_key_file": str(file)})
+        self._settings = self._settings.model_copy(update={"routing": routing})
 
     async def _watch_triton(self, triton: EmbeddedTriton) -> None:
         """Run what the service cannot do without."""

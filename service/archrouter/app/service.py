@@ -12,23 +12,30 @@ import structlog
 from grpc import aio
 from prometheus_client import CollectorRegistry, disable_created_metrics
 
+from archrouter.app.credential_files import watch_credentials
 from archrouter.app.fleet_reporter import FleetReporter, reload_endpoints
 from archrouter.app.listeners import check_can_listen, serve_metrics
 from archrouter.app.policy_reloader import PolicyReloader
 from archrouter.app.processes import ServerProcesses
+from archrouter.app.security import build_security
 from archrouter.app.wiring import (
     build_core,
+    build_decision_log,
     build_embedded_triton,
     build_rpc_dependencies,
+    build_tracing,
     endpoint_reader,
     load_engine_bundle,
+    load_ticket_keys,
 )
+from archrouter.application.policy_store import PolicyStore
 from archrouter.config import Settings
 from archrouter.inference.embedded import EmbeddedTriton
 from archrouter.inference.installation import EmbeddedTritonError
 from archrouter.inference.triton_supervisor import keep_running
 from archrouter.observability.logging import configure_logging
 from archrouter.observability.metrics import INLINE_POLICY_SET, Metrics
+from archrouter.policy_files.watch import PolicyWatch
 from archrouter.rpc.health import WHOLE_SERVER, Health
 from archrouter.rpc.server import build_server
 from archrouter.version import VERSION
@@ -91,6 +98,7 @@ class _Service:
         if settings.policies.inline_enabled:
             metrics.start_policy_set_series([INLINE_POLICY_SET])
         async with AsyncExitStack() as stack:
+            security = await build_security(settings, metrics)
             check_can_listen(settings.server.listen, "server.listen")
             serve_metrics(settings.metrics.listen, registry, stack)
             bundle = load_engine_bundle(settings)
@@ -98,15 +106,27 @@ class _Service:
             if triton is not None:
                 stack.callback(triton.close)
             reporter = FleetReporter(metrics, self._health, self._model_changed)
-            core = build_core(settings, endpoint_reader(settings, bundle, triton), reporter, metrics)
+            decision_log = build_decision_log(settings, metrics, stack)
+            tracing = build_tracing(settings, stack)
+            core = build_core(settings, endpoint_reader(settings, bundle, triton), reporter, metrics, tracing)
             stack.push_async_callback(core.fleet.close)
             core.fleet.start()
+            ticket_keys = load_ticket_keys(settings, core.tickets, metrics)
             reloader = PolicyReloader(core.store, metrics, self._health)
-            await self._load_policies(reloader)
+            policies = settings.policies  # the watch begins before the load, so that no change falls between the two
+            watch = PolicyWatch(Path(policies.directory), interval_s=policies.watch_interval_s)
+            await self._load_policies(core.store, reloader)
             await self._start_triton(triton, stack)
             server, port = build_server(
                 build_rpc_dependencies(
-                    settings, core, metrics=metrics, health=self._health, reload_policies=reloader.reload
+                    settings,
+                    core,
+                    metrics=metrics,
+                    health=self._health,
+                    reload_policies=reloader.reload,
+                    security=security,
+                    decision_log=decision_log,
+                    tracing=tracing,
                 )
             )
             self._address = f"{settings.server.listen.rpartition(':')[0]}:{port}"
@@ -115,7 +135,11 @@ class _Service:
             reloads: list[Reload] = [reloader.reload]
             if settings.triton.endpoints_file:  # after the policies: a new endpoint is prepared for the new ones
                 reloads.append(lambda: reload_endpoints(core.fleet, metrics))
-            watchers = {"watch the endpoints": core.fleet.run()}
+            watchers = {"watch the endpoints": core.fleet.run(), **security.watchers()}
+            if ticket_keys:
+                watchers["watch the ticket keys"] = watch_credentials(ticket_keys)
+            if policies.watch_enabled:
+                watchers["watch the policies"] = _reload_on_change(watch, reloader.reload)
             if triton is not None:
                 restart_delay_s = settings.embedded.restart_delay_s
                 watchers["watch the embedded Triton"] = keep_running(triton, restart_delay_s=restart_delay_s)
@@ -129,15 +153,12 @@ class _Service:
         await triton.start()
         _log.info("embedded_triton_started", pid=triton.pid, endpoint=triton.endpoint, log_file=str(triton.log_file))
 
-    async def _load_policies(self, reloader: PolicyReloader) -> None:
-        """Refuse to start on a broken file: there is no earlier revision to keep serving."""
+    async def _load_policies(self, store: PolicyStore, reloader: PolicyReloader) -> None:
+        """Refuse to start on a broken file, unless this is a restart: then it is what it is to a running service."""
         snapshot = await reloader.reload()
-        if snapshot.rejected:
+        if snapshot.rejected and not (store.is_restart and snapshot.loaded):
             names = ", ".join(source.source for source in snapshot.rejected)
             msg = f"policy files cannot be used: {names}; the findings are above, or run: archrouter check"
-            raise StartError(msg)
-        if not snapshot.loaded:
-            msg = f"no policy file in {self._settings.policies.directory!r}; set policies.directory"
             raise StartError(msg)
         default = self._settings.policies.default
         if default and default not in snapshot.loaded:
@@ -193,6 +214,12 @@ class _Service:
         self._health.close()
         await server.stop(self._settings.server.shutdown_grace_s)
         _log.info("stopped")
+
+
+async def _reload_on_change(watch: PolicyWatch, reload: Reload) -> None:
+    """Reload after each change of the policy files, until cancelled."""
+    async for _ in watch.changes():
+        await _reload_all([reload])
 
 
 async def _reload_all(reloads: list[Reload]) -> None:

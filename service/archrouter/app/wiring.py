@@ -1,17 +1,24 @@
 """Builds the parts of the service from its settings."""
 
+import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from archrouter.app.credential_files import CredentialFiles
+from archrouter.app.security import Security
 from archrouter.application.policy_store import PolicySnapshot, PolicyStore
 from archrouter.application.router import RequestLimits, Router
 from archrouter.bundles.loader import PromptBundle, load_bundle
 from archrouter.bundles.manifest import BundleError
 from archrouter.config import Settings
+from archrouter.decision_log.log import DecisionLog, open_decision_log
+from archrouter.domain.ticket import Tickets, read_keys
 from archrouter.inference.connect import connect
 from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
 from archrouter.inference.endpoint import EndpointList, EndpointSpec
@@ -21,21 +28,22 @@ from archrouter.inference.tensors import PARAMETER_MODEL_DIRECTORY, PARAMETER_MO
 from archrouter.observability.metrics import Metrics
 from archrouter.policy_files.directory import PolicyDirectory
 from archrouter.policy_files.policies import load_policy_set
-from archrouter.rpc.credentials import Credentials
+from archrouter.policy_files.state import PolicyState
 from archrouter.rpc.dependencies import RpcDependencies
 from archrouter.rpc.health import Health
 from archrouter.version import VERSION
+
+if TYPE_CHECKING:
+    from archrouter.observability.tracing import Tracing
+
+_OTLP_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
 class SystemClock:
     """`Clock` over the operating system."""
 
     monotonic_s = staticmethod(time.perf_counter)
-
-    @staticmethod
-    def now() -> datetime:
-        """Return the wall-clock time, in UTC."""
-        return datetime.now(UTC)
+    now = staticmethod(partial(datetime.now, UTC))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +53,7 @@ class Core:
     fleet: Fleet
     store: PolicyStore
     router: Router
+    tickets: Tickets
 
 
 def load_engine_bundle(settings: Settings) -> PromptBundle | None:
@@ -94,6 +103,7 @@ def build_core(
     read_endpoints: Callable[[], EndpointList],
     on_change: Callable[[FleetStatus], None],
     metrics: Metrics,
+    tracing: "Tracing | None" = None,
 ) -> Core:
     """Wire the fleet, and policy store and router around it; nothing is loaded yet."""
     clock = SystemClock()
@@ -103,13 +113,23 @@ def build_core(
             connect,
             max_concurrent_requests=settings.triton.max_concurrent_requests,
             count_request=metrics.backend_requests.labels,
+            start_span=tracing.client_span if tracing else None,
         ),
         on_change,
         interval_s=settings.triton.health_interval_s,
         warm_up_timeout_s=settings.triton.warm_up_timeout_s,
     )
-    source = PolicyDirectory(Path(settings.policies.directory))
-    store = PolicyStore(source, fleet, clock, default_id=settings.policies.default)
+    policies = Path(settings.policies.directory)
+    state = settings.policies.state_directory
+    store = PolicyStore(
+        PolicyDirectory(policies),
+        fleet,
+        clock,
+        default_id=settings.policies.default,
+        kept_revisions=settings.policies.kept_revisions,
+        memory=PolicyState(Path(state), policies) if state else None,
+    )
+    tickets = Tickets(lifetime_s=settings.routing.ticket_lifetime_s)
     router = Router(
         store,
         fleet,
@@ -117,8 +137,29 @@ def build_core(
         request_limits(settings),
         min_budget_s=settings.routing.min_budget_s,
         deadline_margin_s=settings.triton.deadline_margin_s,
+        tickets=tickets,
     )
-    return Core(fleet, store, router)
+    return Core(fleet, store, router, tickets)
+
+
+def load_ticket_keys(settings: Settings, tickets: Tickets, metrics: Metrics) -> tuple[CredentialFiles, ...]:
+    """Give the keys of the key file to `tickets`; return what is to be looked at again, nothing where no file is set.
+
+    Raises:
+        OSError: When the file cannot be read.
+        ValueError: When it holds no usable key.
+    """
+    setting, file = "routing.ticket_key_file", settings.routing.ticket_key_file
+    if not file:
+        return ()
+
+    def use(contents: Mapping[str, bytes]) -> None:
+        """Sign and accept by the keys of the file."""
+        tickets.replace_keys(read_keys(contents[setting].decode(errors="replace")))
+
+    files = CredentialFiles("ticket_keys", {setting: file}, use, metrics)
+    files.load()
+    return (files,)
 
 
 def build_rpc_dependencies(
@@ -128,9 +169,11 @@ def build_rpc_dependencies(
     metrics: Metrics,
     health: Health,
     reload_policies: Callable[[], Awaitable[PolicySnapshot]],
+    security: Security,
+    decision_log: DecisionLog | None = None,
+    tracing: "Tracing | None" = None,
 ) -> RpcDependencies:
     """Gather what the gRPC edge needs."""
-    tokens_file = settings.auth.tokens_file
     return RpcDependencies(
         server=settings.server,
         policies=settings.policies,
@@ -144,8 +187,49 @@ def build_rpc_dependencies(
         parse_policy_text=load_policy_set,
         reload_policies=reload_policies,
         version=VERSION,
-        credentials=Credentials.from_text(Path(tokens_file).read_text()) if tokens_file else None,
+        authenticator=security.authenticator,
+        tls=security.tls,
+        decision_log=decision_log,
+        start_span=tracing.server_span if tracing else None,
     )
+
+
+def build_tracing(settings: Settings, stack: AsyncExitStack) -> "Tracing | None":
+    """Trace where that is wanted, until the stack is closed; ValueError where the extra for it is missing."""
+    from_environment = [name for name in _OTLP_ENDPOINTS if os.environ.get(name)]
+    if not (settings.tracing.otlp_endpoint or from_environment):
+        return None
+    try:
+        from archrouter.observability.tracing import otlp_tracing  # noqa: PLC0415  # needs the extra
+    except ModuleNotFoundError as error:
+        wanted_by = "tracing.otlp_endpoint" if settings.tracing.otlp_endpoint else from_environment[0]
+        msg = f"{wanted_by} asks for traces; install what they need with: pip install 'archrouter[otel]'"
+        raise ValueError(msg) from error
+    tracing = otlp_tracing(settings.tracing.otlp_endpoint, VERSION)
+    stack.callback(tracing.close)
+    return tracing
+
+
+def build_decision_log(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> DecisionLog | None:
+    """Open the decision log where one is wanted, until the stack is closed; OSError when it cannot be written."""
+    wanted = settings.decision_log
+    if not wanted.path:
+        return None
+    try:
+        decision_log = open_decision_log(
+            Path(wanted.path),
+            salt_file=Path(wanted.salt_file) if wanted.salt_file else None,
+            text=wanted.text,
+            max_bytes=wanted.max_bytes,
+            kept_files=wanted.kept_files,
+            queue_size=wanted.queue_size,
+            count=metrics.decision_log_records.labels,
+        )
+    except OSError as error:
+        msg = f"cannot write the decision log {wanted.path!r} (decision_log.path): {error.strerror or error}"
+        raise OSError(msg) from error
+    stack.callback(decision_log.close)
+    return decision_log
 
 
 def request_limits(settings: Settings) -> RequestLimits:
@@ -155,6 +239,7 @@ def request_limits(settings: Settings) -> RequestLimits:
         max_message_characters=settings.limits.max_message_characters,
         max_batch_size=settings.limits.max_batch_size,
         max_inline_routes=settings.limits.max_inline_routes,
+        max_explained_messages=settings.limits.max_explained_messages,
     )
 
 

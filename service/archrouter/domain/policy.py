@@ -21,6 +21,8 @@ NO_MATCH_ID = "other"
 MAX_ROUTES = 512
 MAX_ROUTE_ID_CHARACTERS = 64
 MAX_DESCRIPTION_CHARACTERS = 2_000
+MAX_EXAMPLES = 10
+MAX_EXAMPLE_CHARACTERS = 500
 
 _POLICY_SET_ID = re.compile(r"[a-z0-9-]{1,64}")
 
@@ -46,9 +48,11 @@ class RoutePolicy:
         id: The string the model must answer; unique in the set, NFC, 1-64 characters, never ``other``.
         domain: Subject area, e.g. ``programming``.
         action: Operation asked for, e.g. ``bug_fixing``; empty for a policy that covers the whole domain.
-        description: When this route is meant, in the policy author's words.
+        description: When this route is meant, in the policy author's words; empty only where examples tell.
         models: Assigned models, best first; never empty.
         min_confidence: Own threshold in [0, 1]; None inherits the set's.
+        examples: What users say when this route is meant, at most `MAX_EXAMPLES`.
+        not_examples: What they say when it is not, although it may look so; as many.
     """
 
     id: str
@@ -57,6 +61,8 @@ class RoutePolicy:
     description: str
     models: tuple[ModelTarget, ...]
     min_confidence: float | None = None
+    examples: tuple[str, ...] = ()
+    not_examples: tuple[str, ...] = ()
 
     @property
     def covers_domain(self) -> bool:
@@ -137,8 +143,9 @@ def _set_findings(policy_set: PolicySet) -> Iterator[Finding]:
 def _route_findings(index: int, route: RoutePolicy) -> Iterator[Finding]:
     path = f"routes[{index}]"
     yield from _id_findings(f"{path}.id", route.id)
-    if not route.description.strip():
-        yield _error(f"{path}.description", "is empty; the model reads it, so say when this route is meant")
+    if not route.description.strip() and not route.examples:
+        remedy = "say when this route is meant, or give examples"
+        yield _error(f"{path}.description", f"is empty; the model reads it, so {remedy}")
     if len(route.description) > MAX_DESCRIPTION_CHARACTERS:
         yield _error(
             f"{path}.description",
@@ -149,6 +156,25 @@ def _route_findings(index: int, route: RoutePolicy) -> Iterator[Finding]:
     for model_index, target in enumerate(route.models):
         yield from _target_findings(f"{path}.models[{model_index}]", target)
     yield from _threshold_findings(f"{path}.min_confidence", route.min_confidence)
+    yield from _example_findings(f"{path}.examples", route.examples)
+    yield from _example_findings(f"{path}.not_examples", route.not_examples)
+    for example_index, text in enumerate(route.not_examples):
+        if text in route.examples:
+            problem = f"{quoted(text)} is an example of this route as well; keep it in one of the two lists"
+            yield _error(f"{path}.not_examples[{example_index}]", problem)
+
+
+def _example_findings(field_path: str, texts: tuple[str, ...]) -> Iterator[Finding]:
+    if len(texts) > MAX_EXAMPLES:
+        yield _error(field_path, f"has {len(texts)} texts, more than {MAX_EXAMPLES}; keep the most telling ones")
+    for index, text in enumerate(texts[:MAX_EXAMPLES]):
+        if not text.strip():
+            yield _error(f"{field_path}[{index}]", "is empty; write what a user says")
+        elif len(text) > MAX_EXAMPLE_CHARACTERS:
+            problem = f"has {len(text)} characters, more than {MAX_EXAMPLE_CHARACTERS}; shorten it"
+            yield _error(f"{field_path}[{index}]", problem)
+        elif text in texts[:index]:
+            yield _error(f"{field_path}[{index}]", f"{quoted(text)} stands here twice; remove one")
 
 
 def _id_findings(field_path: str, route_id: str) -> Iterator[Finding]:
@@ -187,6 +213,9 @@ def _canonical(policy_set: PolicySet) -> dict[str, object]:
                 "description": route.description,
                 "min_confidence": route.min_confidence,
                 "models": [_canonical_target(target) for target in route.models],
+                # Left out where there are none, so that sets without examples keep the revision they had before.
+                **({"examples": route.examples} if route.examples else {}),
+                **({"not_examples": route.not_examples} if route.not_examples else {}),
             }
             for route in policy_set.routes
         ],

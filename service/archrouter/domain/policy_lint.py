@@ -1,4 +1,4 @@
-"""What makes a valid policy set hard to route by, for any router: it reads nothing but ids and descriptions.
+"""What makes a valid policy set hard to route by, for any router: it reads ids, descriptions and examples.
 
 Overlapping and vague descriptions make the choice between routes arbitrary (Arch-Router paper, limitations). The
 measures here are deliberately crude word counts: they need no model and can be checked by eye.
@@ -39,14 +39,21 @@ def lint_policy_set(policy_set: PolicySet) -> tuple[Finding, ...]:
         policy_set: A valid set.
 
     Returns:
-        Warnings in the order of the routes, at most four each. Every route is compared with all before it: O(routes²).
+        Warnings in the order of the routes, at most four each and one for each example. Every route is compared with
+        all before it: O(routes²).
     """
     first_with: dict[tuple[str, str], str] = {}
+    first_with_example: dict[str, str] = {}
     stems_before: list[tuple[RoutePolicy, frozenset[str]]] = []
     findings: list[Finding] = []
     for index, route in enumerate(policy_set.routes):
         stems = _stems(route.description)
-        warnings = (*_wording(route, stems), *_likeness(stems, stems_before), *_place(route, first_with))
+        warnings = (
+            *_wording(route, stems),
+            *_likeness(stems, stems_before),
+            *_place(route, first_with),
+            *_shared_examples(route, first_with_example),
+        )
         findings.extend(Finding(Severity.WARNING, f"routes[{index}].{field}", text) for field, text in warnings)
         stems_before.append((route, stems))
         first_with.setdefault((route.domain, route.action), route.id)
@@ -55,10 +62,10 @@ def lint_policy_set(policy_set: PolicySet) -> tuple[Finding, ...]:
 
 def _wording(route: RoutePolicy, stems: frozenset[str]) -> Iterator[tuple[str, str]]:
     """Judge one route by itself; yields field and message."""
-    if not stems & _stems(_CASE_BORDER.sub(" ", route.id)):
+    if not stems.union(*map(_stems, route.examples)) & _stems(_CASE_BORDER.sub(" ", route.id)):
         yield "id", f"{quoted(route.id)} shares no word with its description; let the description repeat the id's words"
     count = len(_WORD.findall(route.description))
-    if count < MIN_DESCRIPTION_WORDS:
+    if count < MIN_DESCRIPTION_WORDS and not route.examples:
         yield "description", f"has {count} words; write {MIN_DESCRIPTION_WORDS} or more, naming what users ask for"
     if count > MAX_DESCRIPTION_WORDS:
         yield "description", f"has {count} words; {MAX_DESCRIPTION_WORDS} or fewer are enough to say what is meant"
@@ -81,6 +88,17 @@ def _place(route: RoutePolicy, first_with: Mapping[tuple[str, str], str]) -> Ite
     if first is not None and (route.domain or route.action):
         field = "action" if route.action else "domain"
         yield field, f"{quoted(first)} has the same domain and action; make them differ, or merge the two routes"
+
+
+def _shared_examples(route: RoutePolicy, first_with: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """Find examples that an earlier route has as well, whatever their case and spaces."""
+    for index, text in enumerate(route.examples):
+        first = first_with.setdefault(" ".join(text.casefold().split()), route.id)
+        if first != route.id:
+            yield (
+                f"examples[{index}]",
+                f"{quoted(text)} is an example of {quoted(first)} too; keep it at the one it means",
+            )
 
 
 def _similarity(one: frozenset[str], other: frozenset[str]) -> float:

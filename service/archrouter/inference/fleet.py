@@ -199,7 +199,8 @@ class Fleet:
         """Exchange the endpoints, or say why they stay."""
         listed = await asyncio.to_thread(self._read_list)
         if has_errors(listed.findings):
-            _log_findings(listed)
+            for finding in listed.findings:
+                _log.error("endpoints_file_rejected", **finding.log_fields)
             return "the endpoints file cannot be used"
         endpoints = tuple(self._kept(spec) or self._make(spec) for spec in listed.endpoints)
         newcomers = [endpoint for endpoint in endpoints if endpoint not in self.endpoints]
@@ -280,14 +281,3 @@ async def _logged(work: Coroutine[object, object, None], name: str) -> None:
 def _facts(endpoint: Endpoint) -> dict[str, str]:
     profile = endpoint.spec.profile or endpoint.profile
     return {"endpoint": endpoint.name, "model_version": profile.model_version if profile else ""}
-
-
-def _log_findings(listed: EndpointList) -> None:
-    for finding in listed.findings:
-        _log.error(
-            "endpoints_file_rejected",
-            line=finding.line,
-            column=finding.column,
-            field_path=finding.field_path,
-            reason=finding.message,
-        )

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -37,6 +38,31 @@ class Counter(Protocol):
         ...
 
 
+class CallSpan(Protocol):
+    """The span of one call."""
+
+    headers: dict[str, str]
+
+    def end(self, code: int, *, is_error: bool) -> None:
+        """Say how the call ended, by its gRPC status code."""
+        ...
+
+
+class _Untraced:
+    """What stands in for a span where nobody traces."""
+
+    headers: dict[str, str] = {}  # noqa: RUF012  # only read
+
+    def end(self, code: int, *, is_error: bool) -> None:
+        """Do nothing."""
+
+
+StartSpan = Callable[[str, str], AbstractContextManager[CallSpan]]
+"""Starts the span of a call, by endpoint and model."""
+
+_UNTRACED: AbstractContextManager[CallSpan] = nullcontext(_Untraced())
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class NamedArray:
     """An input tensor and its value, C-contiguous, of the tensor's type (BYTES: an object array of bytes)."""
@@ -54,6 +80,7 @@ class TritonClient:
         *,
         max_concurrent_requests: int,
         count_request: Callable[[str], Counter] | None = None,
+        start_span: StartSpan | None = None,
     ) -> None:
         """Open lazily: nothing is sent before the first call.
 
@@ -61,11 +88,13 @@ class TritonClient:
             endpoint: HOST:PORT of Triton's gRPC.
             max_concurrent_requests: Inferences in flight at a time, >= 1; more wait within their own deadline.
             count_request: Gives the counter of inferences that ended with the gRPC status of that name.
+            start_span: Starts the span of an inference; None traces none.
         """
         self.endpoint = endpoint
         self._client = InferenceServerClient(endpoint, channel_args=_CHANNEL_ARGS)
         self._slots = asyncio.Semaphore(max_concurrent_requests)
         self._count_request = count_request
+        self._start_span = start_span
 
     async def infer(
         self, model: str, inputs: Sequence[NamedArray], outputs: Sequence[Tensor], *, timeout_s: float
@@ -88,25 +117,31 @@ class TritonClient:
         if timeout_s <= 0:
             raise BudgetExceededError(remaining_s=timeout_s)
         deadline_s = asyncio.get_running_loop().time() + timeout_s
-        try:
-            async with asyncio.timeout_at(deadline_s), self._slots:
-                remaining_s = deadline_s - asyncio.get_running_loop().time()
-                result = await self._client.infer(
-                    model,
-                    [_infer_input(named) for named in inputs],
-                    outputs=[InferRequestedOutput(tensor.name) for tensor in outputs],
-                    client_timeout=remaining_s,
-                )
-        except TimeoutError:
-            self._count(grpc.StatusCode.DEADLINE_EXCEEDED)
-            raise BudgetExceededError(remaining_s=0.0) from None
-        except InferenceServerException as error:
-            self._count(status_of(error))
-            raise domain_error(model, error) from error
-        self._count(grpc.StatusCode.OK)
-        return result
+        with self._start_span(self.endpoint, model) if self._start_span else _UNTRACED as span:
+            try:
+                async with asyncio.timeout_at(deadline_s), self._slots:
+                    remaining_s = deadline_s - asyncio.get_running_loop().time()
+                    result = await self._client.infer(
+                        model,
+                        [_infer_input(named) for named in inputs],
+                        outputs=[InferRequestedOutput(tensor.name) for tensor in outputs],
+                        client_timeout=remaining_s,
+                        headers=span.headers,
+                    )
+            except TimeoutError:
+                self._count(grpc.StatusCode.DEADLINE_EXCEEDED, span)
+                raise BudgetExceededError(remaining_s=0.0) from None
+            except InferenceServerException as error:
+                self._count(status_of(error), span)
+                raise domain_error(model, error) from error
+            except asyncio.CancelledError:
+                span.end(grpc.StatusCode.CANCELLED.value[0], is_error=True)
+                raise
+            self._count(grpc.StatusCode.OK, span)
+            return result
 
-    def _count(self, code: grpc.StatusCode) -> None:
+    def _count(self, code: grpc.StatusCode, span: CallSpan) -> None:
+        span.end(code.value[0], is_error=code is not grpc.StatusCode.OK)
         if self._count_request is not None:
             self._count_request(code.name).inc()
 

@@ -35,6 +35,12 @@ class _Policy(Table):
     description: Annotated[Text, Field(description="say when this route is meant")] = ""
     models: Annotated[Names, Field(description="list the models to use, best first")] = ()
     min_confidence: Number | None = None
+    examples: Names = ()
+    not_examples: Names = ()
+
+    def needed(self) -> Iterable[str]:
+        """Let examples stand for a description."""
+        return [key for key in super().needed() if key != "description" or not self.mentions("examples")]
 
 
 class _OfAction(Table):
@@ -157,6 +163,10 @@ class _Routes:
         self._reading.put(path, table.place)
         for key, place in (places | {key: table.at(key) for key in own}).items():
             self._reading.put(f"{path}.{key}", place)
+        for key in ("examples", "not_examples"):
+            self._reading.put(f"{path}.{key}", table.at(key))
+            for index, text in enumerate(getattr(table, key)):
+                self._reading.put(f"{path}.{key}[{index}]", text.place)
         self._routes.append(
             RoutePolicy(
                 id=table.id if has_id else derive_route_id(domain, action),
@@ -165,5 +175,7 @@ class _Routes:
                 description=table.description.strip(),
                 models=self._models.targets(table.models, table.at("models"), f"{path}.models"),
                 min_confidence=table.min_confidence,
+                examples=tuple(text.word.strip() for text in table.examples),
+                not_examples=tuple(text.word.strip() for text in table.not_examples),
             )
         )

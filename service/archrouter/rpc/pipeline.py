@@ -23,7 +23,8 @@ from archrouter.domain.errors import BudgetExceededError, InvalidRequestError
 from archrouter.domain.findings import Finding, Severity
 from archrouter.observability.metrics import Metrics
 from archrouter.rpc.admission import Admission
-from archrouter.rpc.credentials import OPEN_SCOPES, REQUIRED_SCOPES, Credentials, RpcMethod
+from archrouter.rpc.authentication.authenticator import Authenticator
+from archrouter.rpc.authentication.scopes import OPEN_SCOPES, REQUIRED_SCOPES, Caller, RpcMethod
 from archrouter.rpc.errors import AuthorizationError, RequestTooLargeError, ShuttingDownError
 from archrouter.rpc.health import Health
 from archrouter.rpc.status import Failure, describe_failure
@@ -52,8 +53,13 @@ _LEVELS = {
 }
 """What OpenTelemetry counts as a server's error; every other code is the caller's business and logged as info."""
 
+SERVER_FAULTS = frozenset(_LEVELS)
+
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")
 """W3C Trace Context, section 3.2: version, trace id, parent id, flags."""
+
+_THIS_MACHINE = re.compile(r"unix|ipv4:127\.|ipv6:(?:\[|%5B)(?:::1(?:\]|%5D)|::ffff:127\.)", re.IGNORECASE)
+"""How gRPC writes a peer on this machine. Where nobody authenticates, such a caller is the operator."""
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
@@ -78,6 +84,8 @@ class Call:
         error_reason: Name of the ErrorReason sent; empty while nothing has failed.
         error_cause: What the caller is not told about the failure; empty when there is no more to say.
         log_fields: Further fields of the call's log line.
+        caller: Who calls; None where nobody has to authenticate, and until it is known.
+        code: How it ended; UNKNOWN while it goes on.
     """
 
     method: RpcMethod
@@ -86,6 +94,8 @@ class Call:
     error_reason: str = ""
     error_cause: str = ""
     log_fields: dict[str, object] = field(default_factory=dict)
+    caller: Caller | None = None
+    code: StatusCode = StatusCode.UNKNOWN
 
 
 _CURRENT: ContextVar[Call] = ContextVar("archrouter_call")
@@ -123,7 +133,7 @@ class CallPipeline(aio.ServerInterceptor):
         self,
         metrics: Metrics,
         health: Health,
-        credentials: Credentials | None,
+        authenticator: Authenticator | None,
         admission: Admission,
         *,
         max_request_bytes: int,
@@ -131,12 +141,12 @@ class CallPipeline(aio.ServerInterceptor):
     ) -> None:
         """Bind to what is asked of each call.
 
-        Without credentials everybody may do everything but administration. `max_budget_s` is the time of a call without
-        a deadline, and the most that is used of one, in seconds.
+        Without an authenticator everybody may do everything but administration. `max_budget_s` is the time of a call
+        without a deadline, and the most that is used of one, in seconds.
         """
         self._metrics = metrics
         self._health = health
-        self._credentials = credentials
+        self._authenticator = authenticator
         self._admission = admission
         self._max_request_bytes = max_request_bytes
         self._max_budget_s = max_budget_s
@@ -195,7 +205,7 @@ class CallPipeline(aio.ServerInterceptor):
     async def _run(
         self, call: Call, handler: "Handler[RequestT, ResponseT]", messages: Messages, context: Context
     ) -> ResponseT:
-        self._authorize(call, context)
+        await self._authorize(call, context)
         if self._health.closed:
             msg = "the process is shutting down"
             raise ShuttingDownError(msg, retry_after_s=SHUTTING_DOWN_RETRY_AFTER_S)
@@ -210,17 +220,21 @@ class CallPipeline(aio.ServerInterceptor):
         with self._admission.admit(request):
             return await proceed(request, context)
 
-    def _authorize(self, call: Call, context: Context) -> None:
-        scopes = OPEN_SCOPES
-        if self._credentials is not None:
-            credential = self._credentials.authenticate(context.invocation_metadata() or ())
-            call.log_fields["caller"] = credential.name
-            scopes = credential.scopes
+    async def _authorize(self, call: Call, context: Context) -> None:
         required = REQUIRED_SCOPES[call.method]
-        if required not in scopes:
+        if self._authenticator is None:
+            allowed = required in OPEN_SCOPES or bool(_THIS_MACHINE.match(context.peer()))
+        else:
+            call.caller = await self._authenticator.authenticate(
+                context.invocation_metadata() or (), context.auth_context()
+            )
+            call.log_fields["caller"] = call.caller.name
+            allowed = call.caller.may(required)
+        if not allowed:
             raise AuthorizationError(required.value)
 
     def _record(self, call: Call, context: Context, code: StatusCode, duration_s: float) -> None:
+        call.code = code
         service, method = call.method.rpc_service, call.method.rpc_method
         self._metrics.rpc_in_flight.dec()
         self._metrics.rpc_requests.labels(service, method, code.name).inc()

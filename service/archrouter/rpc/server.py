@@ -1,7 +1,6 @@
 """Builds the gRPC server from its parts."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import grpc
 from grpc import aio
@@ -11,11 +10,13 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_g
 from archrouter import v1
 from archrouter.config import ServerSettings
 from archrouter.rpc.admission import Admission
-from archrouter.rpc.credentials import REQUIRED_SCOPES
+from archrouter.rpc.authentication.scopes import REQUIRED_SCOPES
 from archrouter.rpc.dependencies import RpcDependencies
 from archrouter.rpc.pipeline import CallPipeline
 from archrouter.rpc.policy_servicer import PolicyServicer
 from archrouter.rpc.routing_servicer import RoutingServicer
+from archrouter.rpc.tls import ServerTls
+from archrouter.rpc.tracing import TracingInterceptor
 
 _HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 _REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
@@ -48,8 +49,7 @@ def build_server(dependencies: RpcDependencies) -> tuple[aio.Server, int]:
         The server, and the TCP port it is bound to.
 
     Raises:
-        OSError: When the address cannot be bound, or a TLS file cannot be read.
-        ValueError: When only one of the two TLS files is configured.
+        OSError: When the address cannot be bound.
     """
     settings = dependencies.server
     metrics = dependencies.metrics
@@ -57,19 +57,22 @@ def build_server(dependencies: RpcDependencies) -> tuple[aio.Server, int]:
     pipeline = CallPipeline(
         metrics,
         dependencies.health,
-        dependencies.credentials,
+        dependencies.authenticator,
         admission,
         max_request_bytes=settings.max_receive_bytes,
         max_budget_s=dependencies.routing.default_deadline_s,
     )
-    server = aio.server(interceptors=(pipeline,), options=server_options(settings))
+    traced = (TracingInterceptor(dependencies.start_span),) if dependencies.start_span else ()
+    server = aio.server(interceptors=(*traced, pipeline), options=server_options(settings))
     v1.add_RoutingServiceServicer_to_server(RoutingServicer(dependencies, admission), server)
     v1.add_PolicyServiceServicer_to_server(PolicyServicer(dependencies), server)
     health_pb2_grpc.add_HealthServicer_to_server(dependencies.health, server)
-    if settings.reflection_enabled:
+    if settings.reflection_enabled == "true" or (
+        settings.reflection_enabled == "auto" and dependencies.authenticator is None
+    ):
         _add_reflection(server, (*_API_SERVICES, _HEALTH_SERVICE))
     metrics.start_rpc_series((method.rpc_service, method.rpc_method) for method in REQUIRED_SCOPES)
-    return server, _bind(server, settings)
+    return server, _bind(server, settings.listen, dependencies.tls)
 
 
 def server_options(settings: ServerSettings) -> tuple[tuple[str, int], ...]:
@@ -91,25 +94,14 @@ def server_options(settings: ServerSettings) -> tuple[tuple[str, int], ...]:
     )
 
 
-def _bind(server: aio.Server, settings: ServerSettings) -> int:
-    credentials = _tls_credentials(settings)
+def _bind(server: aio.Server, address: str, tls: ServerTls | None) -> int:
     try:
-        if credentials is None:
-            return server.add_insecure_port(settings.listen)
-        return server.add_secure_port(settings.listen, credentials)
+        if tls is None:
+            return server.add_insecure_port(address)
+        return server.add_secure_port(address, tls.credentials())
     except RuntimeError as error:
-        msg = f"cannot listen on {settings.listen!r} (server.listen); is the address this machine's, and the port free?"
+        msg = f"cannot listen on {address!r} (server.listen); is the address this machine's, and the port free?"
         raise OSError(msg) from error
-
-
-def _tls_credentials(settings: ServerSettings) -> grpc.ServerCredentials | None:
-    certificate, private_key = settings.tls_certificate_file, settings.tls_private_key_file
-    if not certificate and not private_key:
-        return None
-    if not (certificate and private_key):
-        msg = "TLS needs both server.tls_certificate_file and server.tls_private_key_file; set both or none"
-        raise ValueError(msg)
-    return grpc.ssl_server_credentials([(Path(private_key).read_bytes(), Path(certificate).read_bytes())])
 
 
 def _add_reflection(server: aio.Server, service_names: Sequence[str]) -> None:

@@ -2,19 +2,15 @@
 
 import asyncio
 import socket
-from pathlib import Path
 
-import grpc
 import pytest
 from grpc import StatusCode, aio
 from grpc_status import rpc_status
 from tests.support.rpc_service import RpcService, ServiceOptions, eventually, refusal_of, running_service, user_says
 
-from archrouter import v1
 from archrouter.config import RoutingSettings, ServerSettings
 
 LISTEN = "127.0.0.1:0"
-TLS = Path(__file__).parent / "tls"
 
 
 def open_call(channel: aio.Channel) -> "aio.StreamUnaryCall[bytes, bytes]":
@@ -150,31 +146,6 @@ async def test_stop_finishes_calls_in_flight(service: RpcService) -> None:
 
     assert "billing" == (await call).decision.route_id
     await stopping
-
-
-async def test_tls_serves_clients_that_trust_the_certificate() -> None:
-    """With certificate and key configured the service speaks TLS."""
-    certificate, private_key = TLS / "certificate.pem", TLS / "private_key.pem"
-    server = ServerSettings(listen=LISTEN, tls_certificate_file=str(certificate), tls_private_key_file=str(private_key))
-    trust = grpc.ssl_channel_credentials(certificate.read_bytes())
-
-    async with (
-        running_service(ServiceOptions(server=server)) as service,
-        aio.secure_channel(f"localhost:{service.port}", trust) as channel,
-    ):
-        stub: v1.RoutingServiceAsyncStub = v1.RoutingServiceStub(channel)
-        response = await stub.SelectRoute(user_says("a refund"), timeout=5)
-
-    assert "billing" == response.decision.route_id
-
-
-async def test_half_configured_tls_is_refused() -> None:
-    """A certificate without its key is an error that names both settings, not a server without TLS."""
-    server = ServerSettings(listen=LISTEN, tls_certificate_file="certificate.pem")
-
-    with pytest.raises(ValueError, match=r"server\.tls_certificate_file and server\.tls_private_key_file"):
-        async with running_service(ServiceOptions(server=server)):
-            pass
 
 
 async def test_taken_port_is_reported_with_the_setting() -> None:

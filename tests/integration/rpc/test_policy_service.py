@@ -7,12 +7,12 @@ from grpc import StatusCode
 from tests.support.rpc_service import SUPPORT, RpcService, ServiceOptions, refusal_of, running_service
 
 from archrouter import v1
-from archrouter.config import PoliciesSettings
-from archrouter.rpc.credentials import Credentials
+from archrouter.rpc.authentication.authenticator import Authenticator
+from archrouter.rpc.authentication.callers import Callers
 
 SETS = tuple(replace(SUPPORT, id=f"set-{letter}") for letter in "abc")
 
-ADMIN = Credentials.from_text(f"{hashlib.sha256(b'admin-token').hexdigest()} operator policy.read,admin")
+ADMIN = Authenticator(Callers.from_text(f"{hashlib.sha256(b'admin-token').hexdigest()} operator policy.read,admin"))
 ADMIN_METADATA = (("authorization", "Bearer admin-token"),)
 
 POLICY_TEXT = """\
@@ -151,9 +151,7 @@ async def test_validate_without_source_is_refused(service: RpcService) -> None:
 
 async def test_reload_reports_what_changed_and_what_was_rejected() -> None:
     """A reload tells the active revisions, which of them are new, and the sources that keep an old one."""
-    policies = PoliciesSettings(reload_enabled=True)
-
-    async with running_service(ServiceOptions(policies=policies, sets=SETS, credentials=ADMIN)) as service:
+    async with running_service(ServiceOptions(sets=SETS, authenticator=ADMIN)) as service:
         service.source.sets = (SETS[0], replace(SETS[1], description="changed"), SETS[2])
         service.source.broken = ("set-c.yaml",)
         response = await service.policies.ReloadPolicySets(v1.ReloadPolicySetsRequest(), metadata=ADMIN_METADATA)

@@ -163,6 +163,7 @@ async def test_server_info_tells_model_and_limits(service: RpcService) -> None:
         max_message_characters=1000,
         max_inline_routes=4,
         max_concurrent_calls=64,
+        max_explained_messages=8,
     )
     assert expected == info
 

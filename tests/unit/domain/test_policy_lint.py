@@ -144,3 +144,19 @@ def test_lint_of_any_set_gives_warnings_about_its_routes(texts: list[tuple[str, 
     paths = {f"routes[{i}].{field}" for i in range(len(routes)) for field in ("id", "description", "domain", "action")}
     assert {finding.severity for finding in findings} <= {Severity.WARNING}
     assert {finding.field_path for finding in findings} <= paths
+
+
+def test_lint_accepts_a_short_description_or_none_where_examples_tell() -> None:
+    """Examples say what a route is for, and share the words of its id."""
+    named_only = replace(_REVIEW, description="", examples=("please review my merge request",))
+
+    assert () == lint_policy_set(_set(named_only, replace(_TRAVEL, description="Planning", examples=("plan a trip",))))
+
+
+def test_lint_warns_of_an_example_that_two_routes_have() -> None:
+    """Case and spaces make no other example; the earlier route is named. What is not meant may be meant elsewhere."""
+    first = replace(_REVIEW, examples=("look at this",), not_examples=("plan a trip",))
+    second = replace(_TRAVEL, examples=("plan a trip", "Look  at THIS"))
+
+    message = "'Look  at THIS' is an example of 'code_review' too; keep it at the one it means"
+    assert (_warning("routes[1].examples[1]", message),) == lint_policy_set(_set(first, second))

@@ -48,6 +48,19 @@ def test_request_options_are_taken_over() -> None:
     assert Overflow.REJECT is question.overflow
 
 
+def test_ticket_and_revision_are_taken_over() -> None:
+    """What the decision before left, and the revision that must decide."""
+    revision = "sha256:" + "0" * 64
+    request = v1.SelectRouteRequest(
+        policy_set_revision=revision, options=v1.RoutingOptions(route_ticket="ticket", switch_margin=0.5)
+    )
+
+    question = select_route_from_proto(request, "id-1", default_min_confidence=0.0)
+
+    assert revision == question.policy_set_revision
+    assert Stickiness("", TurnKind.USER, 0.5, "ticket") == question.rule.stickiness
+
+
 def test_inline_policy_set_is_taken_over() -> None:
     """A policy set that travels with the request is part of the question, whatever else is loaded."""
     inline = make_set("mine")
