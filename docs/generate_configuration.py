@@ -23,7 +23,7 @@ file that `--config FILE` names, else from the default here. An unknown name is 
 Units are in the names: `_s` is seconds, `_bytes` is bytes, everything else is a count.
 
 Settings are read once, at the start: changing one needs a restart. Policy files are not settings. They are read again
-[when they change](policies.md), without a restart; so are certificates, callers and key sets ([security](security.md)), and
+[when they change](policies.md), without a restart; so are certificates, callers and keys ([security](security.md)), and
 on SIGHUP the [endpoints file](upgrades.md).
 
 `--embedded` is short for `--embedded-enabled`, `--policies` for `--policies-directory`. Switches are turned off by

@@ -96,6 +96,25 @@ def serial(certificate: Certificate) -> int:
     return x509.load_pem_x509_certificate(certificate.chain).serial_number
 
 
+def tls_flags(triton_endpoint: str, secret: SecretFolder) -> tuple[str, ...]:
+    """Name the files of a Secret."""
+    return (
+        *("--triton-endpoint", triton_endpoint),
+        *("--server-tls-certificate-file", str(secret.folder / "tls.crt")),
+        *("--server-tls-private-key-file", str(secret.folder / "tls.key")),
+        *("--server-tls-client-ca-file", str(secret.folder / "ca.crt")),
+    )
+
+
+def caller_flags(triton_endpoint: str, secret: SecretFolder, issuer: Issuer) -> tuple[str, ...]:
+    """Name the files of a Secret."""
+    return (
+        *("--triton-endpoint", triton_endpoint, "--auth-callers-file", str(secret.folder / "callers")),
+        *("--auth-jwt-jwks", str(secret.folder / "jwks"), "--auth-jwt-issuer", issuer.url),
+        *("--auth-jwt-audience", "archrouter"),
+    )
+
+
 async def test_certificates_are_exchanged_under_load_without_a_failed_call(
     root: Path, tmp_path: Path, triton_endpoint: str
 ) -> None:
@@ -109,14 +128,10 @@ async def test_certificates_are_exchanged_under_load_without_a_failed_call(
     secret, scratch = SecretFolder(tmp_path / "secret", mode=0o440), tmp_path / "scratch"
     scratch.mkdir()
     secret.write(tls_crt=first.chain, tls_key=first.key, ca_crt=old.pem)
-    flags = (
-        *("--triton-endpoint", triton_endpoint),
-        *("--server-tls-certificate-file", str(secret.folder / "tls.crt")),
-        *("--server-tls-private-key-file", str(secret.folder / "tls.key")),
-        *("--server-tls-client-ca-file", str(secret.folder / "ca.crt")),
-    )
 
-    async with secure_service(scratch, *flags, policies=root / "examples" / "policies") as service:
+    async with secure_service(
+        scratch, *tls_flags(triton_endpoint, secret), policies=root / "examples" / "policies"
+    ) as service:
         load = Load(service.port, trust_of_old)
         load.start()
         await load.more()
@@ -156,14 +171,11 @@ async def test_a_callers_file_and_a_key_set_are_exchanged_without_a_restart(
     scratch.mkdir()
     secret.write(callers=line("first"), jwks=issuer.key_set)
     old_jwt = issuer.token()
-    flags = (
-        *("--triton-endpoint", triton_endpoint, "--auth-callers-file", str(secret.folder / "callers")),
-        *("--auth-jwt-jwks", str(secret.folder / "jwks"), "--auth-jwt-issuer", issuer.url),
-        *("--auth-jwt-audience", "archrouter"),
-    )
 
     async with (
-        secure_service(scratch, *flags, policies=root / "examples" / "policies") as service,
+        secure_service(
+            scratch, *caller_flags(triton_endpoint, secret, issuer), policies=root / "examples" / "policies"
+        ) as service,
         aio.insecure_channel(f"127.0.0.1:{service.port}") as channel,
     ):
         stub: v1.RoutingServiceAsyncStub = v1.RoutingServiceStub(channel)

@@ -20,6 +20,7 @@ from tests.support.secure_service import SecureService, secure_service
 from archrouter import v1
 
 TOKEN, WRONG_TOKEN, MISPLACED_TOKEN = "planted-token-7f3a", "planted-wrong-81bc", "planted-misplaced-55de"  # made up
+TICKET_KEY, SHORT_TICKET_KEY = "planted-ticket-key-of-more-than-32-bytes", "planted-ticket-key-1"
 PASSWORD = "planted-password-c0de"  # noqa: S105  # made up
 SHARED_SECRET = "cGxhbnRlZC1zaGFyZWQtc2VjcmV0"  # noqa: S105  # made up
 PASTED_KEY = Authority().server().key.decode()
@@ -75,10 +76,33 @@ async def live_through_everything(
         (folder / "callers").write_text(f"{MISPLACED_TOKEN} gateway route\n")
         (folder / "key.pem").write_text(PASTED_KEY[:200])
         (folder / "jwks").write_text(json.dumps({"keys": [{"kty": "oct", "k": SHARED_SECRET, "kid": "s"}]}))
-        await service.logged("credentials_rejected", 3)
+        (folder / "ticket_keys").write_text(f"{SHORT_TICKET_KEY}\n")
+        await service.logged("credentials_rejected", 4)
         service.process.send_signal(signal.SIGHUP)
         await service.logged("policies_loaded", 2)
     return codes
+
+
+def write_files(folder: Path, authority: Authority, issuer: Issuer) -> tuple[str, str]:
+    """Write what the service needs; give the private key and the digest of the token."""
+    pair, digest = authority.server(), hashlib.sha256(TOKEN.encode()).hexdigest()
+    (folder / "callers").write_text(f"{digest} gateway route\n")
+    (folder / "cert.pem").write_bytes(pair.chain)
+    (folder / "key.pem").write_bytes(pair.key)
+    (folder / "jwks").write_bytes(issuer.key_set)
+    (folder / "ticket_keys").write_text(TICKET_KEY)
+    return pair.key.decode(), digest
+
+
+def flags(folder: Path, triton_endpoint: str, metrics_port: int) -> tuple[str, ...]:
+    """Name the files, and log as much as there is."""
+    return (
+        *("--triton-endpoint", triton_endpoint, "--metrics-listen", f"127.0.0.1:{metrics_port}"),
+        *("--server-tls-certificate-file", str(folder / "cert.pem"), "--logging-level", "debug"),
+        *("--server-tls-private-key-file", str(folder / "key.pem"), "--auth-callers-file", str(folder / "callers")),
+        *("--auth-jwt-jwks", str(folder / "jwks"), "--auth-jwt-issuer", Issuer().url),
+        *("--auth-jwt-audience", "archrouter", "--routing-ticket-key-file", str(folder / "ticket_keys")),
+    )
 
 
 async def test_nothing_that_a_running_service_writes_has_a_secret(
@@ -86,25 +110,14 @@ async def test_nothing_that_a_running_service_writes_has_a_secret(
 ) -> None:
     """Standard output, standard error with its tracebacks, and metrics: after success, refusals, a crash, reloads."""
     authority, issuer = Authority(), Issuer()
-    pair, folder, output = authority.server(), tmp_path / "input", tmp_path / "output"
+    folder, output = tmp_path / "input", tmp_path / "output"
     folder.mkdir()
     output.mkdir()
-    digest = hashlib.sha256(TOKEN.encode()).hexdigest()
-    (folder / "callers").write_text(f"{digest} gateway route\n")
-    (folder / "cert.pem").write_bytes(pair.chain)
-    (folder / "key.pem").write_bytes(pair.key)
-    (folder / "jwks").write_bytes(issuer.key_set)
+    key, digest = write_files(folder, authority, issuer)
     good, expired, forged = issuer.token(), issuer.token(exp=1), issuer.token(key=Issuer())
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         metrics_port = free.getsockname()[1]
-    flags = (
-        *("--triton-endpoint", triton_endpoint, "--metrics-listen", f"127.0.0.1:{metrics_port}"),
-        *("--server-tls-certificate-file", str(folder / "cert.pem"), "--logging-level", "debug"),
-        *("--server-tls-private-key-file", str(folder / "key.pem"), "--auth-callers-file", str(folder / "callers")),
-        *("--auth-jwt-jwks", str(folder / "jwks"), "--auth-jwt-issuer", issuer.url),
-        *("--auth-jwt-audience", "archrouter"),
-    )
     tokens = {
         "token": f"Bearer {TOKEN}",
         "jwt": f"Bearer {good}",
@@ -117,7 +130,9 @@ async def test_nothing_that_a_running_service_writes_has_a_secret(
     }
 
     policies = root / "examples" / "policies"
-    async with secure_service(output, *flags, program=("-c", CRASHING), policies=policies) as service:
+    async with secure_service(
+        output, *flags(folder, triton_endpoint, metrics_port), program=("-c", CRASHING), policies=policies
+    ) as service:
         codes = await live_through_everything(service, authority, folder, tokens)
         url = f"http://127.0.0.1:{metrics_port}/metrics"
         metrics = await asyncio.to_thread(lambda: urllib.request.urlopen(url).read())  # of this test
@@ -126,14 +141,15 @@ async def test_nothing_that_a_running_service_writes_has_a_secret(
     written = "".join(path.read_text(errors="replace") for path in output.iterdir())
     parts = [part for token in (good, expired, forged) for part in token.split(".")[1:]]
     secrets = [TOKEN, WRONG_TOKEN, MISPLACED_TOKEN, PASSWORD, SHARED_SECRET, digest, *parts]
+    secrets += [TICKET_KEY, SHORT_TICKET_KEY]
     assert ["OK", "OK", "INTERNAL", *["UNAUTHENTICATED"] * 4, "OK"] == list(codes.values())
     assert "a defect that nobody foresaw" in written
     assert "archrouter_credential_reloads_total" in written
-    assert [] == found([*secrets, *key_lines(pair.key.decode()), *key_lines(PASTED_KEY)], written)
+    assert [] == found([*secrets, *key_lines(key), *key_lines(PASTED_KEY)], written)
 
 
 @pytest.mark.parametrize(
-    ("flags", "environment", "config", "mentions"),
+    ("given", "environment", "config", "mentions"),
     [
         pytest.param(
             ["--server-tls-private-key-file", PASTED_KEY, "--server-tls-certificate-file", "x"],
@@ -143,6 +159,13 @@ async def test_nothing_that_a_running_service_writes_has_a_secret(
             id="key_in_place_of_its_file",
         ),
         pytest.param(["--auth-callers-file", TOKEN], {}, "", "auth.callers_file", id="token_in_place_of_its_file"),
+        pytest.param(
+            ["--routing-ticket-key-file", TOKEN],
+            {},
+            "",
+            "routing.ticket_key_file",
+            id="ticket_key_in_place_of_its_file",
+        ),
         pytest.param([], {"ARCHROUTER_AUTH_CALLERS_FILE": TOKEN}, "", "auth.callers_file", id="token_in_environment"),
         pytest.param([], {"ARCHROUTER_AUTH_TOKEN": TOKEN}, "", "ARCHROUTER_AUTH_TOKEN", id="unknown_variable"),
         pytest.param([], {}, f"auth: {{token: {TOKEN}}}", "token", id="unknown_key"),
@@ -157,11 +180,11 @@ async def test_nothing_that_a_running_service_writes_has_a_secret(
     ],
 )
 def test_a_start_that_fails_shows_no_secret(
-    tmp_path: Path, flags: list[str], environment: dict[str, str], config: str, mentions: str
+    tmp_path: Path, given: list[str], environment: dict[str, str], config: str, mentions: str
 ) -> None:
     """What was put in the wrong place is named by its setting, not by its value."""
     (tmp_path / "config.yaml").write_text(config)
-    command = [sys.executable, "-m", "archrouter", "serve", "--server-listen", "127.0.0.1:0", *flags]
+    command = [sys.executable, "-m", "archrouter", "serve", "--server-listen", "127.0.0.1:0", *given]
 
     done = subprocess.run(
         [*command, "--config", str(tmp_path / "config.yaml")],

@@ -91,7 +91,7 @@ class Issuer:
         return json.dumps({"keys": keys}).encode()
 
     def token(self, *, key: "Issuer | None" = None, key_id: str | None = "", **claims: object) -> str:
-        """Sign a token that is good for a minute unless the claims say otherwise; None leaves a claim or the key's id out."""
+        """Sign a token, good for a minute unless the claims say otherwise; None leaves a claim or the key's id out."""
         now = datetime.now(UTC)
         payload: dict[str, object] = {
             "iss": self.url,

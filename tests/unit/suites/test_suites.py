@@ -125,6 +125,7 @@ def test_inline_policy_set_keeps_its_revision() -> None:
         fallback: [general, bare]
         routes:
           - {id: refund, description: Asks for a refund of money, models: [bare], min_confidence: 0}
+          - {id: returns, models: [bare], examples: [send it back], not_examples: [it never came]}
         """
     )
     assert policy_set is not None
