@@ -8,6 +8,7 @@ import socket
 import struct
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -123,7 +124,7 @@ async def test_clients_that_vanish_free_their_places() -> None:
         for number in range(4):
             with http2.connected(service.port) as connection:
                 connection.sendall(http2.PREFACE + http2.settings() + http2.call_headers(1) + http2.message(1, ENCODED))
-                await eventually(lambda expected=number + 1: len(service.backend.timeouts_s) == expected)
+                await eventually(partial(asked, service, number + 1))
                 reset = struct.pack("ii", 1, 0)
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)  # close() sends RST
         await eventually(lambda: service.metric("archrouter_rpc_in_flight_requests") == 0)
@@ -147,6 +148,11 @@ async def test_a_client_that_never_reads_holds_nothing_up(service: RpcService) -
 
     assert answered
     assert grown < 50 * MIB
+
+
+def asked(service: RpcService, count: int) -> bool:
+    """Say whether the model has been asked so often."""
+    return count == len(service.backend.timeouts_s)
 
 
 def decisions(service: RpcService) -> float:
