@@ -45,8 +45,9 @@ would be held against what it was. BBR measures its path's delay as often (RFC d
 MEASUREMENTS = 10
 """Decisions that measure it."""
 
-MEASURING_S = 2.0
-"""Longest time for them."""
+MEASURING_S = 1.0
+"""Longest time for them, or twice as long as decisions take at the moment where that is more: overload that ends while
+they are made is over for callers within it."""
 
 SINGLE_SHARE = 4
 """One place in so many is never taken by the items of batches."""
@@ -101,7 +102,7 @@ class LatencyLimit:
         self._recent_s += (duration_s - self._recent_s) * (RECENT_WEIGHT if self._recent_s else 1.0)
         if in_flight >= int(self._value) and now_s >= self._stale_at_s:
             self._no_load_count = 0
-            self._measuring_until_s = now_s + MEASURING_S
+            self._measuring_until_s = now_s + max(MEASURING_S, 2 * self._recent_s)
         elif self._no_load_count and in_flight >= self._value / 2:  # else the limit is not what holds calls back
             factor = min(max(self._tolerance * self._no_load_s / self._recent_s, LARGEST_CUT), 1.0)
             target = self._value * factor + HEADROOM

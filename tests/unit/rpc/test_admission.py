@@ -145,6 +145,14 @@ def test_a_model_that_gets_slower_is_measured_anew() -> None:
     assert len(slow_s) >= 0.9 * 15 * 8 / model.mean_s
 
 
+def test_a_model_that_takes_seconds_is_measured_too() -> None:
+    """The time for measuring grows with what decisions take, or such a model would be measured for ever."""
+    model = Model(4, mean_s=3.0)
+    model.run(8 / 3.0, 600)
+
+    assert len(model.durations_s) >= 0.8 * 600 * 4 / 3.0
+
+
 def test_a_model_with_room_raises_the_limit_to_the_maximum() -> None:
     """One that answers 100 calls as fast as one is not held back, and refuses nothing once that is known."""
     model = Model(100)
