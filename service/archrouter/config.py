@@ -55,8 +55,20 @@ class ServerSettings(_Section):
     max_concurrent_calls: int = Field(
         64,
         ge=1,
-        description="Calls answered at a time; a batch counts as many as it has items, and beyond the limit it is "
-        "admitted while nothing else runs. What exceeds it is refused with RESOURCE_EXHAUSTED at once.",
+        description="Decisions made at a time at most; each item of a batch is one. "
+        "A call that finds no room is refused with RESOURCE_EXHAUSTED at once.",
+    )
+    latency_tolerance: float = Field(
+        2.0,
+        ge=0,
+        description="How many times its latency without load a decision may take before fewer than "
+        "max_concurrent_calls are made at a time; 0 never makes fewer.",
+    )
+    processes: int = Field(
+        1,
+        ge=1,
+        description="Server processes that share the port, each with all of these limits to itself. A connection stays "
+        "with one of them, so clients need several connections to use more.",
     )
     max_streams_per_connection: int = Field(
         256,
@@ -64,12 +76,20 @@ class ServerSettings(_Section):
         description="Open calls of one connection, probes and unfinished requests included; "
         "the client's own library holds back what exceeds it.",
     )
-    max_receive_bytes: int = Field(4 * 1024 * 1024, ge=1024, description="Largest request, in bytes.")
+    max_receive_bytes: int = Field(
+        4 * 1024 * 1024,
+        ge=1024,
+        le=256 * 1024 * 1024,
+        description="Largest request, in bytes. Up to four times as much is read, to say what is wrong.",
+    )
     max_connection_age_s: float = Field(
         600.0,
         gt=0,
         description="Seconds after which a connection, idle or not, is closed once its calls are done "
         "or server.shutdown_grace_s is over, so that clients rebalance.",
+    )
+    keepalive_s: float = Field(
+        60.0, gt=0, description="Seconds of silence after which a client is asked whether it is still there."
     )
     reflection_enabled: Literal["auto", "true", "false"] = Field(
         "auto", description="Serve gRPC reflection; auto: unless callers must authenticate."
@@ -124,7 +144,7 @@ class LimitsSettings(_Section):
     max_messages: int = Field(256, ge=1, description="Messages of one conversation.")
     max_message_characters: int = Field(100_000, ge=1, description="Characters of one message.")
     max_batch_size: int = Field(
-        64, ge=1, description="Items of one BatchSelectRoutes call; each takes a place of server.max_concurrent_calls."
+        64, ge=1, description="Items of one BatchSelectRoutes call; those that find no room wait within it."
     )
     max_inline_routes: int = Field(256, ge=1, description="Routes of an inline policy set.")
     max_explained_messages: int = Field(
@@ -271,7 +291,11 @@ class AuthSettings(_Section):
 class MetricsSettings(_Section):
     """Prometheus."""
 
-    listen: AddressOrNone = Field("", description="HOST:PORT to serve /metrics on; empty serves none.")
+    listen: AddressOrNone = Field(
+        "",
+        description="HOST:PORT to serve /metrics on; empty serves none. "
+        "Of several server.processes the first takes this port, the second the next one, and so on.",
+    )
 
 
 class LoggingSettings(_Section):

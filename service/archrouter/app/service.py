@@ -16,6 +16,7 @@ from archrouter.app.credential_files import watch_credentials
 from archrouter.app.fleet_reporter import FleetReporter, reload_endpoints
 from archrouter.app.listeners import check_can_listen, serve_metrics
 from archrouter.app.policy_reloader import PolicyReloader
+from archrouter.app.processes import ServerProcesses
 from archrouter.app.security import build_security
 from archrouter.app.wiring import (
     build_core,
@@ -65,6 +66,8 @@ def serve(settings: Settings, *, ready_file: Path | None = None) -> int:
     """
     configure_logging(settings.logging.format, settings.logging.level, sys.stderr)
     try:
+        if settings.server.processes > 1:
+            return EXIT_OK if asyncio.run(ServerProcesses(settings, ready_file).run()) else EXIT_FAILED
         return asyncio.run(_Service(settings, ready_file).run())
     except asyncio.CancelledError:
         _log.info("stopped_while_starting")

@@ -68,6 +68,11 @@ class Metrics:
         self.rpc_in_flight = Gauge(
             "archrouter_rpc_in_flight_requests", "Calls of the API that are being answered.", registry=registry
         )
+        self.admission_limit = Gauge(
+            "archrouter_rpc_admission_limit_decisions",
+            "Decisions that are let in at a time; what comes on top is refused.",
+            registry=registry,
+        )
 
     def _start_decision_metrics(self, registry: CollectorRegistry) -> None:
         self.decisions = Counter(
