@@ -27,7 +27,8 @@ async def channel(triton_endpoint: str, root: Path, tmp_path: Path) -> AsyncIter
     settings = Settings(
         server=ServerSettings(listen="127.0.0.1:0", drain_delay_s=0.0),
         policies=PoliciesSettings(directory=str(root / "examples" / "policies"), default="llm-gateway"),
-        triton=TritonSettings(endpoint=triton_endpoint),
+        # The watch must not look at the endpoint while the call is traced.
+        triton=TritonSettings(endpoint=triton_endpoint, health_interval_s=60.0),
     )
     async with service_in_process(settings, tmp_path) as running:
         yield running.channel
