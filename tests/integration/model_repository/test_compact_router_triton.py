@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -125,3 +126,23 @@ def unknown_to_the_model(number: int) -> ScoringRequest:
         for index in range(40)
     )
     return replace(WARM_UP, policy_set=PolicySet("unknown", "", routes, ()))
+
+
+def test_calls_are_answered_while_a_large_policy_set_is_loaded(
+    client: InferenceServerClient, triton_endpoint: str
+) -> None:
+    """Loading 120 routes takes a second or more; the calls of other sets do not wait for its end."""
+    large = [
+        json.dumps({"id": f"large_{number}", "domain": "", "action": "a", "description": "one of many " * 8}).encode()
+        for number in range(120)
+    ]
+    score(client, CONVERSATION, [CANDIDATE])
+    with ThreadPoolExecutor(1) as threads:
+        loading = threads.submit(score, InferenceServerClient(triton_endpoint), CONVERSATION, large)
+        answered = 0
+        while not loading.done():
+            score(client, CONVERSATION, [CANDIDATE])
+            answered += 1
+
+        assert answered > 5
+        assert (len(large) + 1,) == loading.result().logits.shape
