@@ -13,7 +13,6 @@ from archrouter.cli.exits import FailedError, UnusableError
 from archrouter.cli.policy_paths import SUITE_ENDING
 from archrouter.domain.findings import has_errors
 from archrouter.policy_files.policies import load_policy_set
-from archrouter.strict_yaml.document import LocatedFinding
 from archrouter.workbench.foreign.document import read_foreign
 from archrouter.workbench.foreign.draft import Draft, draft
 from archrouter.workbench.foreign.facts import ForeignError, Note
@@ -62,13 +61,16 @@ def import_(
     Nothing that the file names is loaded or called, and no value that was not understood is shown.
     """
     _check_paths(output, suite_path, force=force)
+    if not all(model.strip() for model in models):
+        msg = "a model's name is empty; name the model that callers should use"
+        raise click.BadParameter(msg, param_hint="--model")
     name, drafted, notes = _import(file, format_name, policy_set_id, models, holds_out=suite_path is not None)
     comments = [f"Imported by archrouter import from {name}; its report names what has no counterpart."]
     text = policy_file(drafted.policy_set, comments)
     findings = load_policy_set(text)[1]
     if has_errors(findings):
-        listed = "\n".join(LocatedFinding(file, finding).brief() for finding in findings)
-        msg = f"what was read makes no valid policy set:\n{listed}"
+        listed = "; ".join(f"{finding.field_path}: {finding.message}" for finding in findings)
+        msg = f"what was read makes no valid policy set: {listed}"
         raise FailedError(msg)
     if output:
         _write(output, text)
@@ -100,10 +102,10 @@ def _import(
         facts = read_foreign(file)
         name = detect(facts) if format_name == _AUTO else format_name
         foreign = FORMATS[name].read(facts)
+        drafted = draft(foreign, policy_set_id or _id_of(file), models, facts.notes, holds_out=holds_out)
     except ForeignError as error:
         msg = f"{file}: {error}"
         raise UnusableError(msg) from error
-    drafted = draft(foreign, policy_set_id or _id_of(file), models, facts.notes, holds_out=holds_out)
     return name, drafted, facts.notes
 
 

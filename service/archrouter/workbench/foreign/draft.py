@@ -10,13 +10,14 @@ from archrouter.domain.policy import (
     MAX_EXAMPLE_CHARACTERS,
     MAX_EXAMPLES,
     MAX_ROUTE_ID_CHARACTERS,
+    MAX_ROUTES,
     NO_MATCH_ID,
     ModelTarget,
     PolicySet,
     RoutePolicy,
 )
 from archrouter.domain.suite import Suite, SuiteCase
-from archrouter.workbench.foreign.facts import ForeignRoute, ForeignSet, Kind, Note, named
+from archrouter.workbench.foreign.facts import ForeignError, ForeignRoute, ForeignSet, Kind, Note, named
 
 PLACEHOLDER_MODEL = "your-provider/your-model"
 """Stands where the configuration names no model, so that the file is complete and its author sees what to fill in."""
@@ -30,7 +31,7 @@ class Draft:
     """What an import gives.
 
     Attributes:
-        policy_set: Follows the rules of policy sets, unless it has too many routes.
+        policy_set: Follows the rules of policy sets where `policy_set_id` does.
         cases: One for each utterance that was held out; empty where there are none, or nobody asked.
     """
 
@@ -57,7 +58,13 @@ def draft(
 
     Returns:
         The set and the cases.
+
+    Raises:
+        ForeignError: There are too many routes for one set.
     """
+    if len(foreign.routes) > MAX_ROUTES:
+        msg = f"{len(foreign.routes)} routes are more than the {MAX_ROUTES} of a policy set; split the file"
+        raise ForeignError(msg)
     default = tuple(ModelTarget(model) for model in dict.fromkeys(models))
     ids: dict[str, str] = {}
     routes, cases = [], []
@@ -116,13 +123,14 @@ class _DraftedRoute:
         told = [text for text in utterances if text not in held_out]
         self._examples = told[:MAX_EXAMPLES]
         rest = told[MAX_EXAMPLES:]
-        self._asked = [text for text in utterances if text in held_out or (holds_out and text in rest)]
+        asked = held_out.union(rest) if holds_out else set()
+        self._asked = [text for text in utterances if text in asked]
         if rest and not holds_out:
             self._left_out(f"{_counted(rest)} beyond the {MAX_EXAMPLES} examples of a route; --suite keeps them")
         elif self._asked:
             self._note(Kind.DERIVED, f"{_counted(self._asked)} held out of the examples, for the suite")
-        against = self._usable(route.not_utterances)
-        self._not_examples = [text for text in against if text not in set(utterances)][:MAX_EXAMPLES]
+        against, known = self._usable(route.not_utterances), set(utterances)
+        self._not_examples = [text for text in against if text not in known][:MAX_EXAMPLES]
         if len(self._not_examples) < len(against):
             self._left_out(
                 f"{_counted(against[len(self._not_examples) :])} of other routes, beyond the limits or in both lists"

@@ -62,7 +62,7 @@ def matches(facts: Facts) -> bool:
 
 def read(facts: Facts) -> ForeignSet:
     """Read the decisions, those of high priority first, and the default model as fallback."""
-    is_nested = "decisions" not in facts.values
+    is_nested = "routing" in facts.values and "decisions" not in facts.values
     routing = facts.table("routing") if is_nested else facts
     routing.take("strategy")
     facts.take("version")

@@ -49,13 +49,15 @@ def model_names(policy_set: PolicySet) -> dict[ModelTarget, str]:
     """Name each model of a set by the last part of what the caller calls it; of two alike the later gets a number."""
     targets = [target for route in policy_set.routes for target in route.models]
     names: dict[ModelTarget, str] = {}
+    taken: set[str] = set()
     for target in dict.fromkeys((*targets, *policy_set.fallback_models)):
         base = _NAME.sub("-", target.model.rsplit("/", 1)[-1].lower()).strip("-")[:_MAX_NAME_CHARACTERS] or "model"
         name, count = base, 1
-        while name in names.values():
+        while name in taken:
             count += 1
             name = f"{base}-{count}"
         names[target] = name
+        taken.add(name)
     return names
 
 
