@@ -27,9 +27,15 @@ def _imported(path: Path, *models: str) -> tuple[str, PolicySet, list[Note]]:
     return name, drafted.policy_set, facts.notes
 
 
-def _route(route_id: str, description: str, *models: ModelTarget | str, **texts: tuple[str, ...]) -> RoutePolicy:
+def _route(
+    route_id: str,
+    description: str,
+    *models: ModelTarget | str,
+    examples: tuple[str, ...] = (),
+    not_examples: tuple[str, ...] = (),
+) -> RoutePolicy:
     targets = tuple(ModelTarget(model) if isinstance(model, str) else model for model in models)
-    return RoutePolicy(route_id, "", "", description, targets, **texts)
+    return RoutePolicy(route_id, "", "", description, targets, None, examples, not_examples)
 
 
 def _places(notes: list[Note], kind: Kind) -> set[str]:

@@ -67,7 +67,8 @@ def draft(
         raise ForeignError(msg)
     default = tuple(ModelTarget(model) for model in dict.fromkeys(models))
     ids: dict[str, str] = {}
-    routes, cases = [], []
+    routes: list[RoutePolicy] = []
+    cases: list[SuiteCase] = []
     for route in foreign.routes:
         drafted = _DraftedRoute(route, _route_id(route, ids, notes), notes, holds_out=holds_out)
         routes.append(drafted.policy(_models(route, default, notes)))

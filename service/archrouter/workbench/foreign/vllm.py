@@ -129,7 +129,9 @@ def _signal(signal: Facts, type_: str) -> _Signal:
 
 def _route(decision: Facts, signals: Mapping[tuple[str, str], _Signal]) -> ForeignRoute:
     name = decision.needed("name", "name the decision")
-    words, examples, not_examples = [decision.text("description")], [], []
+    words = [decision.text("description")]
+    examples: list[str] = []
+    not_examples: list[str] = []
     rules = decision.table("rules")
     conditions = list(_conditions(rules, is_negated=False))
     if not conditions:
