@@ -22,6 +22,9 @@ MAX_DESCRIPTION_WORDS = 60
 _STEM_CHARACTERS = 5
 """Words that agree so far count as one: `refactoring` and `refactor`, `summary` and `summarise`."""
 
+_BEGINNING_CHARACTERS = 3
+"""A word of an id that long agrees with every word that begins with it: `math` and `mathematics`, `bug` and `bugs`."""
+
 _UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 """Scripts written without spaces, from Thai to Han: there each character counts as a word."""
 
@@ -49,7 +52,7 @@ def lint_policy_set(policy_set: PolicySet) -> tuple[Finding, ...]:
     for index, route in enumerate(policy_set.routes):
         stems = _stems(route.description)
         warnings = (
-            *_wording(route, stems),
+            *_wording(route),
             *_likeness(stems, stems_before),
             *_place(route, first_with),
             *_shared_examples(route, first_with_example),
@@ -60,9 +63,9 @@ def lint_policy_set(policy_set: PolicySet) -> tuple[Finding, ...]:
     return tuple(findings)
 
 
-def _wording(route: RoutePolicy, stems: frozenset[str]) -> Iterator[tuple[str, str]]:
+def _wording(route: RoutePolicy) -> Iterator[tuple[str, str]]:
     """Judge one route by itself; yields field and message."""
-    if not stems.union(*map(_stems, route.examples)) & _stems(_CASE_BORDER.sub(" ", route.id)):
+    if not _agree(_words(_CASE_BORDER.sub(" ", route.id)), _words(" ".join((route.description, *route.examples)))):
         yield "id", f"{quoted(route.id)} shares no word with its description; let the description repeat the id's words"
     count = len(_WORD.findall(route.description))
     if count < MIN_DESCRIPTION_WORDS and not route.examples:
@@ -106,4 +109,20 @@ def _similarity(one: frozenset[str], other: frozenset[str]) -> float:
 
 
 def _stems(text: str) -> frozenset[str]:
-    return frozenset(word[:_STEM_CHARACTERS] for word in _WORD.findall(text.casefold()))
+    return frozenset(word[:_STEM_CHARACTERS] for word in _words(text))
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(_WORD.findall(text.casefold()))
+
+
+def _agree(words: frozenset[str], others: frozenset[str]) -> bool:
+    """Say whether two words have a stem in common, or one is the beginning of the other."""
+    return any(_is_same(one, other) for one in words for other in others)
+
+
+def _is_same(one: str, other: str) -> bool:
+    shared = min(len(one), len(other))
+    return one[:_STEM_CHARACTERS] == other[:_STEM_CHARACTERS] or (
+        shared >= _BEGINNING_CHARACTERS and one[:shared] == other[:shared]
+    )

@@ -35,12 +35,22 @@ def test_lint_of_clear_set_says_nothing() -> None:
         ("codeReview", "A review before the merge"),
         ("SQL-query", "Any query to a database"),
         ("trip.planning", "PLANNING of a whole journey"),
+        ("math", "Mathematics and quantitative reasoning"),
+        ("bug_fixing", "Finding what is wrong, for all bugs"),
         ("旅行计划", "旅行和签证的问题"),
     ],
 )
 def test_lint_accepts_id_that_shares_the_stem_of_a_word(route_id: str, description: str) -> None:
     """Inflection, case, and the way an id joins its words do not matter."""
     assert () == lint_policy_set(_set(replace(_REVIEW, id=route_id, description=description)))
+
+
+@pytest.mark.parametrize("description", ["Mathematics and proofs of it", "An arc in a circle"])
+def test_lint_takes_no_two_letters_for_a_word(description: str) -> None:
+    """That a word begins with one or two letters of the id says nothing."""
+    findings = lint_policy_set(_set(replace(_REVIEW, id="ar_ma", description=description)))
+
+    assert ["routes[0].id"] == [finding.field_path for finding in findings]
 
 
 def test_lint_warns_of_id_that_shares_no_word_with_its_description() -> None:
