@@ -10,7 +10,7 @@ from rich.table import Table
 
 from archrouter.cli.connection import Connection, service_options
 from archrouter.cli.console import note, print_json, print_table, progress, shortened
-from archrouter.cli.exits import EXIT_FAILED, FailedError, UnusableError, service_errors
+from archrouter.cli.exits import EXIT_FAILED, UnusableError, service_errors
 from archrouter.cli.policy_paths import EXISTING_FOLDER
 from archrouter.client import ClientOptions, RoutingClient
 from archrouter.domain.findings import Finding, has_errors
@@ -153,12 +153,12 @@ def _write_diff(target: Path, patients: Sequence[_Patient], visits: Sequence[Vis
             try:
                 diff += unified_diff(_diff_name(patient.path), before, reworded(before, seen.proposed))
             except EditError as error:
-                raise FailedError(str(error)) from error
+                note(f"{patient.path}: {error}")
     trial_count = sum(seen.trial_count for seen in visits)
     if diff:
         target.write_text(diff, encoding="utf-8")
         note(f"{target}: review it, then git apply {target}")
-    else:
+    elif not any(seen.accepted for seen in visits):
         note(f"no better wording among {trial_count} that were tried; no diff was written")
 
 

@@ -78,8 +78,13 @@ def _route_edits(text: str, mapping: yaml.MappingNode, before: RoutePolicy, afte
     if before.description != after.description:
         node = values["description"]
         start, end = _span(text, node)
-        column = mapping.start_mark.column
-        yield start, end, _quoted(after.description) if mapping.flow_style else _folded(after.description, column)
+        is_last = not text[end:].partition("\n")[0].strip()  # what follows a block on its line would become part of it
+        is_block = is_last and not mapping.flow_style
+        yield (
+            start,
+            end,
+            (_folded(after.description, mapping.start_mark.column) if is_block else _quoted(after.description)),
+        )
     for key in _LISTS:
         added = getattr(after, key)[len(getattr(before, key)) :]
         if added:

@@ -142,7 +142,7 @@ def test_longer_description_that_does_worse_is_named(folder: Path) -> None:
     """A description whose second clause takes others' words does better without it."""
     path = folder / "shop.yaml"
     longer = path.read_text(encoding="utf-8").replace(
-        "State of an order, packed or not", "State of a packed order, also courier"
+        "State of an order, packed or not", "Everything packed before dispatch, also a courier's order"
     )
     path.write_text(longer, encoding="utf-8")
 
@@ -152,12 +152,9 @@ def test_longer_description_that_does_worse_is_named(folder: Path) -> None:
 def test_example_is_asked_without_itself(folder: Path) -> None:
     """An example proves nothing while the route shows it: it is taken out of the set that is asked."""
     path = folder / "shop.yaml"
-    text = path.read_text(encoding="utf-8").replace(
-        "    models: [general]\n",
-        "    models: [general]\n    examples: [zebra crossing, zebra stripes, lonely word]\n",
-        1,
-    )
-    path.write_text(text.replace("Profile matters", "Profile matters"), encoding="utf-8")
+    first = "packed or not\n"
+    examples = "        examples: [zebra crossing, zebra stripes, lonely word]\n"
+    path.write_text(path.read_text(encoding="utf-8").replace(first, first + examples), encoding="utf-8")
     asked: dict[str, list[str]] = {}
 
     def answer(request: v1.SelectRouteRequest) -> v1.Decision:
