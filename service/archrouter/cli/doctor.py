@@ -17,6 +17,7 @@ Examples:
   archrouter doctor
   archrouter doctor --target router.example:50051 --tls --token-file token --triton triton:8001
   archrouter doctor --watch 45 --json
+  archrouter doctor policies examples/policies --embedded
 """
 _STYLES = {Level.OK: "green", Level.NOTE: "dim", Level.WARNING: "yellow", Level.ERROR: "red"}
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -12,7 +12,7 @@ from archrouter.cli.connection import Connection, service_options
 from archrouter.cli.console import note, print_json, print_table, progress, shortened
 from archrouter.cli.exits import EXIT_FAILED, UnusableError, service_errors
 from archrouter.cli.policy_paths import EXISTING_FOLDER
-from archrouter.client import ClientOptions, RoutingClient
+from archrouter.client import ClientOptions, RetryOptions, RoutingClient
 from archrouter.domain.findings import Finding, has_errors
 from archrouter.domain.policy import NO_MATCH_ID, PolicySet
 from archrouter.domain.suite import Suite, check_suite_routes
@@ -31,6 +31,9 @@ Examples:
   archrouter doctor policies policies --target 127.0.0.1:50051 --propose wording.diff
 """
 CALL_TIMEOUT_S = 30.0
+_PATIENCE = RetryOptions(max_attempts=5, initial_backoff_s=0.5, max_backoff_s=5.0)
+"""A visit is hundreds of calls: a moment in which the service is not ready must not end it."""
+
 _SHOWN_CONVERSATIONS = 3
 _SHOWN_CHARACTERS = 48
 
@@ -128,6 +131,7 @@ async def _visit_all(
 ) -> list[Visit]:
     async with RoutingClient(options) as client:
         await client.server_info()  # an unreachable service ends the command here, not case by case
+    async with RoutingClient(replace(options, retry=_PATIENCE)) as client:
         with progress() as display:
             task = display.add_task("routing", total=None)
 

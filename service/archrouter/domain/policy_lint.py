@@ -22,6 +22,9 @@ MAX_DESCRIPTION_WORDS = 60
 _STEM_CHARACTERS = 5
 """Words that agree so far count as one: `refactoring` and `refactor`, `summary` and `summarise`."""
 
+_MIN_BEGINNING_CHARACTERS = 4
+"""An id's word that is the beginning of another word counts as that word from this length."""
+
 _UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 """Scripts written without spaces, from Thai to Han: there each character counts as a word."""
 
@@ -62,7 +65,7 @@ def lint_policy_set(policy_set: PolicySet) -> tuple[Finding, ...]:
 
 def _wording(route: RoutePolicy, stems: frozenset[str]) -> Iterator[tuple[str, str]]:
     """Judge one route by itself; yields field and message."""
-    if not stems.union(*map(_stems, route.examples)) & _stems(_CASE_BORDER.sub(" ", route.id)):
+    if not _share_word(stems.union(*map(_stems, route.examples)), _stems(_CASE_BORDER.sub(" ", route.id))):
         yield "id", f"{quoted(route.id)} shares no word with its description; let the description repeat the id's words"
     count = len(_WORD.findall(route.description))
     if count < MIN_DESCRIPTION_WORDS and not route.examples:
@@ -103,6 +106,12 @@ def _shared_examples(route: RoutePolicy, first_with: dict[str, str]) -> Iterator
 
 def _similarity(one: frozenset[str], other: frozenset[str]) -> float:
     return len(one & other) / max(1, len(one | other))
+
+
+def _share_word(stems: frozenset[str], stems_of_id: frozenset[str]) -> bool:
+    """Say whether a word of an id is also said, be it as the beginning of a longer one: `math` of `Mathematics`."""
+    short = tuple(stem for stem in stems_of_id if len(stem) >= _MIN_BEGINNING_CHARACTERS)
+    return bool(stems & stems_of_id) or any(stem.startswith(short) for stem in stems)
 
 
 def _stems(text: str) -> frozenset[str]:

@@ -78,17 +78,19 @@ def _route_edits(text: str, mapping: yaml.MappingNode, before: RoutePolicy, afte
     if before.description != after.description:
         node = values["description"]
         start, end = _span(text, node)
-        is_last = not text[end:].partition("\n")[0].strip()  # what follows a block on its line would become part of it
-        is_block = is_last and not mapping.flow_style
-        yield (
-            start,
-            end,
-            (_folded(after.description, mapping.start_mark.column) if is_block else _quoted(after.description)),
-        )
+        yield start, end, _description(text[end:], mapping, node, after.description)
     for key in _LISTS:
         added = getattr(after, key)[len(getattr(before, key)) :]
         if added:
             yield _list_edit(text, mapping, key, values.get(key), added)
+
+
+def _description(rest: str, mapping: yaml.MappingNode, node: yaml.Node, wanted: str) -> str:
+    """Write a block where there was one or a line would be long; else quoted, as what follows on a line demands."""
+    column, is_last = mapping.start_mark.column, not rest.partition("\n")[0].strip()
+    is_block = isinstance(node, yaml.ScalarNode) and node.style in {">", "|"}
+    fits = not is_block and column + len("description: ") + len(wanted) <= _WIDTH
+    return _quoted(wanted) if mapping.flow_style or fits or not is_last else _folded(wanted, column)
 
 
 def _list_edit(text: str, mapping: yaml.MappingNode, key: str, node: yaml.Node | None, added: tuple[str, ...]) -> _Edit:
