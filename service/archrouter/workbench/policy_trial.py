@@ -11,7 +11,7 @@ from archrouter.workbench.policy_proposals import proposals, shortened_routes
 MAX_SHORTENED_ROUTES = 8
 """Routes asked once more in a shorter form, those with most errors first."""
 
-MAX_TRIALS = 16
+MAX_TRIALS = 32
 """Wordings measured for one set: each costs a call for every conversation of the half that judges."""
 
 MIN_GAIN = 2
