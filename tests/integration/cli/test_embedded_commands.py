@@ -171,7 +171,7 @@ def test_killed_command_takes_its_service_along(waiting_command: "subprocess.Pop
 
 
 def test_doctor_policies_examines_and_cleans_up(root: Path, run_folder: Path) -> None:
-    """The doctor asks the real compact tier: every conversation has its verdict, and opaque routes are found wanting."""
+    """The doctor asks the real compact tier: each conversation has its verdict, and opaque routes are found wanting."""
     done = _archrouter(root, "doctor", "policies", "tests/data/doctor_queues/sick", "--embedded", "--json")
 
     (seen,) = json.loads(done.stdout)["policy_sets"]
