@@ -9,6 +9,7 @@ from archrouter.cli.checkup import diagnose
 from archrouter.cli.connection import DEFAULT_TARGET, Connection, target_options
 from archrouter.cli.console import print_json, print_table
 from archrouter.cli.diagnosis import Diagnosis, Level
+from archrouter.cli.doctor_policies import doctor_policies
 from archrouter.cli.exits import EXIT_FAILED, EXIT_UNREACHABLE
 
 EPILOG = """\b
@@ -16,6 +17,7 @@ Examples:
   archrouter doctor
   archrouter doctor --target router.example:50051 --tls --token-file token --triton triton:8001
   archrouter doctor --watch 45 --json
+  archrouter doctor policies examples/policies --embedded
 """
 _STYLES = {Level.OK: "green", Level.NOTE: "dim", Level.WARNING: "yellow", Level.ERROR: "red"}
 
@@ -57,6 +59,9 @@ def doctor(context: click.Context, connection: Connection, *, triton: str, watch
         context.exit(EXIT_UNREACHABLE)
     if any(each.level in {Level.WARNING, Level.ERROR} for each in found):
         context.exit(EXIT_FAILED)
+
+
+doctor.add_command(doctor_policies)
 
 
 async def _all(connection: Connection, triton: str, watch_s: float) -> list[Diagnosis]:

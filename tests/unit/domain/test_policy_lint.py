@@ -34,6 +34,7 @@ def test_lint_of_clear_set_says_nothing() -> None:
         ("refactoring", "Wishes to refactor existing code"),
         ("codeReview", "A review before the merge"),
         ("SQL-query", "Any query to a database"),
+        ("math", "Mathematics, from sums to proofs"),
         ("trip.planning", "PLANNING of a whole journey"),
         ("math", "Mathematics and quantitative reasoning"),
         ("bug_fixing", "Finding what is wrong, for all bugs"),
