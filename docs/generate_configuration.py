@@ -16,7 +16,7 @@ OUTPUT = Path(__file__).with_name("configuration.md")
 INTRODUCTION = """\
 # Configuration
 
-<!-- Written by docs/generate_configuration.py from service/archrouter/config.py; do not edit. -->
+<!-- Written by docs/generate_configuration.py from service/archrouter/config; do not edit. -->
 
 Every setting has a default. A value comes from a flag of `archrouter serve`, else from the environment, else from the
 file that `--config FILE` names, else from the default here. An unknown name is an error in each of them.

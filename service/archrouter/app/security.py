@@ -10,6 +10,7 @@ import structlog
 from archrouter.app.credential_files import CredentialFiles, watch_credentials
 from archrouter.app.key_set_url import KeySetUrl
 from archrouter.config import AuthSettings, Settings, split_address
+from archrouter.domain.ticket import Tickets, read_keys
 from archrouter.observability.metrics import Metrics
 from archrouter.rpc.authentication.authenticator import Authenticator
 from archrouter.rpc.authentication.callers import Callers
@@ -150,3 +151,23 @@ def _is_loopback(address: str) -> bool:
     except socket.gaierror:
         return False
     return all(ipaddress.ip_address(place[0]).is_loopback for _, _, _, _, place in places)
+
+
+def load_ticket_keys(settings: Settings, tickets: Tickets, metrics: Metrics) -> tuple[CredentialFiles, ...]:
+    """Give the keys of the key file to `tickets`; return what is to be looked at again, nothing where no file is set.
+
+    Raises:
+        OSError: When the file cannot be read.
+        ValueError: When it holds no usable key.
+    """
+    setting, file = "routing.ticket_key_file", settings.routing.ticket_key_file
+    if not file:
+        return ()
+
+    def use(contents: Mapping[str, bytes]) -> None:
+        """Sign and accept by the keys of the file."""
+        tickets.replace_keys(read_keys(contents[setting].decode(errors="replace")))
+
+    files = CredentialFiles("ticket_keys", {setting: file}, use, metrics)
+    files.load()
+    return (files,)

@@ -12,21 +12,19 @@ import structlog
 from grpc import aio
 from prometheus_client import CollectorRegistry, disable_created_metrics
 
-from archrouter.app.credential_files import watch_credentials
+from archrouter.app.credential_files import CredentialFiles, watch_credentials
 from archrouter.app.fleet_reporter import FleetReporter, reload_endpoints
 from archrouter.app.listeners import check_can_listen, serve_metrics
 from archrouter.app.policy_reloader import PolicyReloader
 from archrouter.app.processes import ServerProcesses
-from archrouter.app.security import build_security
+from archrouter.app.records import build_decision_log, build_tracing
+from archrouter.app.security import build_security, load_ticket_keys
 from archrouter.app.wiring import (
     build_core,
-    build_decision_log,
     build_embedded_triton,
     build_rpc_dependencies,
-    build_tracing,
     endpoint_readers,
     load_engine_bundle,
-    load_ticket_keys,
 )
 from archrouter.application.policy_store import PolicyStore
 from archrouter.config import Settings
@@ -137,16 +135,23 @@ class _Service:
             if settings.triton.endpoints_file:  # after the policies: a new endpoint is prepared for the new ones
                 reloads.append(lambda: reload_endpoints(core.fleets[0], metrics))
             watchers = {f"watch the endpoints {index}": fleet.run() for index, fleet in enumerate(core.fleets)}
-            watchers |= security.watchers()
-            if ticket_keys:
-                watchers["watch the ticket keys"] = watch_credentials(ticket_keys)
-            if policies.watch_enabled:
-                watchers["watch the policies"] = _reload_on_change(watch, reloader.reload)
+            watchers |= security.watchers() | self._file_watchers(ticket_keys, watch, reloader)
             if triton is not None:
                 restart_delay_s = settings.embedded.restart_delay_s
                 watchers["watch the embedded Triton"] = keep_running(triton, restart_delay_s=restart_delay_s)
             await self._until_stopped(server, reloads, watchers)
         return self._exit_code
+
+    def _file_watchers(
+        self, ticket_keys: tuple[CredentialFiles, ...], watch: PolicyWatch, reloader: PolicyReloader
+    ) -> dict[str, Coroutine[object, object, None]]:
+        """Give what looks for changed files as long as the service runs, by name."""
+        watchers: dict[str, Coroutine[object, object, None]] = {}
+        if ticket_keys:
+            watchers["watch the ticket keys"] = watch_credentials(ticket_keys)
+        if self._settings.policies.watch_enabled:
+            watchers["watch the policies"] = _reload_on_change(watch, reloader.reload)
+        return watchers
 
     async def _start_triton(self, triton: EmbeddedTriton | None, stack: AsyncExitStack) -> None:
         if triton is None:

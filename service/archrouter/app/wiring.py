@@ -1,16 +1,13 @@
 """Builds the parts of the service from its settings."""
 
-import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from archrouter.app.credential_files import CredentialFiles
 from archrouter.app.security import Security
 from archrouter.application.policy_store import PolicySnapshot, PolicyStore
 from archrouter.application.ports import ScoringBackend
@@ -18,9 +15,9 @@ from archrouter.application.router import RequestLimits, Router
 from archrouter.bundles.loader import PromptBundle, load_bundle
 from archrouter.bundles.manifest import BundleError
 from archrouter.config import RoutingSettings, Settings, TritonSettings
-from archrouter.decision_log.log import DecisionLog, open_decision_log
+from archrouter.decision_log.log import DecisionLog
 from archrouter.domain.scoring import BackendProfile, Tier
-from archrouter.domain.ticket import Tickets, read_keys
+from archrouter.domain.ticket import Tickets
 from archrouter.inference.connect import connect
 from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
 from archrouter.inference.endpoint import EndpointList, EndpointSpec, Watch
@@ -39,8 +36,6 @@ from archrouter.version import VERSION
 
 if TYPE_CHECKING:
     from archrouter.observability.tracing import Tracing
-
-_OTLP_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
 class SystemClock:
@@ -170,26 +165,6 @@ def build_core(
     return Core(tuple(fleets.values()), store, router, tickets)
 
 
-def load_ticket_keys(settings: Settings, tickets: Tickets, metrics: Metrics) -> tuple[CredentialFiles, ...]:
-    """Give the keys of the key file to `tickets`; return what is to be looked at again, nothing where no file is set.
-
-    Raises:
-        OSError: When the file cannot be read.
-        ValueError: When it holds no usable key.
-    """
-    setting, file = "routing.ticket_key_file", settings.routing.ticket_key_file
-    if not file:
-        return ()
-
-    def use(contents: Mapping[str, bytes]) -> None:
-        """Sign and accept by the keys of the file."""
-        tickets.replace_keys(read_keys(contents[setting].decode(errors="replace")))
-
-    files = CredentialFiles("ticket_keys", {setting: file}, use, metrics)
-    files.load()
-    return (files,)
-
-
 def build_rpc_dependencies(
     settings: Settings,
     core: Core,
@@ -220,44 +195,6 @@ def build_rpc_dependencies(
         decision_log=decision_log,
         start_span=tracing.server_span if tracing else None,
     )
-
-
-def build_tracing(settings: Settings, stack: AsyncExitStack) -> "Tracing | None":
-    """Trace where that is wanted, until the stack is closed; ValueError where the extra for it is missing."""
-    from_environment = [name for name in _OTLP_ENDPOINTS if os.environ.get(name)]
-    if not (settings.tracing.otlp_endpoint or from_environment):
-        return None
-    try:
-        from archrouter.observability.tracing import otlp_tracing  # noqa: PLC0415  # needs the extra
-    except ModuleNotFoundError as error:
-        wanted_by = "tracing.otlp_endpoint" if settings.tracing.otlp_endpoint else from_environment[0]
-        msg = f"{wanted_by} asks for traces; install what they need with: pip install 'archrouter[otel]'"
-        raise ValueError(msg) from error
-    tracing = otlp_tracing(settings.tracing.otlp_endpoint, VERSION)
-    stack.callback(tracing.close)
-    return tracing
-
-
-def build_decision_log(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> DecisionLog | None:
-    """Open the decision log where one is wanted, until the stack is closed; OSError when it cannot be written."""
-    wanted = settings.decision_log
-    if not wanted.path:
-        return None
-    try:
-        decision_log = open_decision_log(
-            Path(wanted.path),
-            salt_file=Path(wanted.salt_file) if wanted.salt_file else None,
-            text=wanted.text,
-            max_bytes=wanted.max_bytes,
-            kept_files=wanted.kept_files,
-            queue_size=wanted.queue_size,
-            count=metrics.decision_log_records.labels,
-        )
-    except OSError as error:
-        msg = f"cannot write the decision log {wanted.path!r} (decision_log.path): {error.strerror or error}"
-        raise OSError(msg) from error
-    stack.callback(decision_log.close)
-    return decision_log
 
 
 def request_limits(settings: Settings) -> RequestLimits:

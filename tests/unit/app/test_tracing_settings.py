@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from archrouter.app.wiring import build_tracing
+from archrouter.app.records import build_tracing
 from archrouter.config import Settings, TracingSettings
 
 WANTED = Settings(tracing=TracingSettings(otlp_endpoint="http://127.0.0.1:4317"))
