@@ -1,5 +1,6 @@
 """From any foreign routes to a valid policy set, a suite, and files that read back the same."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -40,7 +41,7 @@ _ROUTE = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=60)  # a slow machine is no fault of a draft
+@settings(deadline=None, max_examples=30)  # a slow machine is no fault of a draft
 @given(routes=st.lists(_ROUTE, min_size=1, max_size=4), holds_out=st.booleans())
 def test_every_draft_is_valid_and_reads_back_the_same(routes: list[ForeignRoute], *, holds_out: bool) -> None:
     """Whatever names and texts a configuration has, the file that is written has no error and the same meaning."""
@@ -57,6 +58,18 @@ def test_written_set_keeps_what_imports_never_have() -> None:
     """The writer serves any policy set: thresholds, domains and a description of the set come back too."""
     route = RoutePolicy("r", "food", "cooking", "Cooking a meal", (ModelTarget("m"),), 0.25, ("boil it",), ("eat it",))
     policy_set = PolicySet("set", "For the kitchen", (route,), (ModelTarget("m"),), 0.5)
+
+    assert policy_set == load_policy_set(policy_file(policy_set))[0]
+
+
+@pytest.mark.parametrize(
+    "character", ["\x00", "\t", "\r", "\x85", "\u2028", "\ufeff", "\uffff", "'", '"', "#", ": ", "\n"]
+)
+def test_written_text_keeps_every_character(character: str) -> None:
+    """Line ends of other systems, control characters and YAML's own signs come back as they were."""
+    text = f"a{character}b {character} c"
+    route = RoutePolicy("r", "", "", text, (ModelTarget("m"),), None, (text,))
+    policy_set = PolicySet("set", "", (route,), (ModelTarget("m"),))
 
     assert policy_set == load_policy_set(policy_file(policy_set))[0]
 

@@ -56,6 +56,8 @@ def test_gateway_preferences_under_providers_become_routes(foreign: Path) -> Non
     assert {
         "llm_providers[0].access_key",
         "llm_providers[1].access_key",
+        "llm_providers[1].name",
+        "llm_providers[2].name",
         "llm_providers[2].base_url",
         "llm_providers[2].model",
         "listeners",
@@ -169,6 +171,8 @@ def test_vllm_rules_become_descriptions_and_examples(foreign: Path) -> None:
         "decisions[0].plugins",
         "embedding_rules[0].threshold",
         "keyword_rules[0].case_sensitive",
+        "categories[1].mmlu_categories",
+        "strategy",
         "semantic_cache",
         "vllm_endpoints",
         "model_config",

@@ -44,7 +44,10 @@ def read(facts: Facts) -> ForeignSet:
     providers = [provider for key in _PROVIDER_LISTS for provider in facts.tables(key)]
     for provider in providers:
         model = provider.needed("model", "a provider names its model")
-        models[model] = models[provider.text("name") or model] = model
+        name = provider.text("name")
+        models[model] = models[name or model] = model
+        if name not in ("", model):
+            provider.note(Kind.LEFT_OUT, "name", "a name that callers may use; the model here has its full name")
         if provider.take("default") is True:
             fallback.append(ModelTarget(model))
         routes += [_inline(preference, model) for preference in provider.tables("routing_preferences")]

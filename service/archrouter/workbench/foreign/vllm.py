@@ -64,7 +64,6 @@ def read(facts: Facts) -> ForeignSet:
     """Read the decisions, those of high priority first, and the default model as fallback."""
     is_nested = "routing" in facts.values and "decisions" not in facts.values
     routing = facts.table("routing") if is_nested else facts
-    routing.take("strategy")
     facts.take("version")
     signals = _signals(routing)
     decisions = routing.tables("decisions")
@@ -116,7 +115,6 @@ def _signal(signal: Facts, type_: str) -> _Signal:
     keywords, candidates = signal.texts("keywords"), signal.texts("candidates") + signal.texts("examples")
     if type_ == "embedding":  # its older form calls the sentences keywords
         keywords, candidates = (), keywords + candidates
-    signal.take("mmlu_categories")
     if keywords and signal.text("operator").upper() == "NOR":
         signal.note(
             Kind.LEFT_OUT, "keywords", "words that must not occur; a description can say words, not forbid them"

@@ -43,6 +43,10 @@ class _Dumper(yaml.SafeDumper):
 _Dumper.add_representer(_Line, lambda dumper, data: dumper.represent_mapping(f"{_TAG}map", data, flow_style=True))
 _Dumper.add_representer(_Names, lambda dumper, data: dumper.represent_sequence(f"{_TAG}seq", data, flow_style=True))
 _Dumper.add_representer(_Quoted, lambda dumper, data: dumper.represent_scalar(f"{_TAG}str", data, style='"'))
+_Dumper.add_representer(
+    str,  # outside double quotes PyYAML reads U+0085 back as a line feed
+    lambda dumper, data: dumper.represent_scalar(f"{_TAG}str", data, style='"' if "\x85" in data else None),
+)
 
 
 def model_names(policy_set: PolicySet) -> dict[ModelTarget, str]:
