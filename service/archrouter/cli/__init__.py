@@ -5,6 +5,7 @@ from importlib.metadata import entry_points
 import click
 
 from archrouter.cli.bundle import bundle
+from archrouter.cli.calibrate import calibrate
 from archrouter.cli.check import check
 from archrouter.cli.demo import demo
 from archrouter.cli.doctor import doctor
@@ -48,7 +49,7 @@ def cli() -> None:
     """Pick, by written policies, which model should answer a conversation."""
 
 
-for command in (serve, route, health, doctor, check, test, impact, reload, demo, bundle, endpoints, version):
+for command in (serve, route, health, doctor, check, test, impact, calibrate, reload, demo, bundle, endpoints, version):
     cli.add_command(command)
 for entry_point in entry_points(group=ENTRY_POINT_GROUP):
     cli.add_command(entry_point.load())
