@@ -60,7 +60,7 @@ def _line(verdicts: NDArray[np.int8], owner: NDArray[np.int64], max_error: float
     if not errors:
         return f"max error {max_error:g}: not promised in any of {splits} splits"
     return (
-        f"max error {max_error:g}: promised in {len(errors)} of {splits} splits, held in {held} of them; on the other half "
+        f"max error {max_error:g}: promised in {len(errors)} of {splits} splits, held in {held} of them; other half: "
         f"error {np.mean(errors):.3f} (highest {max(errors):.3f}), coverage {np.mean(coverages):.2f}"
     )
 

@@ -12,6 +12,7 @@ from archrouter.cli.doctor import doctor
 from archrouter.cli.endpoints import endpoints
 from archrouter.cli.health import health
 from archrouter.cli.impact import impact
+from archrouter.cli.learn import learn
 from archrouter.cli.reload import reload
 from archrouter.cli.route import route
 from archrouter.cli.serve import serve
@@ -49,7 +50,22 @@ def cli() -> None:
     """Pick, by written policies, which model should answer a conversation."""
 
 
-for command in (serve, route, health, doctor, check, test, impact, calibrate, reload, demo, bundle, endpoints, version):
+for command in (
+    serve,
+    route,
+    health,
+    doctor,
+    check,
+    test,
+    impact,
+    calibrate,
+    learn,
+    reload,
+    demo,
+    bundle,
+    endpoints,
+    version,
+):
     cli.add_command(command)
 for entry_point in entry_points(group=ENTRY_POINT_GROUP):
     cli.add_command(entry_point.load())

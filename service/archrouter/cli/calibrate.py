@@ -1,7 +1,6 @@
 """``archrouter calibrate``."""
 
 import asyncio
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from archrouter.client import ClientOptions, RoutingClient
 from archrouter.domain.policy import NO_MATCH_ID, PolicySet, ThresholdPromise
 from archrouter.suites.calls import DEFAULT_CONCURRENCY, Answered, Failure
 from archrouter.workbench.asking import SERVE_ARGUMENTS, ask_turns
-from archrouter.workbench.edits import checked_edit, set_values
+from archrouter.workbench.edits import checked_edit, set_values, text_diff
 from archrouter.workbench.policies import PolicyFile, WorkbenchError, read_policy_files
 from archrouter.workbench.promise import Case, Rung, Thresholds, find_thresholds, least_case_count
 from archrouter.workbench.traffic import Turn, read_turns, set_of
@@ -32,21 +31,17 @@ Examples:
 CALL_TIMEOUT_S = 30.0
 
 
-class _Share(click.ParamType):
-    """A share in (0, 1): ``0.02``, or ``2%``."""
-
-    name = "share"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Read it."""
-        text = str(value).strip()
-        try:
-            share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-        except ValueError:
-            share = 0.0
-        if not 0.0 < share < 1.0:
-            self.fail(f"{text!r} is no share between 0 and 1; write 2% or 0.02", param, ctx)
-        return share
+def _share(value: str | float) -> float:
+    """Read a share in (0, 1): ``0.02``, or ``2%``."""
+    text = str(value).strip()
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = 0.0
+    if not 0.0 < share < 1.0:
+        msg = f"{text!r} is no share between 0 and 1; write 2% or 0.02"
+        raise click.BadParameter(msg)
+    return share
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +59,12 @@ class _Calibrated:
 @click.command(short_help="Choose thresholds that keep a promised error.", epilog=EPILOG)
 @click.argument("policies", type=EXISTING_PATHS)
 @click.option("--cases", type=EXISTING_PATHS, required=True, help="Labelled records or suites: DIR|FILE.")
-@click.option("--max-error", type=_Share(), required=True, help="Wrong routes among the chosen ones, at most: 2%.")
-@click.option("--level", type=_Share(), default=0.9, show_default=True, help="How surely the promise is to hold.")
+@click.option(
+    "--max-error", type=_share, metavar="SHARE", required=True, help="Wrong routes among the chosen ones, at most: 2%."
+)
+@click.option(
+    "--level", type=_share, metavar="SHARE", default=0.9, show_default=True, help="How surely the promise is to hold."
+)
 @click.option("--route-cases", type=click.IntRange(min=1), help="Cases from which a route gets a threshold of its own.")
 @click.option("--concurrency", type=click.IntRange(min=1), default=DEFAULT_CONCURRENCY, show_default=True)
 @click.option("--write", is_flag=True, help="Write the thresholds into the policy files.")
@@ -209,12 +208,7 @@ def _calibration(promise: ThresholdPromise) -> str:
 def _diff(result: _Calibrated) -> str:
     if result.intended is None:
         return ""
-    before, after = result.file.path.read_text(encoding="utf-8"), result.text
-    name = str(result.file.path)
-    return "".join(
-        line if line.endswith("\n") else f"{line}\n"
-        for line in difflib.unified_diff(before.splitlines(keepends=True), after.splitlines(keepends=True), name, name)
-    )
+    return text_diff(result.file.path, result.file.path.read_text(encoding="utf-8"), result.text)
 
 
 def _print(results: Sequence[_Calibrated], doubt: float) -> None:

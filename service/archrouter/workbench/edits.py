@@ -1,6 +1,8 @@
 """Changes of a policy file's text that leave every other character alone, comments included."""
 
+import difflib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import cast
 
 import yaml
@@ -53,6 +55,13 @@ def checked_edit(text: str, intended: PolicySet) -> str:
         msg = f"the file of {intended.id!r} has a form that cannot be edited safely; change it by hand as shown above"
         raise WorkbenchError(msg)
     return text
+
+
+def text_diff(path: Path, before: str, after: str) -> str:
+    """Write a unified diff of a file, as reviewers read it; empty where nothing changes."""
+    name = str(path)
+    lines = difflib.unified_diff(before.splitlines(keepends=True), after.splitlines(keepends=True), name, name)
+    return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)
 
 
 def _edit(text: str, mapping: yaml.MappingNode, key: str, value: str) -> tuple[int, int, str]:
