@@ -106,4 +106,4 @@ proto: $(DEV) ## Regenerate the committed stubs from protos/
 
 .PHONY: clean
 clean: ## Remove the virtual environments and every cache
-	@rm -rf $(VENV) $(BUILD_VENV) out clients/.tools clients/typescript/{node_modules,build,dist} clients/java/{,*/}target .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) $(BUILD_VENV) out clients/.tools clients/typescript/{node_modules,build,dist} clients/java/{,*/}target clients/gateways/java/target .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

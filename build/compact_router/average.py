@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from compact_router.learner import CheckpointDocument
+from compact_router.pretrained import MINILM
 
 
 def main() -> None:
@@ -26,7 +27,7 @@ def average(documents: Sequence[CheckpointDocument]) -> CheckpointDocument:
         name: torch.stack([network[name].double() for network in networks]).mean(dim=0).to(weight.dtype)
         for name, weight in networks[0].items()
     }
-    return {"router": mean}
+    return {"encoder": documents[0].get("encoder", MINILM), "router": mean}
 
 
 if __name__ == "__main__":

@@ -6,13 +6,13 @@ from functools import cache
 
 import torch
 from compact_model.candidates import candidate_text
-from compact_model.conversation import LATEST_TYPE, SpecialTokens, Tokens, read_window, shorten
+from compact_model.conversation import LATEST_TYPE, SpecialTokens, Tokens, excerpt, read_window, shorten
 from compact_model.inputs import Candidate
 from compact_model.parameters import WindowLimits
 from torch import Tensor
 from torch.nn import functional
 
-from compact_router.network import FROZEN_LAYERS, Encoder, Router
+from compact_router.network import Encoder, Router, Routes, Said
 from compact_router.rivals import Rivals
 from compact_router.turns import Turn
 from compact_router.views import View
@@ -37,15 +37,30 @@ class TextReader:
 
 
 @dataclass(frozen=True, slots=True)
+class ExampleIndex:
+    """Examples of one kind.
+
+    Attributes:
+        index: int64 [B, C, E], each candidate's examples in the batch's ``candidates``; 0 for padding, E >= 1.
+        mask: bool [B, C, E], false for padding.
+    """
+
+    index: Tensor
+    mask: Tensor
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """Views ready for the network.
 
     Attributes:
         conversations: Ids and types of each conversation.
-        candidates: The same of each distinct candidate.
+        candidates: The same of each distinct candidate and each distinct example of one.
         pool_index: int64 [B, C], each conversation's candidates in ``candidates``; 0 for padding.
         covers_domain: int64 [B, C].
         candidate_mask: bool [B, C].
+        examples: Of the candidates.
+        not_examples: Of the candidates.
         labels: int64 [B]; C for no match, C being the padded count.
         turns: The turns of the rows.
         kinds: The kind of view of each row.
@@ -56,6 +71,8 @@ class Batch:
     pool_index: Tensor
     covers_domain: Tensor
     candidate_mask: Tensor
+    examples: ExampleIndex
+    not_examples: ExampleIndex
     labels: Tensor
     turns: tuple[Turn, ...]
     kinds: tuple[str, ...]
@@ -71,40 +88,61 @@ class BatchMaker:
 
     def candidate_tokens(self, candidate: Candidate) -> tuple[Tokens, Tokens]:
         """Give the sequence of a candidate with its special tokens."""
-        tokens = shorten(self._read_candidate(candidate_text(candidate)), self._limits.candidate_token_limit)
-        ids = (self._special.start, *tokens, self._special.end)
+        return self.example_tokens(candidate_text(candidate))
+
+    def example_tokens(self, text: str) -> tuple[Tokens, Tokens]:
+        """Give the sequence of an example, or of whatever else stands on its own."""
+        limit = self._limits.candidate_token_limit
+        tokens = shorten(self._read_candidate(excerpt(text, limit)[0]), limit)
+        ids = (*self._special.start, *tokens, self._special.end)
         return ids, (LATEST_TYPE,) * len(ids)
 
     def make(self, views: Sequence[View]) -> Batch:
         """Put views together, one row for each turn."""
         pool: dict[tuple[Tokens, Tokens], int] = {}
-        rows = []
-        for view in views:
-            members = [pool.setdefault(self.candidate_tokens(candidate), len(pool)) for candidate in view.candidates]
-            covers = [int(not candidate.action) for candidate in view.candidates]
-            rows += [(turn, view.kind, members, covers) for turn in view.turns]
-        width = max(len(members) for _, _, members, _ in rows)
+        rows = [(turn, view) for view in views for turn in view.turns]
+        width = max(len(view.candidates) for view in views)
         index = torch.zeros(len(rows), width, dtype=torch.long)
         covers_domain = torch.zeros_like(index)
         mask = torch.zeros(len(rows), width, dtype=torch.bool)
-        for row, (_, _, members, covers) in enumerate(rows):
-            index[row, : len(members)] = torch.tensor(members)
-            covers_domain[row, : len(members)] = torch.tensor(covers)
-            mask[row, : len(members)] = True
-        labels = [width if turn.label == len(members) else turn.label for turn, _, members, _ in rows]
+        for row, (_, view) in enumerate(rows):
+            for place, candidate in enumerate(view.candidates):
+                index[row, place] = pool.setdefault(self.candidate_tokens(candidate), len(pool))
+                covers_domain[row, place] = int(not candidate.action)
+                mask[row, place] = True
+        labels = [width if turn.label == len(view.candidates) else turn.label for turn, view in rows]
         return Batch(
             conversations=tuple(
-                read_window(turn.messages, self._read_message, self._limits).sequence(self._special)
-                for turn, *_ in rows
+                read_window(turn.messages, self._read_message, self._limits).sequence(self._special) for turn, _ in rows
             ),
+            examples=self._index(rows, lambda candidate: candidate.examples, width, pool),
+            not_examples=self._index(rows, lambda candidate: candidate.not_examples, width, pool),
             candidates=tuple(pool),
             pool_index=index,
             covers_domain=covers_domain,
             candidate_mask=mask,
             labels=torch.tensor(labels),
-            turns=tuple(turn for turn, *_ in rows),
-            kinds=tuple(kind for _, kind, *_ in rows),
+            turns=tuple(turn for turn, _ in rows),
+            kinds=tuple(view.kind for _, view in rows),
         )
+
+    def _index(
+        self,
+        rows: Sequence[tuple[Turn, View]],
+        texts_of: Callable[[Candidate], tuple[str, ...]],
+        width: int,
+        pool: dict[tuple[Tokens, Tokens], int],
+    ) -> ExampleIndex:
+        """Find the texts of the candidates of rows in the pool, or add them to it."""
+        most = max(1, *(len(texts_of(each)) for _, view in rows for each in view.candidates))
+        index = torch.zeros(len(rows), width, most, dtype=torch.long)
+        mask = torch.zeros_like(index, dtype=torch.bool)
+        for row, (_, view) in enumerate(rows):
+            for place, candidate in enumerate(view.candidates):
+                for number, text in enumerate(texts_of(candidate)):
+                    index[row, place, number] = pool.setdefault(self.example_tokens(text), len(pool))
+                    mask[row, place, number] = True
+        return ExampleIndex(index, mask)
 
 
 class LowerStates:
@@ -122,7 +160,7 @@ class LowerStates:
         for chunk in _chunks(missing):
             ids, types, mask = _padded(chunk)
             with torch.no_grad():
-                states = self._encoder.lower(ids, types, mask, FROZEN_LAYERS).to(torch.bfloat16)
+                states = self._encoder.lower(ids, types, mask).to(torch.bfloat16)
             for row, each in enumerate(chunk):
                 found[each] = states[row, : len(each[0])].clone()
                 if len(self._known) < self._capacity:
@@ -145,7 +183,7 @@ def encode(
         _, types, mask = _padded(chunk)
         width = mask.shape[1]
         below = torch.stack([functional.pad(each, (0, 0, 0, width - len(each))) for each in lower.get(chunk)])
-        vector, state = encoder.upper(below.float(), types, mask, FROZEN_LAYERS)
+        vector, state = encoder.upper(below.float(), types, mask)
         vectors.append(vector.float())
         states.append(functional.pad(state, (0, 0, 0, longest - width)))
         masks.append(functional.pad(mask.bool(), (0, longest - width)))
@@ -196,12 +234,20 @@ def score(router: Router, lower: LowerStates, batch: Batch, rivals: Rivals | Non
     """Run the network, and other heads on the same states."""
     vectors, states, state_mask = encode(router.encoder, lower, batch.conversations)
     pool, pool_states, pool_mask = encode(router.encoder, lower, batch.candidates)
-    candidates = pool[batch.pool_index]
-    logits = router.reader(vectors, states, state_mask, candidates, batch.covers_domain, batch.candidate_mask)
+    routes = Routes(
+        vectors=pool[batch.pool_index],
+        covers_domain=batch.covers_domain,
+        mask=batch.candidate_mask,
+        examples=pool[batch.examples.index],
+        example_mask=batch.examples.mask,
+        not_examples=pool[batch.not_examples.index],
+        not_example_mask=batch.not_examples.mask,
+    )
+    logits = router.reader(Said(vectors, states, state_mask), routes)
     others = (
         rivals(vectors, states, state_mask, pool, pool_states, pool_mask, batch.pool_index, batch.candidate_mask)
         if rivals is not None
         else {}
     )
-    cosines = (candidates @ vectors.unsqueeze(-1)).squeeze(-1)
+    cosines = (routes.vectors @ vectors.unsqueeze(-1)).squeeze(-1)
     return Scored(logits.float(), cosines.float(), {name: each.float() for name, each in others.items()})

@@ -7,84 +7,93 @@ import argparse
 import shutil
 import tempfile
 from collections.abc import Mapping
+from dataclasses import fields
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import onnx
 import torch
 from compact_model.digest import PREFIX
+from compact_model.encoder import TOKENIZER
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from torch import Tensor, nn
 
+from compact_router.e5 import BLOCK
 from compact_router.learner import load_router
 from compact_router.manifest import MODEL_DIRECTORY, VERSION, JsonObject, digest_of, update_manifest
-from compact_router.network import WIDTH, Encoder, Reader, Router
+from compact_router.network import WIDTH, Encoder, Reader, Router, Routes, Said
 from compact_router.pretrained import (
-    PACKAGE,
-    SOURCE_DIGESTS,
-    UPSTREAM,
+    ENCODERS,
     WORDS_DIGEST,
     WORDS_FILE,
     WORDS_PACKAGE,
-    pretrained_directory,
+    embedding_blocks,
     read_words,
+    some_texts,
+    text_reader,
+    tokenizer_json,
 )
+from compact_router.smoothing import smoothed
 
 OPSET = 18
+MICROSOFT = "com.microsoft"
 MAX_SEQUENCE_TOKENS = 512
 """Positions of the weights; the router's window is shorter."""
 
+MAX_BATCH = 1024
 MAX_CANDIDATES = 100_000
 
 TOOLS = ("onnx", "onnx-ir", "onnxruntime", "onnxscript", "torch", "transformers")
-ENCODER, READER, TOKENIZER, WORDS = "encoder.onnx", "reader.onnx", "tokenizer.json", "words.txt"
+ENCODER, READER, WORDS = "encoder.onnx", "reader.onnx", "words.txt"
+
+
+READER_INPUTS = (
+    *("vector", "states", "state_mask"),
+    *("candidates", "covers_domain", "candidate_mask"),
+    *("examples", "example_mask", "not_examples", "not_example_mask"),
+)
+"""Names of the fields of `Said` and `Routes` in the served graph."""
 
 
 class ServedEncoder(nn.Module):  # type: ignore[misc, unused-ignore]  # torch may be absent where types are checked
-    """The encoder for one sequence, without padding."""
+    """The encoder, for sequences of a length that are padded."""
 
     def __init__(self, encoder: Encoder) -> None:
         """Wrap the trained encoder."""
         super().__init__()
         self.encoder = encoder
 
-    def forward(self, input_ids: Tensor, token_type_ids: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, input_ids: Tensor, token_type_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         """Encode.
 
         Args:
-            input_ids: int64 [1, sequence].
-            token_type_ids: int64 [1, sequence].
+            input_ids: int64 [batch, sequence].
+            token_type_ids: int64 [batch, sequence].
+            attention_mask: int64 [batch, sequence].
 
         Returns:
-            Unit vector [1, 384] and states [1, sequence, 384].
+            Unit vectors [batch, 384] and states [batch, sequence, 384].
         """
-        vector, states = self.encoder(input_ids, token_type_ids, torch.ones_like(input_ids))
+        lower = self.encoder.lower(input_ids, token_type_ids, attention_mask)
+        vector, states = self.encoder.upper(lower, token_type_ids, attention_mask)
         return vector, states
 
 
 class ServedReader(nn.Module):  # type: ignore[misc, unused-ignore]  # see above
-    """The reader for one conversation, without padding."""
+    """The reader, its inputs one by one."""
 
     def __init__(self, reader: Reader) -> None:
         """Wrap the trained reader."""
         super().__init__()
         self.reader = reader
 
-    def forward(self, vector: Tensor, states: Tensor, candidates: Tensor, covers_domain: Tensor) -> Tensor:
-        """Score.
-
-        Args:
-            vector: [1, 384].
-            states: [1, sequence, 384].
-            candidates: [1, N, 384].
-            covers_domain: int64 [1, N].
-
-        Returns:
-            [1, N + 1].
-        """
-        state_mask = torch.ones(states.shape[:2], dtype=torch.bool)
-        candidate_mask = torch.ones(candidates.shape[:2], dtype=torch.bool)
-        scores: Tensor = self.reader(vector, states, state_mask, candidates, covers_domain, candidate_mask)
+    def forward(self, *tensors: Tensor) -> Tensor:
+        """Score; the inputs are the fields of `Said` and `Routes`, the scores those of `Reader.forward`."""
+        count = len(fields(Said))
+        scores: Tensor = self.reader(Said(*tensors[:count]), Routes(*tensors[count:]))
         return scores
 
 
@@ -95,64 +104,82 @@ def main() -> None:
     parser.add_argument("--model-directory", type=Path, default=MODEL_DIRECTORY, help="default: the one in this tree")
     parser.add_argument("--precision", choices=("int8", "fp32"), default="int8", help="default: %(default)s")
     arguments = parser.parse_args()
-    router = load_router(arguments.checkpoint)
+    router, started_from = load_router(arguments.checkpoint)
     directory: Path = arguments.model_directory / VERSION
     directory.mkdir(parents=True, exist_ok=True)
-    for path in export(router, directory, arguments.precision):
+    for path in export(router, started_from, directory, arguments.precision):
         print(f"wrote {path.name}: {path.stat().st_size} bytes, {PREFIX}{digest_of(path)}")
-    update_manifest(arguments.model_directory, network=provenance(arguments.precision))
+    update_manifest(arguments.model_directory, network=provenance(started_from, arguments.precision))
     print("now calibrate: python -m compact_router.calibrate")
 
 
-def export(router: Router, directory: Path, precision: str) -> tuple[Path, ...]:
-    """Write the files of a trained network, with weights of 8 bits (``int8``) or as they are (``fp32``)."""
+def export(router: Router, started_from: str, directory: Path, precision: str) -> tuple[Path, ...]:
+    """Write the files of a trained network, with weights of 8 bits (``int8``) or as they are (``fp32``).
+
+    ``started_from`` names its encoder.
+    """
     encoder, reader, tokenizer, words = (directory / name for name in (ENCODER, READER, TOKENIZER, WORDS))
     with tempfile.TemporaryDirectory() as scratch:
         exact = Path(scratch) / "exact.onnx"
         for write, target in ((_write_encoder, encoder), (_write_reader, reader)):
-            write(router, exact)
+            write(router, started_from, exact)
             if precision == "int8":
                 # Seven bits per weight: eight would overflow 16-bit sums on a CPU without VNNI, and then only there.
                 quantize_dynamic(exact, target, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True)
             else:
                 shutil.copyfile(exact, target)
-    shutil.copyfile(pretrained_directory() / TOKENIZER, tokenizer)
+    tokenizer.write_text(tokenizer_json(started_from), encoding="utf-8")
     words.write_bytes(read_words())
     return encoder, reader, tokenizer, words
 
 
-def _write_encoder(router: Router, target: Path) -> None:
-    ids = torch.arange(1000, 1018).reshape(1, 18)
+def _write_encoder(router: Router, started_from: str, target: Path) -> None:
+    ids = torch.arange(1000, 1036).reshape(2, 18)
     types = torch.zeros_like(ids)
     types[:, 9:] = 1
+    batch = torch.export.Dim("batch", max=MAX_BATCH)
     sequence = torch.export.Dim("sequence", max=MAX_SEQUENCE_TOKENS)
-    _write(
-        ServedEncoder(router.encoder),
-        {"input_ids": ids, "token_type_ids": types},
-        {"input_ids": {1: sequence}, "token_type_ids": {1: sequence}},
-        ["vector", "states"],
-        target,
-    )
+    inputs = {"input_ids": ids, "token_type_ids": types, "attention_mask": torch.ones_like(ids)}
+    axes = {name: {0: batch, 1: sequence} for name in inputs}
+    encoder = smoothed(router.encoder, text_reader(started_from), some_texts())
+    _write(ServedEncoder(encoder), inputs, axes, ["vector", "states"], target)
+    if (blocks := embedding_blocks(started_from)) is not None:
+        graph = onnx.load(target)
+        keep_embedding_in_blocks(graph, *blocks)
+        onnx.save_model(graph, target)
 
 
-def _write_reader(router: Router, target: Path) -> None:
+def _write_reader(router: Router, _started_from: str, target: Path) -> None:
     generator = torch.Generator().manual_seed(1)
-    inputs = {
-        "vector": torch.randn(1, WIDTH, generator=generator),
-        "states": torch.randn(1, 7, WIDTH, generator=generator),
-        "candidates": torch.randn(1, 5, WIDTH, generator=generator),
-        "covers_domain": torch.zeros(1, 5, dtype=torch.long),
+    counts = {"batch": 2, "sequence": 7, "candidates": 5, "examples": 3, "not_examples": 4}
+    dimensions = {
+        "vector": ("batch",),
+        "states": ("batch", "sequence"),
+        "candidates": ("batch", "candidates"),
+        "examples": ("batch", "candidates", "examples"),
+        "not_examples": ("batch", "candidates", "not_examples"),
     }
-    sequence = torch.export.Dim("sequence", max=MAX_SEQUENCE_TOKENS)
-    count = torch.export.Dim("candidates", max=MAX_CANDIDATES)
-    axes = {"vector": {}, "states": {1: sequence}, "candidates": {1: count}, "covers_domain": {1: count}}
-    _write(ServedReader(router.reader), inputs, axes, ["scores"], target)
+    inputs: dict[str, Tensor] = {}
+    for name, of in dimensions.items():
+        shape = [counts[each] for each in of]
+        inputs[name] = torch.randn(*shape, WIDTH, generator=generator)
+        if name != "vector":
+            inputs[f"{name.removesuffix('s')}_mask"] = torch.ones(shape, dtype=torch.bool)
+        if name == "candidates":
+            inputs["covers_domain"] = torch.zeros(shape, dtype=torch.long)
+    dimensions |= {f"{name.removesuffix('s')}_mask": of for name, of in dimensions.items()}
+    dimensions["covers_domain"] = dimensions["candidates"]
+    most = {"batch": MAX_BATCH, "sequence": MAX_SEQUENCE_TOKENS}
+    sizes = {name: torch.export.Dim(name, max=most.get(name, MAX_CANDIDATES)) for name in counts}
+    axes = {name: {place: sizes[each] for place, each in enumerate(dimensions[name])} for name in READER_INPUTS}
+    ordered = {name: inputs[name] for name in READER_INPUTS}
+    _write(ServedReader(router.reader), ordered, {"tensors": tuple(axes.values())}, ["scores"], target)
 
 
 def _write(
     module: nn.Module,
     inputs: Mapping[str, Tensor],
-    axes: Mapping[str, Mapping[int, object]],
+    axes: Mapping[str, object],
     outputs: list[str],
     target: Path,
 ) -> None:
@@ -176,6 +203,41 @@ def _write(
     onnx.save_model(graph, target)
 
 
+def keep_embedding_in_blocks(model: onnx.ModelProto, words: NDArray[np.uint8], scales: NDArray[np.float16]) -> None:
+    """Replace the word embeddings by the four bits they were made from.
+
+    Args:
+        model: The encoder; its look-up of words is replaced.
+        words: [pieces, 384] from 0 to 15, of which 8 stands for 0.
+        scales: [pieces, 12], of blocks of 32.
+    """
+    graph = model.graph
+    place, node = next(
+        (place, node)
+        for place, node in enumerate(graph.node)
+        if node.op_type == "Gather" and node.input[0].endswith("word_embeddings.weight")
+    )
+    exact = next(each for each in graph.initializer if each.name == node.input[0])
+    graph.initializer.remove(exact)
+    graph.initializer.append(numpy_helper.from_array(words[:, 0::2] | words[:, 1::2] << 4, "words"))
+    graph.initializer.append(numpy_helper.from_array(scales, "word_scales"))
+    graph.node.remove(node)
+    look_up = helper.make_node(
+        "GatherBlockQuantized",
+        ["words", node.input[1], "word_scales"],
+        ["words_in_half_precision"],
+        domain=MICROSOFT,
+        bits=4,
+        block_size=BLOCK,
+        gather_axis=0,
+        quantize_axis=1,
+    )
+    widen = helper.make_node("Cast", ["words_in_half_precision"], [node.output[0]], to=onnx.TensorProto.FLOAT)
+    graph.node.insert(place, widen)
+    graph.node.insert(place, look_up)
+    model.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
+
+
 def strip(model: onnx.ModelProto) -> None:
     """Remove what the exporter notes about its own run: stack traces would carry this machine's paths."""
     graph = model.graph
@@ -187,14 +249,15 @@ def strip(model: onnx.ModelProto) -> None:
         owner.ClearField("metadata_props")
 
 
-def provenance(precision: str) -> JsonObject:
+def provenance(started_from: str, precision: str) -> JsonObject:
     """Say what the network was made from, and with what: the manifest's section ``network``."""
+    package = ENCODERS[started_from]
     return {
         "start": {
-            "package": f"{PACKAGE}=={metadata.version(PACKAGE)}",
-            "upstream": UPSTREAM,
-            "licence": "Apache-2.0",
-            "files": {name: PREFIX + digest for name, digest in SOURCE_DIGESTS.items()},
+            "package": f"{package.name}=={metadata.version(package.name)}",
+            "upstream": package.upstream,
+            "licence": package.licence,
+            "files": {name: PREFIX + digest for name, digest in package.digests.items()},
         },
         "words": {
             "package": f"{WORDS_PACKAGE}=={metadata.version(WORDS_PACKAGE)}",

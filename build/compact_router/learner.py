@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from compact_router.batches import Batch, LowerStates, score
-from compact_router.network import MASKED, READER_LAYERS, Router
+from compact_router.network import MASKED, READER_LAYERS, TRAINED_LAYERS, Encoder, Router
 from compact_router.parallel import Workers
 from compact_router.plan import Plan
-from compact_router.pretrained import pretrained_directory
+from compact_router.pretrained import MINILM, centre_of, load_transformer
 from compact_router.rivals import Rivals
 
 CheckpointDocument = dict[str, Any]  # Any: weights, and whatever an optimiser keeps
@@ -31,7 +31,8 @@ class Learner:
         """Start from the sentence encoder, with or without other heads trained beside the reader for comparison."""
         torch.manual_seed(plan.seed)
         self._plan, self._workers = plan, workers
-        self.router = Router(pretrained_directory(), READER_LAYERS)
+        self.router = make_router(plan.encoder, plan.trained_layers)
+        self.router.encoder.centre.copy_(torch.from_numpy(centre_of(plan.encoder)))
         self.rivals = Rivals() if with_rivals else None
         self.lower = LowerStates(self.router.encoder, LOWER_STATE_CAPACITY)
         encoder = [each for each in self.router.encoder.parameters() if each.requires_grad]
@@ -47,7 +48,11 @@ class Learner:
 
     def start_from(self, path: Path) -> None:
         """Take the weights of an earlier training, whatever its plan was."""
-        self.router.load_state_dict(torch.load(path, weights_only=True)["router"])
+        saved = torch.load(path, weights_only=True)
+        if saved.get("encoder", MINILM) != self._plan.encoder:
+            msg = f"{path}: is of the encoder {saved.get('encoder', MINILM)}, not {self._plan.encoder}; give --encoder"
+            raise ValueError(msg)
+        load_weights(self.router, saved["router"])
 
     def step(self, batch: Batch) -> tuple[float, float]:
         """Learn from this process's part of a step.
@@ -76,9 +81,10 @@ class Learner:
     def save(self, path: Path) -> None:
         """Write a checkpoint, whole or not at all."""
         document = {
+            "encoder": self._plan.encoder,
             "plan": asdict(self._plan),
             "step_count": self.step_count,
-            "router": self.router.state_dict(),
+            "router": weights_of(self.router),
             "rivals": self.rivals.state_dict() if self.rivals is not None else None,
             "optimiser": self._optimiser.state_dict(),
             "schedule": self._schedule.state_dict(),
@@ -97,7 +103,7 @@ class Learner:
         if saved["plan"] != asdict(self._plan):
             msg = f"{path}: was made under another plan, {saved['plan']}; give the same options, or another folder"
             raise ValueError(msg)
-        self.router.load_state_dict(saved["router"])
+        load_weights(self.router, saved["router"])
         if self.rivals is not None:
             self.rivals.load_state_dict(saved["rivals"])
         self._optimiser.load_state_dict(saved["optimiser"])
@@ -105,12 +111,40 @@ class Learner:
         self.step_count = saved["step_count"]
 
 
-def load_router(path: Path) -> Router:
-    """Load the network of a checkpoint, in evaluation mode."""
-    router = Router(pretrained_directory(), READER_LAYERS)
-    router.load_state_dict(torch.load(path, weights_only=True)["router"])
+def load_router(path: Path) -> tuple[Router, str]:
+    """Load the network of a checkpoint, in evaluation mode, and say which encoder it started from."""
+    saved = torch.load(path, weights_only=True)
+    encoder = saved.get("encoder", MINILM)
+    router = make_router(encoder)
+    load_weights(router, saved["router"])
     router.eval()
-    return router
+    return router, encoder
+
+
+def make_router(encoder: str, trained_layers: int = TRAINED_LAYERS) -> Router:
+    """Put a new reader on an encoder as it was downloaded."""
+    return Router(Encoder(load_transformer(encoder), trained_layers), READER_LAYERS)
+
+
+def weights_of(router: Router) -> dict[str, Tensor]:
+    """Give the weights that training changes; the others are the encoder's own, and some hundred MB of them."""
+    frozen = {name for name, each in router.named_parameters() if not each.requires_grad}
+    return {name: each for name, each in router.state_dict().items() if name not in frozen}
+
+
+def load_weights(router: Router, weights: dict[str, Tensor]) -> None:
+    """Take over weights that training changed.
+
+    Raises:
+        ValueError: When they are of another network.
+    """
+    missing, unknown = router.load_state_dict(weights, strict=False)
+    trained = {name for name, each in router.named_parameters() if each.requires_grad}
+    # A network from before there were examples lacks their parts, which start as nothing.
+    needed = {name for name in trained & set(missing) if "examples." not in name}
+    if wrong := sorted({*needed, *unknown}):
+        msg = f"the checkpoint does not fit the network: {', '.join(wrong[:3])} and {len(wrong)} weights altogether"
+        raise ValueError(msg)
 
 
 def _cosine_loss(cosines: Tensor, batch: Batch) -> Tensor:

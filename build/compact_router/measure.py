@@ -15,7 +15,7 @@ from compact_router.material import FOLD_COUNT, add_material_options, make_fold,
 from compact_router.neighbours import Neighbours
 from compact_router.parallel import Workers
 from compact_router.plan import LIMITS, Plan
-from compact_router.pretrained import embed, text_reader
+from compact_router.pretrained import ENCODERS, MINILM, embed, text_reader
 from compact_router.zero_shot import measure_zero_shot
 
 
@@ -25,6 +25,7 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path, nargs="?", help="(default: the untrained sentence encoder)")
     parser.add_argument("--output", type=Path, help="folder for figures and logits (default: print the figures only)")
     parser.add_argument("--fold", type=int, choices=range(FOLD_COUNT), required=True, help="as given in training")
+    parser.add_argument("--encoder", choices=ENCODERS, default=MINILM, help="default: %(default)s")
     add_material_options(parser)
     given = parser.parse_args()
     logging.set_verbosity_error()
@@ -36,13 +37,13 @@ def main() -> None:
     except ValueError as error:
         parser.error(str(error))
     parts = measured_parts(fold)
-    maker = BatchMaker(text_reader(), LIMITS)
+    maker = BatchMaker(text_reader(given.encoder), LIMITS)
     if given.checkpoint is None:
         known = measured_views(fold.training, given.fold)
-        for part, found in measure_zero_shot(maker, known, parts).items():
+        for part, found in measure_zero_shot(maker, known, parts, given.encoder).items():
             print(json.dumps({"part": part, **found}))
         return
-    learner = Learner(Plan(), Workers(0, 1), with_rivals=False)
+    learner = Learner(Plan(encoder=given.encoder), Workers(0, 1), with_rivals=False)
     learner.start_from(given.checkpoint)
     for part, views in parts.items():
         figures = measure(learner, maker, views)

@@ -1,10 +1,11 @@
 """The network: a sentence encoder, and a small reader in which routes look at the conversation and at each other.
 
 The encoder reads the conversation once and each candidate once; candidates' vectors can be kept. The reader gives every
-candidate, and no match, a correction of its cosine. Nothing in it depends on the order of candidates.
+candidate, and no match, a correction of its cosine. Nothing in it depends on the order of candidates, nor on that of a
+candidate's examples; a candidate without any is read as if there were no such thing.
 """
 
-from pathlib import Path
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +16,9 @@ WIDTH = 384
 HEADS = 6
 FEED_FORWARD_WIDTH = 768
 READER_LAYERS = 2
-FROZEN_LAYERS = 3
-"""Of the encoder's six. They cost nothing in training, since their states are kept, and keep what they know."""
+TRAINED_LAYERS = 3
+"""Of the encoder's, the uppermost. The others cost nothing in training, since their states are kept, and keep what they
+know."""
 
 MASKED = -1e4
 """Added to the logit of what is not there."""
@@ -29,20 +31,18 @@ START_NO_MATCH = 5.0
 class Encoder(nn.Module):  # type: ignore[misc, unused-ignore]  # torch may be absent where types are checked
     """Token states of a sequence, and their mean over the tokens of type 0 scaled to length 1."""
 
-    def __init__(self, directory: Path, *, attention: str = "eager") -> None:
-        """Load the weights to start from.
+    def __init__(self, transformer: BertModel, trained_layers: int = TRAINED_LAYERS) -> None:
+        """Take the weights to start from; word embeddings and all but the uppermost layers stay as they are.
 
-        For short sequences on a CPU ``eager`` attention is the quickest, and it can be exported.
+        ``centre`` is what the vectors of all texts have in common, and is taken off: some encoders put them all into
+        one corner, where cosines tell little.
         """
         super().__init__()
-        self.transformer = BertModel.from_pretrained(
-            directory,
-            attn_implementation=attention,
-            add_pooling_layer=False,
-            local_files_only=True,
-            attention_probs_dropout_prob=0.0,
-            hidden_dropout_prob=0.0,
-        )
+        self.transformer = transformer
+        self.register_buffer("centre", torch.zeros(WIDTH))
+        self.frozen_layers = max(0, len(transformer.encoder.layer) - trained_layers)
+        for part in (transformer.embeddings, *transformer.encoder.layer[: self.frozen_layers]):
+            part.requires_grad_(requires_grad=False)
 
     def forward(self, input_ids: Tensor, token_type_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         """Encode a batch.
@@ -58,23 +58,24 @@ class Encoder(nn.Module):  # type: ignore[misc, unused-ignore]  # torch may be a
         states = self.transformer(
             input_ids=input_ids, token_type_ids=token_type_ids, attention_mask=attention_mask
         ).last_hidden_state
-        return mean_vector(states, token_type_ids, attention_mask), states
+        return self._vector(states, token_type_ids, attention_mask), states
 
-    def lower(self, input_ids: Tensor, token_type_ids: Tensor, attention_mask: Tensor, layer_count: int) -> Tensor:
-        """Run the embeddings and the lowest layers, which training leaves as they are, on the input of ``forward``.
+    def lower(self, input_ids: Tensor, token_type_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Run the embeddings and the layers that training leaves as they are on the input of ``forward``.
 
         Returns:
             States [batch, sequence, 384].
         """
         states = self.transformer.embeddings(input_ids=input_ids, token_type_ids=token_type_ids)
-        return self._run(self.transformer.encoder.layer[:layer_count], states, attention_mask)
+        return self._run(self.transformer.encoder.layer[: self.frozen_layers], states, attention_mask)
 
-    def upper(
-        self, states: Tensor, token_type_ids: Tensor, attention_mask: Tensor, layer_count: int
-    ) -> tuple[Tensor, Tensor]:
+    def upper(self, states: Tensor, token_type_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         """Run the other layers on the states from ``lower``; gives what ``forward`` does."""
-        states = self._run(self.transformer.encoder.layer[layer_count:], states, attention_mask)
-        return mean_vector(states, token_type_ids, attention_mask), states
+        states = self._run(self.transformer.encoder.layer[self.frozen_layers :], states, attention_mask)
+        return self._vector(states, token_type_ids, attention_mask), states
+
+    def _vector(self, states: Tensor, token_type_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        return functional.normalize(mean_vector(states, token_type_ids, attention_mask) - self.centre, p=2.0, dim=1)
 
     def _run(self, layers: nn.ModuleList, states: Tensor, attention_mask: Tensor) -> Tensor:
         hidden = (1.0 - attention_mask[:, None, None, :].to(states.dtype)) * MASKED
@@ -88,6 +89,44 @@ def mean_vector(states: Tensor, token_type_ids: Tensor, attention_mask: Tensor) 
     weight = (attention_mask * (1 - token_type_ids)).unsqueeze(-1).to(states.dtype)
     mean = (states * weight).sum(dim=1) / weight.sum(dim=1)
     return functional.normalize(mean, p=2.0, dim=1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Said:
+    """Conversations, encoded.
+
+    Attributes:
+        vector: [batch, 384], unit vectors.
+        states: [batch, T, 384].
+        mask: bool [batch, T], false for padding.
+    """
+
+    vector: Tensor
+    states: Tensor
+    mask: Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Routes:
+    """Candidates of each conversation, encoded.
+
+    Attributes:
+        vectors: [batch, C, 384], unit vectors.
+        covers_domain: int64 [batch, C], 1 for a route that stands for its domain.
+        mask: bool [batch, C], false for padding.
+        examples: [batch, C, E, 384], unit vectors of texts that each is for; E >= 1, if only padding.
+        example_mask: bool [batch, C, E].
+        not_examples: [batch, C, F, 384], of texts that it is not for; F >= 1.
+        not_example_mask: bool [batch, C, F].
+    """
+
+    vectors: Tensor
+    covers_domain: Tensor
+    mask: Tensor
+    examples: Tensor
+    example_mask: Tensor
+    not_examples: Tensor
+    not_example_mask: Tensor
 
 
 class Attention(nn.Module):  # type: ignore[misc, unused-ignore]  # see above
@@ -148,6 +187,38 @@ class ReaderLayer(nn.Module):  # type: ignore[misc, unused-ignore]  # see above
         return routes + self.dropout(self.narrow(functional.gelu(self.widen(self.norms[2](routes)))))
 
 
+class Examples(nn.Module):  # type: ignore[misc, unused-ignore]  # see above
+    """What examples of one kind add to a candidate: nothing before training, and nothing where there are none."""
+
+    def __init__(self) -> None:
+        """Make the parts."""
+        super().__init__()
+        self.sharpness = nn.Parameter(torch.tensor(START_SCALE))
+        self.weight, self.presence = nn.Parameter(torch.zeros(())), nn.Parameter(torch.zeros(()))
+        self.read_in, self.product_in = (nn.Linear(WIDTH, WIDTH, bias=False) for _ in range(2))
+        nn.init.zeros_(self.read_in.weight)
+        nn.init.zeros_(self.product_in.weight)
+
+    def forward(self, vector: Tensor, examples: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Find the examples that are like the conversation.
+
+        Args:
+            vector: [batch, 384], unit vectors of the conversations.
+            examples: [batch, C, E, 384], unit vectors, E >= 1.
+            mask: bool [batch, C, E], false for padding.
+
+        Returns:
+            What the candidates read of them, [batch, C, 384], and what their likeness adds to the scores, [batch, C].
+        """
+        cosines = (examples @ vector[:, None, :, None]).squeeze(-1)
+        present = mask.to(cosines.dtype)
+        attention = (self.sharpness * cosines).masked_fill(~mask, MASKED).softmax(dim=-1) * present
+        nearest = (attention.unsqueeze(-2) @ examples).squeeze(-2)
+        read = self.read_in(nearest * WIDTH**0.5) + self.product_in(nearest * vector.unsqueeze(1) * WIDTH)
+        likeness = (attention * cosines).sum(dim=-1)
+        return read, self.weight * likeness + self.presence * present.amax(dim=-1)
+
+
 class Reader(nn.Module):  # type: ignore[misc, unused-ignore]  # see above
     """Scores of candidates and of no match."""
 
@@ -169,64 +240,49 @@ class Reader(nn.Module):  # type: ignore[misc, unused-ignore]  # see above
             self.out = nn.Linear(WIDTH, 2)
             nn.init.normal_(self.out.weight, std=0.01)
             nn.init.zeros_(self.out.bias)
+            self.examples, self.not_examples = Examples(), Examples()
 
-    def forward(
-        self,
-        vector: Tensor,
-        states: Tensor,
-        state_mask: Tensor,
-        candidates: Tensor,
-        covers_domain: Tensor,
-        candidate_mask: Tensor,
-    ) -> Tensor:
+    def forward(self, said: Said, routes: Routes) -> Tensor:
         """Score.
 
         Args:
-            vector: [batch, 384], unit vectors of the conversations.
-            states: [batch, T, 384].
-            state_mask: bool [batch, T].
-            candidates: [batch, C, 384], unit vectors.
-            covers_domain: int64 [batch, C], 1 for a route that stands for its domain.
-            candidate_mask: bool [batch, C], false for padding.
+            said: The conversations.
+            routes: Their candidates.
 
         Returns:
             [batch, C + 1]; no match is the last. Padding has -1e4.
         """
-        scores = self.scale * (candidates @ vector.unsqueeze(-1)).squeeze(-1)
-        no_match = self.no_match(vector)
+        scores = self.scale * (routes.vectors @ said.vector.unsqueeze(-1)).squeeze(-1)
+        no_match = self.no_match(said.vector)
         if len(self.layers):
-            corrections = self._read(vector, states, state_mask, candidates, covers_domain, candidate_mask)
-            scores = scores + corrections[:, :-1, 0]
+            read, likeness = self._read_examples(said.vector, routes)
+            corrections = self._read(said, routes, read)
+            scores = scores + corrections[:, :-1, 0] + likeness
             no_match = no_match + corrections[:, -1:, 1]
-        return torch.cat([scores.masked_fill(~candidate_mask, MASKED), no_match], dim=1)
+        return torch.cat([scores.masked_fill(~routes.mask, MASKED), no_match], dim=1)
 
-    def _read(
-        self,
-        vector: Tensor,
-        states: Tensor,
-        state_mask: Tensor,
-        candidates: Tensor,
-        covers_domain: Tensor,
-        candidate_mask: Tensor,
-    ) -> Tensor:
+    def _read_examples(self, vector: Tensor, routes: Routes) -> tuple[Tensor, Tensor]:
+        read, likeness = self.examples(vector, routes.examples, routes.example_mask)
+        read_not, likeness_not = self.not_examples(vector, routes.not_examples, routes.not_example_mask)
+        return read + read_not, likeness + likeness_not
+
+    def _read(self, said: Said, routes: Routes, of_examples: Tensor) -> Tensor:
         width = WIDTH**0.5
-        routes = self.route_in(candidates * width) + self.product_in(candidates * vector.unsqueeze(1) * WIDTH)
-        routes = routes + self.kinds(covers_domain)
-        no_match = (self.kinds.weight[2] + self.route_in(vector * width)).unsqueeze(1)
-        routes = self.norm_in(torch.cat([routes, no_match], dim=1))
-        mask = torch.cat([candidate_mask, torch.ones_like(candidate_mask[:, :1])], dim=1)
+        product = self.product_in(routes.vectors * said.vector.unsqueeze(1) * WIDTH)
+        states = self.route_in(routes.vectors * width) + product + of_examples + self.kinds(routes.covers_domain)
+        no_match = (self.kinds.weight[2] + self.route_in(said.vector * width)).unsqueeze(1)
+        states = self.norm_in(torch.cat([states, no_match], dim=1))
+        mask = torch.cat([routes.mask, torch.ones_like(routes.mask[:, :1])], dim=1)
         for layer in self.layers:
-            routes = layer(routes, mask, states, state_mask)
-        return self.out(self.norm_out(routes))
+            states = layer(states, mask, said.states, said.mask)
+        return self.out(self.norm_out(states))
 
 
 class Router(nn.Module):  # type: ignore[misc, unused-ignore]  # see above
     """Both parts, as they are trained together."""
 
-    def __init__(self, directory: Path, layer_count: int = READER_LAYERS) -> None:
-        """Start from the sentence encoder, whose word embeddings and lowest layers stay as they are."""
+    def __init__(self, encoder: Encoder, layer_count: int = READER_LAYERS) -> None:
+        """Join a sentence encoder and a new reader."""
         super().__init__()
-        self.encoder = Encoder(directory)
+        self.encoder = encoder
         self.reader = Reader(layer_count)
-        for part in (self.encoder.transformer.embeddings, *self.encoder.transformer.encoder.layer[:FROZEN_LAYERS]):
-            part.requires_grad_(requires_grad=False)

@@ -20,6 +20,8 @@ class Plan:
     """How long and how fast to train.
 
     Attributes:
+        encoder: Sentence encoder to start from, ``minilm`` or ``e5``.
+        trained_layers: Uppermost layers of it that are trained.
         seed: Of torch and of all that is drawn.
         steps: Optimiser steps.
         views: Policy sets drawn for each step, by all processes together.
@@ -33,6 +35,8 @@ class Plan:
         gradient_norm: Longest gradient that is not shortened.
     """
 
+    encoder: str = "minilm"
+    trained_layers: int = 3
     seed: int = 1
     steps: int = 1500
     views: int = 4

@@ -23,9 +23,9 @@ from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
 from compact_router.benchmark import LabelledTurn, benchmark_turns
 from compact_router.export import export
 from compact_router.manifest import MODEL_DIRECTORY, VERSION, read_json, render_json
-from compact_router.network import Router
+from compact_router.network import Encoder, Router
 from compact_router.plan import LIMITS
-from compact_router.pretrained import pretrained_directory
+from compact_router.pretrained import MINILM, load_transformer
 from compact_router.stamp import stamp
 
 ENCODER_ALONE = "sentence_encoder"
@@ -77,7 +77,7 @@ def make_encoder_alone(model_directory: Path, target: Path) -> None:
     config = target / "config.pbtxt"
     text = config.read_text(encoding="utf-8").replace('name: "compact_router"', f'name: "{ENCODER_ALONE}"')
     config.write_text(text, encoding="utf-8")
-    export(Router(pretrained_directory(), layer_count=0).eval(), target / VERSION, "int8")
+    export(Router(Encoder(load_transformer()), layer_count=0).eval(), MINILM, target / VERSION, "int8")
     path = target / VERSION / "router.json"
     latest_only = replace(
         LIMITS,

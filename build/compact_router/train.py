@@ -26,7 +26,7 @@ from compact_router.material import FOLD_COUNT, add_material_options, make_fold,
 from compact_router.neighbours import Neighbours
 from compact_router.parallel import Workers, run
 from compact_router.plan import LIMITS, Plan
-from compact_router.pretrained import embed, text_reader
+from compact_router.pretrained import ENCODERS, embed, text_reader
 from compact_router.views import ViewSampler
 
 CHECKPOINT, CURVE = "checkpoint.pt", "curve.jsonl"
@@ -52,7 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--workers", type=int, default=2, help="processes of one thread (default: %(default)s)")
     for field in fields(Plan):
         option = f"--{field.name.replace('_', '-')}"
-        parser.add_argument(option, type=type(field.default), default=field.default, help="(default: %(default)s)")
+        choices = ENCODERS if field.name == "encoder" else None
+        parser.add_argument(
+            option, type=type(field.default), default=field.default, choices=choices, help="(default: %(default)s)"
+        )
     given = parser.parse_args(arguments)
     if given.output.exists() and not given.output.is_dir():
         parser.error(f"{given.output} is a file; name a folder")
@@ -69,7 +72,7 @@ def train(given: argparse.Namespace, workers: Workers) -> None:
     neighbours = Neighbours(material, read_settings(given.settings).overlap, embed)
     fold = make_fold(material, neighbours, given.fold) if given.fold is not None else None
     sampler = fold.training if fold is not None else make_sampler(material, neighbours)
-    maker = BatchMaker(text_reader(), LIMITS)
+    maker = BatchMaker(text_reader(plan.encoder), LIMITS)
     learner = Learner(plan, workers, with_rivals=given.rivals)
     checkpoint: Path = given.output / CHECKPOINT
     if checkpoint.exists():

@@ -55,8 +55,20 @@ class ServerSettings(_Section):
     max_concurrent_calls: int = Field(
         64,
         ge=1,
-        description="Calls answered at a time; a batch counts as many as it has items, and beyond the limit it is "
-        "admitted while nothing else runs. What exceeds it is refused with RESOURCE_EXHAUSTED at once.",
+        description="Decisions made at a time at most; each item of a batch is one. "
+        "A call that finds no room is refused with RESOURCE_EXHAUSTED at once.",
+    )
+    latency_tolerance: float = Field(
+        2.0,
+        ge=0,
+        description="How many times its latency without load a decision may take before fewer than "
+        "max_concurrent_calls are made at a time; 0 never makes fewer.",
+    )
+    processes: int = Field(
+        1,
+        ge=1,
+        description="Server processes that share the port, each with all of these limits to itself. A connection stays "
+        "with one of them, so clients need several connections to use more.",
     )
     max_streams_per_connection: int = Field(
         256,
@@ -64,12 +76,20 @@ class ServerSettings(_Section):
         description="Open calls of one connection, probes and unfinished requests included; "
         "the client's own library holds back what exceeds it.",
     )
-    max_receive_bytes: int = Field(4 * 1024 * 1024, ge=1024, description="Largest request, in bytes.")
+    max_receive_bytes: int = Field(
+        4 * 1024 * 1024,
+        ge=1024,
+        le=256 * 1024 * 1024,
+        description="Largest request, in bytes. Up to four times as much is read, to say what is wrong.",
+    )
     max_connection_age_s: float = Field(
         600.0,
         gt=0,
         description="Seconds after which a connection, idle or not, is closed once its calls are done "
         "or server.shutdown_grace_s is over, so that clients rebalance.",
+    )
+    keepalive_s: float = Field(
+        60.0, gt=0, description="Seconds of silence after which a client is asked whether it is still there."
     )
     reflection_enabled: Literal["auto", "true", "false"] = Field(
         "auto", description="Serve gRPC reflection; auto: unless callers must authenticate."
@@ -124,7 +144,7 @@ class LimitsSettings(_Section):
     max_messages: int = Field(256, ge=1, description="Messages of one conversation.")
     max_message_characters: int = Field(100_000, ge=1, description="Characters of one message.")
     max_batch_size: int = Field(
-        64, ge=1, description="Items of one BatchSelectRoutes call; each takes a place of server.max_concurrent_calls."
+        64, ge=1, description="Items of one BatchSelectRoutes call; those that find no room wait within it."
     )
     max_inline_routes: int = Field(256, ge=1, description="Routes of an inline policy set.")
     max_explained_messages: int = Field(
@@ -135,8 +155,28 @@ class LimitsSettings(_Section):
 class RoutingSettings(_Section):
     """How decisions are made."""
 
-    mode: Literal["compact", "engine"] = Field(
-        "compact", description="Which model decides: the compact router, or the language model."
+    mode: Literal["compact", "engine", "cascade"] = Field(
+        "compact",
+        description="Which tier decides: compact, engine (the language model), or cascade: compact where it is sure, "
+        "else the engine.",
+    )
+    cascade_min_confidence: float = Field(
+        0.9,
+        ge=0,
+        le=1,
+        description="In a cascade the compact tier decides where its calibrated probability of the leading candidate "
+        "is at least this.",
+    )
+    on_engine_failure: Literal["none", "compact"] = Field(
+        "none",
+        description="What happens where the engine gives no answer: none fails the call, compact lets that tier decide "
+        "and flags the decision. Unused with routing.mode compact.",
+    )
+    compact_reserve_s: float = Field(
+        0.1,
+        ge=0,
+        description="Seconds of a call's time that the engine leaves to the compact tier with "
+        "routing.on_engine_failure compact; a call with less than twice that leaves none.",
     )
     default_min_confidence: float = Field(
         0.0, ge=0, le=1, description="Threshold where neither request, route nor policy set has one."
@@ -144,11 +184,13 @@ class RoutingSettings(_Section):
     default_deadline_s: float = Field(
         5.0,
         gt=0,
-        description="Seconds for a call whose caller set no deadline, the arrival of its request included; "
-        "also the most that is used of one.",
+        description="Seconds for a call whose caller set no deadline, the arrival of its request included.",
+    )
+    max_budget_s: float = Field(
+        10.0, gt=0, description="Most seconds that are used of a call's deadline, routing.default_deadline_s included."
     )
     min_budget_s: float = Field(
-        0.002, ge=0, description="Calls with less time left, in seconds, are refused before any work."
+        0.005, ge=0, description="Calls with less time left, in seconds, are refused before any work."
     )
     ticket_key_file: str = Field(
         "",
@@ -165,8 +207,11 @@ class TritonSettings(_Section):
 
     endpoint: str = Field("127.0.0.1:8001", description="HOST:PORT of Triton's gRPC; unused with embedded.enabled.")
     compact_model: str = Field("compact_router", description="Triton model of the compact tier.")
+    compact_endpoint: AddressOrNone = Field(
+        "", description="The same for the compact tier where another Triton serves it; empty takes triton.endpoint."
+    )
     engine_model: str = Field("tensorrt_llm", description="Triton model of the engine tier.")
-    bundle_directory: str = Field("", description="Prompt bundle of the engine tier; needed with routing.mode engine.")
+    bundle_directory: str = Field("", description="Prompt bundle of the engine tier, which does not start without.")
     endpoints_file: str = Field(
         "",
         description="YAML file of endpoints, read again on SIGHUP, instead of endpoint and bundle_directory; or empty.",
@@ -178,7 +223,26 @@ class TritonSettings(_Section):
         0.001, ge=0, description="Seconds of the caller's deadline kept for the way back from Triton."
     )
     warm_up_timeout_s: float = Field(30.0, gt=0, description="Seconds for the warm-up call that makes the model ready.")
-    health_interval_s: float = Field(0.5, gt=0, description="Seconds between two looks at the model's health.")
+    health_interval_s: float = Field(
+        0.25, gt=0, description="Seconds between two looks at a model's health, and between two tries to bring it back."
+    )
+    probe_timeout_s: float = Field(
+        0.5, gt=0, description="Seconds that Triton has to answer a look; one that does not, nor any call, is lost."
+    )
+    max_failures: int = Field(
+        5,
+        ge=1,
+        description="Calls in a row that a model may fail; then it gets none until a probe call succeeds.",
+    )
+    fair_timeout_s: float = Field(
+        1.0,
+        ge=0,
+        description="A call without an answer counts as the model's failure if it had so many seconds; with less, the "
+        "caller's deadline was short.",
+    )
+    doubt_budget_share: float = Field(
+        0.5, ge=0, le=1, description="Share of its time that a call waits while nobody knows whether Triton is lost."
+    )
 
 
 class EmbeddedSettings(_Section):
@@ -188,7 +252,9 @@ class EmbeddedSettings(_Section):
     model_repository: str = Field("model_repository", description="Model repository it loads from.")
     engine_model: str = Field("reference_lm", description="Model of the engine tier on the CPU.")
     start_timeout_s: float = Field(120.0, gt=0, description="Seconds for it to become ready.")
-    restart_delay_s: float = Field(1.5, ge=0, description="Seconds between its unexpected exit and a new start.")
+    restart_delay_s: float = Field(
+        0.1, ge=0, description="Seconds between its unexpected exit and a new start; doubled while it keeps ending."
+    )
 
 
 class AuthSettings(_Section):
@@ -225,7 +291,11 @@ class AuthSettings(_Section):
 class MetricsSettings(_Section):
     """Prometheus."""
 
-    listen: AddressOrNone = Field("", description="HOST:PORT to serve /metrics on; empty serves none.")
+    listen: AddressOrNone = Field(
+        "",
+        description="HOST:PORT to serve /metrics on; empty serves none. "
+        "Of several server.processes the first takes this port, the second the next one, and so on.",
+    )
 
 
 class LoggingSettings(_Section):

@@ -84,10 +84,10 @@ const (
 	//	  "metadata": {"setting": "policies.default"}
 	//	}
 	ErrorReason_ERROR_REASON_DEFAULT_POLICY_SET_MISSING ErrorReason = 6
-	// RESOURCE_EXHAUSTED. The server, or the inference server behind it, has as many calls in flight as it
-	// takes: at most `server.max_concurrent_calls`, and fewer while calls take longer than they should; a batch
-	// takes one place for each of its requests. The caller
-	// waits as long as google.rpc.RetryInfo says, or goes on without a decision.
+	// RESOURCE_EXHAUSTED. The server, or the inference server behind it, makes as many decisions as it can at
+	// a time: at most `server.max_concurrent_calls`, and fewer while they take longer than it tolerates. Each
+	// request of a batch is one. The caller waits as long as google.rpc.RetryInfo says, or goes on without a
+	// decision.
 	//
 	//	{
 	//	  "reason": "ERROR_REASON_OVERLOADED",

@@ -16,6 +16,7 @@ from archrouter.app.credential_files import watch_credentials
 from archrouter.app.fleet_reporter import FleetReporter, reload_endpoints
 from archrouter.app.listeners import check_can_listen, serve_metrics
 from archrouter.app.policy_reloader import PolicyReloader
+from archrouter.app.processes import ServerProcesses
 from archrouter.app.security import build_security
 from archrouter.app.wiring import (
     build_core,
@@ -23,7 +24,7 @@ from archrouter.app.wiring import (
     build_embedded_triton,
     build_rpc_dependencies,
     build_tracing,
-    endpoint_reader,
+    endpoint_readers,
     load_engine_bundle,
     load_ticket_keys,
 )
@@ -65,6 +66,8 @@ def serve(settings: Settings, *, ready_file: Path | None = None) -> int:
     """
     configure_logging(settings.logging.format, settings.logging.level, sys.stderr)
     try:
+        if settings.server.processes > 1:
+            return EXIT_OK if asyncio.run(ServerProcesses(settings, ready_file).run()) else EXIT_FAILED
         return asyncio.run(_Service(settings, ready_file).run())
     except asyncio.CancelledError:
         _log.info("stopped_while_starting")
@@ -105,9 +108,10 @@ class _Service:
             reporter = FleetReporter(metrics, self._health, self._model_changed)
             decision_log = build_decision_log(settings, metrics, stack)
             tracing = build_tracing(settings, stack)
-            core = build_core(settings, endpoint_reader(settings, bundle, triton), reporter, metrics, tracing)
-            stack.push_async_callback(core.fleet.close)
-            core.fleet.start()
+            core = build_core(settings, endpoint_readers(settings, bundle, triton), reporter, metrics, tracing)
+            for fleet in core.fleets:
+                stack.push_async_callback(fleet.close)
+                fleet.start()
             ticket_keys = load_ticket_keys(settings, core.tickets, metrics)
             reloader = PolicyReloader(core.store, metrics, self._health)
             policies = settings.policies  # the watch begins before the load, so that no change falls between the two
@@ -131,8 +135,9 @@ class _Service:
             _log.info("listening", address=self._address, version=VERSION)
             reloads: list[Reload] = [reloader.reload]
             if settings.triton.endpoints_file:  # after the policies: a new endpoint is prepared for the new ones
-                reloads.append(lambda: reload_endpoints(core.fleet, metrics))
-            watchers = {"watch the endpoints": core.fleet.run(), **security.watchers()}
+                reloads.append(lambda: reload_endpoints(core.fleets[0], metrics))
+            watchers = {f"watch the endpoints {index}": fleet.run() for index, fleet in enumerate(core.fleets)}
+            watchers |= security.watchers()
             if ticket_keys:
                 watchers["watch the ticket keys"] = watch_credentials(ticket_keys)
             if policies.watch_enabled:

@@ -11,6 +11,7 @@ from archrouter.application.policy_store import PolicyStore
 from archrouter.application.ports import Clock, ScoringBackend
 from archrouter.application.select_route import Decision, DecisionTimes, Explanation, SelectRoute
 from archrouter.domain.conversation import Conversation, Message, Role
+from archrouter.domain.decision import DecisionReason
 from archrouter.domain.errors import (
     BackendProtocolError,
     BudgetExceededError,
@@ -278,6 +279,11 @@ def _answer_warnings(scoring: Scoring, *, stale: bool) -> Iterator[DecisionWarni
             WarningCode.CONFIDENCE_UNCALIBRATED,
             "no labelled conversations stand behind the confidence of this model version",
             {"modelVersion": scoring.profile.model_version},
+        )
+    if DecisionReason.ENGINE_UNAVAILABLE in scoring.reasons:
+        yield DecisionWarning(
+            WarningCode.ENGINE_UNAVAILABLE_COMPACT_USED,
+            "the engine gave no answer; the compact tier decided in its place",
         )
     if scoring.on_trie_mass < OFF_POLICY_MASS:
         yield DecisionWarning(

@@ -66,7 +66,7 @@ class CompactBackend:
         self._profile = profile
         return profile
 
-    async def is_ready(self, *, timeout_s: float) -> bool:
+    async def is_ready(self, *, timeout_s: float) -> bool | None:
         """Ask Triton; see `Model.is_ready`."""
         return await self._connection.is_model_ready(self._model, timeout_s=timeout_s)
 
@@ -96,6 +96,11 @@ class CompactBackend:
         if candidates is None:
             candidates = self._inline_candidates(request.policy_set)
         return await self._score(request, self._profile, candidates, timeout_s=timeout_s)
+
+    async def reconnect(self) -> None:
+        """Drop the connection; see `Model.reconnect`."""
+        self._profile = None
+        await self._connection.reconnect()
 
     async def close(self) -> None:
         """Close the connection."""

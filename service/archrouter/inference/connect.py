@@ -3,8 +3,9 @@
 from collections.abc import Callable
 
 from archrouter.inference.compact import CompactBackend
-from archrouter.inference.endpoint import EndpointSpec, Model
+from archrouter.inference.endpoint import EndpointSpec
 from archrouter.inference.language_model import LanguageModelBackend
+from archrouter.inference.model import Model
 from archrouter.inference.triton_client import Counter, StartSpan, TritonClient
 
 

@@ -13,10 +13,10 @@ from tritonclient.grpc import InferInput, InferRequestedOutput, InferResult
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from archrouter.domain.errors import BackendProtocolError, BudgetExceededError
+from archrouter.domain.errors import BackendProtocolError, BackendUnavailableError, BudgetExceededError
 from archrouter.inference.model_checks import check_model
 from archrouter.inference.tensors import ModelTensors, Tensor
-from archrouter.inference.triton_errors import domain_error, status_of
+from archrouter.inference.triton_errors import RETRY_AFTER_S, domain_error, status_of
 
 # `channel_args` replaces the client's defaults, so the message limits stand here again. The short back-off makes
 # a restarted server reachable within a second instead of up to two minutes. What is called the least back-off is the
@@ -27,6 +27,7 @@ _CHANNEL_ARGS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 5000),
     ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.use_local_subchannel_pool", 1),  # a new channel shall not inherit a dead connection
 ]
 
 
@@ -91,10 +92,13 @@ class TritonClient:
             start_span: Starts the span of an inference; None traces none.
         """
         self.endpoint = endpoint
-        self._client = InferenceServerClient(endpoint, channel_args=_CHANNEL_ARGS)
+        self._client = self._open()
         self._slots = asyncio.Semaphore(max_concurrent_requests)
         self._count_request = count_request
         self._start_span = start_span
+
+    def _open(self) -> InferenceServerClient:
+        return InferenceServerClient(self.endpoint, channel_args=_CHANNEL_ARGS)
 
     async def infer(
         self, model: str, inputs: Sequence[NamedArray], outputs: Sequence[Tensor], *, timeout_s: float
@@ -112,6 +116,7 @@ class TritonClient:
 
         Raises:
             BudgetExceededError: When ``timeout_s`` ran out; the inference is cancelled.
+            BackendUnavailableError: When the connection was dropped meanwhile, among others.
             ArchRouterError: Whatever the error map makes of Triton's failure.
         """
         if timeout_s <= 0:
@@ -135,8 +140,12 @@ class TritonClient:
                 self._count(status_of(error), span)
                 raise domain_error(model, error) from error
             except asyncio.CancelledError:
-                span.end(grpc.StatusCode.CANCELLED.value[0], is_error=True)
-                raise
+                if is_cancelled():
+                    span.end(grpc.StatusCode.CANCELLED.value[0], is_error=True)
+                    raise
+                self._count(grpc.StatusCode.CANCELLED, span)
+                msg = f"the connection to model {model!r} was dropped"
+                raise BackendUnavailableError(msg, retry_after_s=RETRY_AFTER_S) from None
             self._count(grpc.StatusCode.OK, span)
             return result
 
@@ -145,12 +154,12 @@ class TritonClient:
         if self._count_request is not None:
             self._count_request(code.name).inc()
 
-    async def is_model_ready(self, model: str, *, timeout_s: float) -> bool:
-        """Ask whether a model would take a request; False also when the server cannot be reached in time."""
+    async def is_model_ready(self, model: str, *, timeout_s: float) -> bool | None:
+        """Ask whether a model would take a request; None when the server cannot be reached in time."""
         try:
             return bool(await self._client.is_model_ready(model, client_timeout=timeout_s))
         except InferenceServerException:
-            return False
+            return None
 
     async def model_config(self, model: str, *, timeout_s: float) -> Any:  # noqa: ANN401  # `tritonclient` ships no types
         """Read a model's `ModelConfig` as Triton serves it; raises what the error map makes of Triton's failure."""
@@ -165,9 +174,20 @@ class TritonClient:
         check_model(config, contract)
         return {key: parameter.string_value for key, parameter in config.parameters.items()}
 
+    async def reconnect(self) -> None:
+        """Put a new channel in the place of the present one, and end the calls on that."""
+        dropped, self._client = self._client, self._open()
+        await dropped.close()
+
     async def close(self) -> None:
         """Close the channel."""
         await self._client.close()
+
+
+def is_cancelled() -> bool:
+    """Say whether somebody cancelled the running task; gRPC raises the same error where its channel is closed."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def scalar(tensor: Tensor, value: float, dtype: type[np.generic]) -> NamedArray:

@@ -68,6 +68,11 @@ class Metrics:
         self.rpc_in_flight = Gauge(
             "archrouter_rpc_in_flight_requests", "Calls of the API that are being answered.", registry=registry
         )
+        self.admission_limit = Gauge(
+            "archrouter_rpc_admission_limit_decisions",
+            "Decisions that are let in at a time; what comes on top is refused.",
+            registry=registry,
+        )
 
     def _start_decision_metrics(self, registry: CollectorRegistry) -> None:
         self.decisions = Counter(
@@ -179,6 +184,12 @@ class Metrics:
             registry=registry,
         )
         self._endpoints = Gauge("archrouter_endpoints", "Endpoints by state.", ("state",), registry=registry)
+        self.tier_ready = Gauge(
+            "archrouter_tier_ready",
+            "1 while a model of the tier takes calls, 0 while all of them are lost or failed too many.",
+            ("tier",),
+            registry=registry,
+        )
         for result in RELOAD_RESULTS:
             self._endpoint_reloads.labels(result)
         for state in ENDPOINT_STATES:

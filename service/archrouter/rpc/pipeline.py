@@ -19,13 +19,13 @@ from google.protobuf.message import DecodeError
 from grpc import StatusCode, aio
 from grpc_status import rpc_status
 
-from archrouter import v1
 from archrouter.domain.errors import BudgetExceededError, InvalidRequestError
 from archrouter.domain.findings import Finding, Severity
 from archrouter.observability.metrics import Metrics
+from archrouter.rpc.admission import Admission
 from archrouter.rpc.authentication.authenticator import Authenticator
 from archrouter.rpc.authentication.scopes import OPEN_SCOPES, REQUIRED_SCOPES, Caller, RpcMethod
-from archrouter.rpc.errors import AdmissionError, AuthorizationError, ShuttingDownError
+from archrouter.rpc.errors import AuthorizationError, RequestTooLargeError, ShuttingDownError
 from archrouter.rpc.health import Health
 from archrouter.rpc.status import Failure, describe_failure
 
@@ -33,9 +33,6 @@ API_PATH_PREFIX = "/archrouter.v1."
 
 DECISION_ID_KEY = "archrouter-decision-id"
 """Trailing metadata of each call of the API, whether it succeeds or not."""
-
-OVERLOADED_RETRY_AFTER_S = 0.5
-"""A decision takes milliseconds, so a place is free long before; less would only bring the same burst back."""
 
 SHUTTING_DOWN_RETRY_AFTER_S = 0.1
 """The next attempt reaches another process; it only has to find that this one is gone."""
@@ -130,29 +127,30 @@ def record_failure(error: Exception, decision_id: str) -> Failure:
 
 
 class CallPipeline(aio.ServerInterceptor):
-    """Surrounds the unary calls of this API.
-
-    For one event loop: places are counted without a lock, because nothing awaits between the look and the step.
-    """
+    """Surrounds the unary calls of this API."""
 
     def __init__(
         self,
         metrics: Metrics,
         health: Health,
         authenticator: Authenticator | None,
+        admission: Admission,
         *,
-        max_concurrent_calls: int,
+        max_request_bytes: int,
+        default_deadline_s: float,
         max_budget_s: float,
     ) -> None:
-        """Start with `max_concurrent_calls` free places.
+        """Bind to what is asked of each call.
 
-        Without an authenticator everybody may do everything but administration. `max_budget_s` is the time of a call
-        without a deadline, and the most that is used of one, in seconds.
+        Without an authenticator everybody may do everything but administration. A call without a deadline has
+        `default_deadline_s`; `max_budget_s` is the most that is used of either, in seconds.
         """
         self._metrics = metrics
         self._health = health
         self._authenticator = authenticator
-        self._place_count = self._free_count = max_concurrent_calls
+        self._admission = admission
+        self._max_request_bytes = max_request_bytes
+        self._default_deadline_s = default_deadline_s
         self._max_budget_s = max_budget_s
 
     async def intercept_service(
@@ -183,7 +181,7 @@ class CallPipeline(aio.ServerInterceptor):
         started_s = time.monotonic()
         # The type stubs promise a number; grpc.aio gives None for a call without a deadline.
         remaining_s = cast("float | None", context.time_remaining())
-        budget_s = self._max_budget_s if remaining_s is None else min(remaining_s, self._max_budget_s)
+        budget_s = min(self._default_deadline_s if remaining_s is None else remaining_s, self._max_budget_s)
         call = Call(method, new_decision_id(), started_s + budget_s)
         _CURRENT.set(call)
         structlog.contextvars.bind_contextvars(decision_id=call.decision_id)
@@ -213,17 +211,16 @@ class CallPipeline(aio.ServerInterceptor):
         if self._health.closed:
             msg = "the process is shutting down"
             raise ShuttingDownError(msg, retry_after_s=SHUTTING_DOWN_RETRY_AFTER_S)
-        self._check_room(1)  # nothing is received and decoded for a call that would be refused anyhow
+        # Nothing is received for a call that would be refused anyhow.
+        self._admission.check(is_batch=call.method.rpc_method == "BatchSelectRoutes")
         # The type stubs describe handlers of synchronous servers; those of grpc.aio are coroutine functions.
         proceed = cast("Callable[[RequestT, Context], Awaitable[ResponseT]]", handler.unary_unary)
-        request = await _receive(call, cast("Callable[[bytes], RequestT]", handler.request_deserializer), messages)
-        count = self._place_count_of(request)
-        self._check_room(count)
-        self._free_count -= count
-        try:
+        encoded = await _receive(call, messages)
+        if len(encoded) > self._max_request_bytes:
+            raise RequestTooLargeError(byte_count=len(encoded), max_byte_count=self._max_request_bytes)
+        request = _decoded(call, cast("Callable[[bytes], RequestT]", handler.request_deserializer), encoded)
+        with self._admission.admit(request):
             return await proceed(request, context)
-        finally:
-            self._free_count += count
 
     async def _authorize(self, call: Call, context: Context) -> None:
         required = REQUIRED_SCOPES[call.method]
@@ -237,21 +234,6 @@ class CallPipeline(aio.ServerInterceptor):
             allowed = call.caller.may(required)
         if not allowed:
             raise AuthorizationError(required.value)
-
-    def _place_count_of(self, request: object) -> int:
-        """Say how many places a call takes: one for each decision, but never more than there are.
-
-        A batch larger than that is thereby admitted while nothing else runs.
-        """
-        count = len(request.requests) if isinstance(request, v1.BatchSelectRoutesRequest) else 1
-        return min(max(count, 1), self._place_count)
-
-    def _check_room(self, count: int) -> None:
-        if self._free_count < count:
-            msg = (
-                f"{self._free_count} of {self._place_count} places are free (server.max_concurrent_calls), not {count}"
-            )
-            raise AdmissionError(msg, retry_after_s=OVERLOADED_RETRY_AFTER_S)
 
     def _record(self, call: Call, context: Context, code: StatusCode, duration_s: float) -> None:
         call.code = code
@@ -274,17 +256,27 @@ class CallPipeline(aio.ServerInterceptor):
         )
 
 
-async def _receive(call: Call, decode: Callable[[bytes], RequestT], messages: Messages) -> RequestT:
-    """Wait for the request until the deadline, and decode it."""
+async def _receive(call: Call, messages: Messages) -> bytes:
+    """Wait for the request until the deadline."""
     try:
         async with asyncio.timeout(call.deadline_s - time.monotonic()):
-            encoded = await anext(messages)
-        return decode(encoded)
+            return await anext(messages)
     except TimeoutError as error:
         raise BudgetExceededError(remaining_s=0.0) from error
-    except (StopAsyncIteration, DecodeError) as error:  # without a message there is nothing to decode
-        text = f"the bytes are no request of {call.method.rpc_method}; use a client generated from archrouter/v1"
-        raise InvalidRequestError((Finding(Severity.ERROR, "", text),)) from error
+    except StopAsyncIteration as error:
+        raise _malformed(call) from error
+
+
+def _decoded(call: Call, decode: Callable[[bytes], RequestT], encoded: bytes) -> RequestT:
+    try:
+        return decode(encoded)
+    except DecodeError as error:
+        raise _malformed(call) from error
+
+
+def _malformed(call: Call) -> InvalidRequestError:
+    text = f"the bytes are no request of {call.method.rpc_method}; use a client generated from archrouter/v1"
+    return InvalidRequestError((Finding(Severity.ERROR, "", text),))
 
 
 def _has_expired(context: Context) -> bool:

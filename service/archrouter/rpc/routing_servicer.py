@@ -22,13 +22,16 @@ from archrouter.domain.errors import (
 from archrouter.domain.findings import Finding
 from archrouter.domain.policy import PolicySet
 from archrouter.observability.metrics import DECILES, INLINE_POLICY_SET, Metrics
+from archrouter.rpc.admission import Admission, makes_one_decision
 from archrouter.rpc.authentication.scopes import Scope
 from archrouter.rpc.convert.policies import checked_policy_set_from_proto
 from archrouter.rpc.convert.routing import (
+    ROUTING_MODES,
     TIERS,
     check_batch,
     check_select_route,
     decision_to_proto,
+    duration_to_proto,
     policy_set_id,
     policy_set_name,
     select_route_from_proto,
@@ -50,9 +53,10 @@ MODEL_RETRY_AFTER_S = 1.0
 class RoutingServicer(v1.RoutingServiceServicer):
     """Handlers of RoutingService. What they raise is mapped by the pipeline."""
 
-    def __init__(self, dependencies: RpcDependencies) -> None:
-        """Serve from `dependencies`."""
+    def __init__(self, dependencies: RpcDependencies, admission: Admission) -> None:
+        """Serve from `dependencies`; the items of a batch ask `admission` one by one."""
         self._dependencies = dependencies
+        self._admission = admission
 
     async def SelectRoute(  # noqa: N802  # named by the API
         self,
@@ -100,6 +104,7 @@ class RoutingServicer(v1.RoutingServiceServicer):
             msg = "the model has not answered its first call yet"
             raise ModelNotReadyError(msg, retry_after_s=MODEL_RETRY_AFTER_S)
         limits, default_id = self._dependencies.limits, self._default_id()
+        routing = self._dependencies.routing
         return v1.GetServerInfoResponse(
             version=self._dependencies.version,
             model_version=profile.model_version,
@@ -111,6 +116,15 @@ class RoutingServicer(v1.RoutingServiceServicer):
             max_messages=limits.max_messages,
             inline_policies_enabled=self._dependencies.policies.inline_enabled,
             default_policy_set=policy_set_name(default_id) if default_id else "",
+            max_budget=duration_to_proto(routing.max_budget_s),
+            default_deadline=duration_to_proto(routing.default_deadline_s),
+            min_budget=duration_to_proto(routing.min_budget_s),
+            routing_mode=ROUTING_MODES[routing.mode],
+            max_request_bytes=self._dependencies.server.max_receive_bytes,
+            max_message_characters=limits.max_message_characters,
+            max_inline_routes=limits.max_inline_routes,
+            max_concurrent_calls=self._dependencies.server.max_concurrent_calls,
+            max_explained_messages=limits.max_explained_messages,
         )
 
     async def _item(self, request: v1.SelectRouteRequest, inline: "_InlinePolicySets") -> "_Item":
@@ -118,7 +132,8 @@ class RoutingServicer(v1.RoutingServiceServicer):
         with structlog.contextvars.bound_contextvars(decision_id=decision_id):
             try:
                 check_select_route(request, self._dependencies.limits)
-                decision = await self._decide(request, decision_id, inline)
+                async with self._admission.item(is_measured=makes_one_decision(request)):
+                    decision = await self._decide(request, decision_id, inline)
             except Exception as error:  # noqa: BLE001  # supervises one task of the batch
                 failure = record_failure(error, decision_id)
                 # What the trailing metadata tells of a call, the details must tell of an item.

@@ -274,7 +274,7 @@ async def test_new_call_while_shutting_down_is_sent_elsewhere(service: RpcServic
 
 async def test_deadline_too_short_is_refused_before_any_work() -> None:
     """A deadline that leaves no time for a decision fails in the server, before the model is asked."""
-    options = ServiceOptions(routing=RoutingSettings(min_budget_s=60.0))
+    options = ServiceOptions(routing=RoutingSettings(min_budget_s=60.0, max_budget_s=5.0))
 
     async with running_service(options) as service:
         refusal = await refusal_of(service.routing.SelectRoute(user_says("hello"), timeout=30))

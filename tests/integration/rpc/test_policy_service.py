@@ -40,8 +40,8 @@ async def test_get_policy_set_shows_it_complete(service: RpcService) -> None:
 
 
 async def test_get_policy_set_with_malformed_name_is_refused(service: RpcService) -> None:
-    """A name without its collection is malformed, not absent."""
-    refusal = await refusal_of(service.policies.GetPolicySet(v1.GetPolicySetRequest(name="support")))
+    """A name of another collection is malformed, not absent."""
+    refusal = await refusal_of(service.policies.GetPolicySet(v1.GetPolicySetRequest(name="sets/support")))
 
     assert (StatusCode.INVALID_ARGUMENT, "name") == (refusal.code, refusal.info.metadata["field"])
 
@@ -132,7 +132,7 @@ async def test_validate_gives_text_and_message_the_same_revision(service: RpcSer
 
 async def test_validate_reports_a_bad_message_with_proto_field_paths(service: RpcService) -> None:
     """Findings about a message use the field names of the message, and all of them are reported."""
-    bad = v1.PolicySet(name="support", routes=[v1.RoutePolicy(id="other", description="x")])
+    bad = v1.PolicySet(name="Support", routes=[v1.RoutePolicy(id="other", description="x")])
     bad.fallback_models.add(model="m").parameters["weight"] = float("nan")
 
     response = await service.policies.ValidatePolicySet(v1.ValidatePolicySetRequest(inline_policy_set=bad))

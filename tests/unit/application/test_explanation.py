@@ -56,8 +56,8 @@ class Reader(FakeBackend):
         self.tier_asked.append(request.only_tier)
         self.requests.append(request)
         if len(self.requests) >= self.fails_from:
-            message = "gone"
-            raise BackendUnavailableError(message, retry_after_s=1)
+            text = "gone"
+            raise BackendUnavailableError(text, retry_after_s=1)
         self.running += 1
         self.most_running = max(self.most_running, self.running)
         if len(self.requests) > 1:

@@ -181,6 +181,11 @@ async def test_the_threshold_of_the_request_is_used() -> None:
             WarningCode.CONFIDENCE_UNCALIBRATED,
             {"modelVersion": FAKE_PROFILE.model_version},
         ),
+        (
+            replace(scoring(1, 0), reasons=(DecisionReason.COMPACT_UNSURE, DecisionReason.ENGINE_UNAVAILABLE)),
+            WarningCode.ENGINE_UNAVAILABLE_COMPACT_USED,
+            {},
+        ),
     ],
 )
 async def test_facts_of_the_answer_become_warnings(

@@ -31,6 +31,7 @@ def test_exposition_is_the_documented_one(registry: CollectorRegistry) -> None:
     recorded.start_rpc_series([("archrouter.v1.RoutingService", "SelectRoute")])
     recorded.start_policy_set_series(["support"])
     recorded.rpc_in_flight.inc()
+    recorded.admission_limit.set(8)
     recorded.rpc_requests.labels("archrouter.v1.RoutingService", "SelectRoute", "OK").inc()
     recorded.rpc_duration.labels("archrouter.v1.RoutingService", "SelectRoute").observe(0.003)
     recorded.decisions.labels("support", "matched").inc()
@@ -46,6 +47,7 @@ def test_exposition_is_the_documented_one(registry: CollectorRegistry) -> None:
     recorded.set_endpoint_states({"ready": 2, "draining": 1})
     recorded.count_credential_reload("tls", "success")
     recorded.certificate_expiry.set(1_800_000_000)
+    recorded.tier_ready.labels("engine").set(1)
 
     assert GOLDEN.read_text() == exposition(registry)
 

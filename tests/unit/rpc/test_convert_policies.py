@@ -74,10 +74,10 @@ def test_policy_set_without_name_is_called_inline() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["support", "policySets/", "policySets/UPPER", "sets/support", "policySets/" + "a" * 65]
+    "name", ["Support", "policySets/", "policySets/UPPER", "sets/support", "policySets/" + "a" * 65]
 )
 def test_name_that_is_no_resource_name_is_a_finding(name: str) -> None:
-    """A name in any other form than ``policySets/{id}`` makes the policy set invalid."""
+    """A name in any other form than ``policySets/{id}`` or the id makes the policy set invalid."""
     policy_set, findings = checked_policy_set_from_proto(v1.PolicySet(name=name))
 
     assert policy_set is None

@@ -75,9 +75,10 @@ def test_inline_policy_set_is_taken_over() -> None:
 def test_name_and_id_lead_to_each_other() -> None:
     """An id has one name, and the name leads back to it."""
     assert "a-0" == policy_set_id(policy_set_name("a-0"))
+    assert "a-0" == policy_set_id("a-0")
 
 
-@pytest.mark.parametrize("name", ["", "a", "policySets/", "policySets/a/b", "policySets/a\n", " policySets/a"])
+@pytest.mark.parametrize("name", ["", "A", "policySets/", "policySets/a/b", "policySets/a\n", " policySets/a"])
 def test_other_text_is_no_name(name: str) -> None:
     """Only the whole form of a name is one."""
     assert policy_set_id(name) is None

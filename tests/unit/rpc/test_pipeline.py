@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from archrouter import v1
 from archrouter.observability.metrics import Metrics
+from archrouter.rpc.admission import Admission
 from archrouter.rpc.authentication.scopes import REQUIRED_SCOPES, RpcMethod
 from archrouter.rpc.health import Health
 from archrouter.rpc.pipeline import _THIS_MACHINE, CallPipeline, new_decision_id
@@ -39,7 +40,10 @@ async def surrounded(path: str, handler: Handler) -> Handler:
     """Let the pipeline see a call."""
     details = SimpleNamespace(method=path, invocation_metadata=())
     metrics = Metrics(CollectorRegistry(), version="1.2.3")
-    pipeline = CallPipeline(metrics, Health(), None, max_concurrent_calls=1, max_budget_s=1.0)
+    admission = Admission(1, 0.0, metrics.admission_limit.set)
+    pipeline = CallPipeline(
+        metrics, Health(), None, admission, max_request_bytes=1024, default_deadline_s=1.0, max_budget_s=1.0
+    )
     return await pipeline.intercept_service(finder(handler), details)
 
 

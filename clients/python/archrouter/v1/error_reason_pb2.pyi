@@ -85,10 +85,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         }
     """
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 7
-    """RESOURCE_EXHAUSTED. The server, or the inference server behind it, has as many calls in flight as it
-    takes: at most `server.max_concurrent_calls`, and fewer while calls take longer than they should; a batch
-    takes one place for each of its requests. The caller
-    waits as long as google.rpc.RetryInfo says, or goes on without a decision.
+    """RESOURCE_EXHAUSTED. The server, or the inference server behind it, makes as many decisions as it can at
+    a time: at most `server.max_concurrent_calls`, and fewer while they take longer than it tolerates. Each
+    request of a batch is one. The caller waits as long as google.rpc.RetryInfo says, or goes on without a
+    decision.
 
         {
           "reason": "ERROR_REASON_OVERLOADED",
@@ -277,10 +277,10 @@ not loaded or not the caller's to use. The caller names one. With google.rpc.Pre
     }
 """
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 7
-"""RESOURCE_EXHAUSTED. The server, or the inference server behind it, has as many calls in flight as it
-takes: at most `server.max_concurrent_calls`, and fewer while calls take longer than they should; a batch
-takes one place for each of its requests. The caller
-waits as long as google.rpc.RetryInfo says, or goes on without a decision.
+"""RESOURCE_EXHAUSTED. The server, or the inference server behind it, makes as many decisions as it can at
+a time: at most `server.max_concurrent_calls`, and fewer while they take longer than it tolerates. Each
+request of a batch is one. The caller waits as long as google.rpc.RetryInfo says, or goes on without a
+decision.
 
     {
       "reason": "ERROR_REASON_OVERLOADED",

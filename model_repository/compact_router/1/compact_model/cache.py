@@ -1,51 +1,58 @@
-"""A bounded memory of vectors: the one used longest ago makes room."""
+"""A bounded memory: what was used longest ago makes room."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from threading import Lock
+from typing import Generic, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-Vector = NDArray[np.float32]
+Value = TypeVar("Value")
 
 
-class VectorCache:
-    """Vectors by digest. Holds no text; one instance serves one thread, as Triton calls an instance."""
+class Cache(Generic[Value]):
+    """Values by digest, for any number of threads. Holds no text."""
 
     def __init__(self, capacity: int) -> None:
         """Start empty.
 
         Args:
-            capacity: Vectors kept, >= 1; one of 384 float32 values takes 1.5 KiB.
+            capacity: Values kept, >= 1.
 
         Raises:
             ValueError: When ``capacity`` is below 1.
         """
         if capacity < 1:
-            msg = f"a cache of {capacity} vectors cannot hold any; give it at least 1"
+            msg = f"a cache of {capacity} values cannot hold any; give it at least 1"
             raise ValueError(msg)
         self._capacity = capacity
-        self._vectors: OrderedDict[bytes, Vector] = OrderedDict()
+        self._values: OrderedDict[bytes, Value] = OrderedDict()
+        self._lock = Lock()
 
     def __len__(self) -> int:
-        """Count the vectors held."""
-        return len(self._vectors)
+        """Count the values held."""
+        return len(self._values)
 
-    def get(self, digest: bytes, compute: Callable[[], Vector]) -> Vector:
-        """Look a vector up, or compute and keep it.
+    def get(self, digest: bytes) -> Value | None:
+        """Look a value up.
 
         Args:
-            digest: What the vector is kept under: a cryptographic digest, so that two texts never share one.
-            compute: Called when the vector is not there; nothing is kept when it raises.
+            digest: What it was put under.
 
         Returns:
-            The vector; not to be written to.
+            The value, not to be changed; None when it is not there.
         """
-        vector = self._vectors.get(digest)
-        if vector is None:
-            vector = compute()
-            self._vectors[digest] = vector
-            if len(self._vectors) > self._capacity:
-                self._vectors.popitem(last=False)
-        self._vectors.move_to_end(digest)
-        return vector
+        with self._lock:
+            if digest in self._values:
+                self._values.move_to_end(digest)
+            return self._values.get(digest)
+
+    def put(self, digest: bytes, value: Value) -> None:
+        """Keep a value.
+
+        Args:
+            digest: What it is kept under: a cryptographic digest, so that two texts never share one.
+            value: The value.
+        """
+        with self._lock:
+            self._values[digest] = value
+            self._values.move_to_end(digest)
+            if len(self._values) > self._capacity:
+                self._values.popitem(last=False)

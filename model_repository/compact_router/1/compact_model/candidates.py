@@ -1,18 +1,38 @@
 """Routes to vectors: each encoded on its own and kept, so that a policy set is encoded once."""
 
 import hashlib
+import math
 import re
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compact_model.cache import Vector, VectorCache
+from compact_model.cache import Cache
 from compact_model.inputs import CANDIDATES, Candidate, InvalidInputError, parse_candidate
+
+Vector = NDArray[np.float32]
+
+SET_CAPACITY = 64
+"""Sets of candidates that are kept put together, beside the candidates themselves."""
 
 _WORD = re.compile(r"[^\W\d_]+")
 _SEPARATORS = re.compile(r"[\W_]+|(?<=[a-z0-9])(?=[A-Z])")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedExamples:
+    """Examples of one kind of N candidates.
+
+    Attributes:
+        vectors: float32 [N, E, 384], unit vectors and padding; E is the most that a candidate has, at least 1.
+        mask: bool [N, E], false for padding.
+    """
+
+    vectors: NDArray[np.float32]
+    mask: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,37 +40,62 @@ class EncodedCandidates:
     """The candidates of a call.
 
     Attributes:
-        candidates: N of them, in the order given.
-        vectors: float32 [N, 384], unit vectors.
+        words: What they say in small letters, see ``words_of``.
+        vectors: float32 [N, 384], unit vectors in the order given.
         covers_domain: int64 [N], 1 for a route that stands for its whole domain.
+        examples: Of each.
+        not_examples: Of each.
     """
 
-    candidates: tuple[Candidate, ...]
+    words: frozenset[str]
     vectors: NDArray[np.float32]
     covers_domain: NDArray[np.int64]
+    examples: EncodedExamples
+    not_examples: EncodedExamples
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedCandidate:
+    """One candidate.
+
+    Attributes:
+        candidate: The route.
+        vector: float32 [384], a unit vector.
+        examples: float32 [384] each.
+        not_examples: float32 [384] each.
+    """
+
+    candidate: Candidate
+    vector: Vector
+    examples: tuple[Vector, ...]
+    not_examples: tuple[Vector, ...]
 
 
 class CandidateEncoder:
     """Encodes candidates and keeps the vectors of recent ones, by the SHA-256 digest of their bytes."""
 
-    def __init__(self, encode: Callable[[Candidate], Vector], cache_capacity: int) -> None:
+    def __init__(self, encode: Callable[[str], Vector], cache_capacity: int) -> None:
         """Start with an empty cache.
 
         Args:
-            encode: Candidate to unit vector.
+            encode: Text to unit vector.
             cache_capacity: Candidates to keep, >= 1: those of all policy sets in use, or each call encodes them again.
         """
         self._encode = encode
-        self.cache = VectorCache(cache_capacity)
+        self.cache: Cache[EncodedCandidate] = Cache(cache_capacity)
+        self._sets: Cache[EncodedCandidates] = Cache(SET_CAPACITY)
+        # Beside the cache, so that a set gets done that does not fit into it beside others.
+        self._begun: Cache[tuple[EncodedCandidate, ...]] = Cache(SET_CAPACITY)
 
-    def encode(self, values: Sequence[bytes]) -> EncodedCandidates:
-        """Encode the tensor ``candidates``.
+    def encode(self, values: Sequence[bytes], budget_s: float = math.inf) -> EncodedCandidates | None:
+        """Encode the tensor ``candidates``, or some of those that are new.
 
         Args:
             values: UTF-8 JSON of N candidates.
+            budget_s: Seconds after which no further one is begun; at least one is encoded.
 
         Returns:
-            Their vectors and kinds.
+            Their vectors and kinds; None when some are left, which a further call goes on with.
 
         Raises:
             InvalidInputError: When there is none, or one cannot be read.
@@ -58,15 +103,57 @@ class CandidateEncoder:
         if not values:
             problem = "it is empty; at least one candidate is needed"
             raise InvalidInputError(CANDIDATES, problem)
-        candidates = tuple(parse_candidate(value, index) for index, value in enumerate(values))
-        return EncodedCandidates(
-            candidates,
-            np.stack([self._vector(*pair) for pair in zip(values, candidates, strict=True)]),
-            np.array([not candidate.action for candidate in candidates], dtype=np.int64),
+        digests = [hashlib.sha256(value).digest() for value in values]
+        of_set = hashlib.sha256(b"".join(digests)).digest()
+        if (known := self._sets.get(of_set)) is not None:
+            return known
+        encoded = [*(self._begun.get(of_set) or ())]
+        started_s = time.perf_counter()
+        is_late = False
+        for index in range(len(encoded), len(values)):
+            one = self.cache.get(digests[index])
+            if one is None:
+                if is_late:
+                    self._begun.put(of_set, tuple(encoded))
+                    return None
+                one = self._encode_one(values[index], index)
+                self.cache.put(digests[index], one)
+                is_late = time.perf_counter() - started_s > budget_s
+            encoded.append(one)
+        together = _together(encoded)
+        self._sets.put(of_set, together)
+        self._begun.put(of_set, ())
+        return together
+
+    def _encode_one(self, value: bytes, index: int) -> EncodedCandidate:
+        candidate = parse_candidate(value, index)
+        return EncodedCandidate(
+            candidate,
+            self._encode(candidate_text(candidate)),
+            tuple(self._encode(text) for text in candidate.examples),
+            tuple(self._encode(text) for text in candidate.not_examples),
         )
 
-    def _vector(self, value: bytes, candidate: Candidate) -> Vector:
-        return self.cache.get(hashlib.sha256(value).digest(), lambda: self._encode(candidate))
+
+def _together(encoded: Sequence[EncodedCandidate]) -> EncodedCandidates:
+    return EncodedCandidates(
+        words_of(each.candidate for each in encoded),
+        np.stack([each.vector for each in encoded]),
+        np.array([not each.candidate.action for each in encoded], dtype=np.int64),
+        _padded([each.examples for each in encoded], encoded[0].vector),
+        _padded([each.not_examples for each in encoded], encoded[0].vector),
+    )
+
+
+def _padded(rows: Sequence[Sequence[Vector]], like: Vector) -> EncodedExamples:
+    most = max(1, *(len(row) for row in rows))
+    vectors = np.zeros((len(rows), most, *like.shape), dtype=like.dtype)
+    mask = np.zeros((len(rows), most), dtype=np.bool_)
+    for number, row in enumerate(rows):
+        for place, vector in enumerate(row):
+            vectors[number, place] = vector
+            mask[number, place] = True
+    return EncodedExamples(vectors, mask)
 
 
 def candidate_name(candidate: Candidate) -> str:

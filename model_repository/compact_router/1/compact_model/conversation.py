@@ -33,14 +33,14 @@ class SpecialTokens:
     """Ids of the tokens that mark a sequence's parts.
 
     Attributes:
-        start: ``[CLS]``.
-        end: ``[SEP]``.
-        roles: Id of a word for each role.
+        start: What every sequence starts with: its beginning, and what the encoder learned to find before a text.
+        end: End of a part.
+        roles: A word for each role.
     """
 
-    start: int
+    start: Tokens
     end: int
-    roles: dict[str, int]
+    roles: dict[str, Tokens]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +71,10 @@ class Window:
         Returns:
             Token ids and token types, of one length.
         """
-        ids = [special.start, *self.latest, special.end]
+        ids = [*special.start, *self.latest, special.end]
         latest_count = len(ids)
         for role, tokens in self.earlier:
-            ids += [special.roles[role], *tokens, special.end]
+            ids += [*special.roles[role], *tokens, special.end]
         return tuple(ids), (LATEST_TYPE,) * latest_count + (EARLIER_TYPE,) * (len(ids) - latest_count)
 
 

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 PREFIX = "sha256:"
-_BYTECODE_FOLDER = "__pycache__"
+_CACHES = ("__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache")
+"""Folders that running the model, or looking at its code, writes."""
 
 
 def file_digests(directory: Path) -> dict[str, str]:
-    """Digest each file below a folder; compiled Python is left out, since running the model writes it.
+    """Digest each file below a folder, but for the caches of Python and of its tools.
 
     Args:
         directory: The version folder.
@@ -20,7 +21,7 @@ def file_digests(directory: Path) -> dict[str, str]:
     paths = {
         path.relative_to(directory).as_posix(): path
         for path in directory.rglob("*")
-        if path.is_file() and _BYTECODE_FOLDER not in path.relative_to(directory).parts
+        if path.is_file() and not {*_CACHES} & {*path.relative_to(directory).parts}
     }
     return {name: hashlib.sha256(paths[name].read_bytes()).hexdigest() for name in sorted(paths)}
 

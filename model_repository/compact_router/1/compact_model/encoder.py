@@ -1,35 +1,51 @@
-"""Tokens to vectors: a WordPiece tokenizer and the sentence encoder of encoder.onnx."""
+"""Tokens to vectors: the tokenizer and the sentence encoder of encoder.onnx."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from compact_model.cache import Vector
+from compact_model.candidates import Vector
 from compact_model.conversation import SpecialTokens, Tokens
 from compact_model.inputs import ASSISTANT, USER
 
+TOKENIZER = "tokenizer.json"
 
-class WordPieces:
+BEGIN, END = "<s>", "</s>"
+"""Tokens of a multilingual encoder; one of English has ``[CLS]`` and ``[SEP]``."""
+
+MULTILINGUAL_PREFIX = "query:"
+"""What a multilingual encoder learned to find before every text."""
+
+
+class TokenPieces:
     """Splits texts into the encoder's tokens. A literal "[SEP]" in a text is text, not the end of the sequence."""
 
-    def __init__(self, directory: Path) -> None:
-        """Load ``tokenizer.json``.
+    def __init__(self, definition: str) -> None:
+        """Load a tokenizer.
 
         Args:
-            directory: Where it lies.
+            definition: The content of ``tokenizer.json``.
 
         Raises:
             ValueError: When it lacks a token that marks a sequence's parts.
         """
-        self._tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
+        self._tokenizer = Tokenizer.from_str(definition)
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         self._tokenizer.encode_special_tokens = True
-        roles = {role: self._id_of(role) for role in (USER, ASSISTANT)}
-        self.special = SpecialTokens(self._id_of("[CLS]"), self._id_of("[SEP]"), roles)
+        is_multilingual = self._tokenizer.token_to_id(BEGIN) is not None
+        begin, end = (BEGIN, END) if is_multilingual else ("[CLS]", "[SEP]")
+        self._word_start = "\N{LOWER ONE EIGHTH BLOCK}" if is_multilingual else ""
+        self.special = SpecialTokens(
+            start=(self._id_of(begin), *(self.tokenize(MULTILINGUAL_PREFIX) if is_multilingual else ())),
+            end=self._id_of(end),
+            roles={role: self.tokenize(role) for role in (USER, ASSISTANT)},
+        )
 
     def tokenize(self, text: str) -> Tokens:
         """Split a text.
@@ -51,7 +67,7 @@ class WordPieces:
         Returns:
             Whether the vocabulary has it whole: the encoder then knows what it means.
         """
-        return self._tokenizer.token_to_id(word) is not None
+        return self._tokenizer.token_to_id(self._word_start + word) is not None
 
     def _id_of(self, token: str) -> int:
         found = self._tokenizer.token_to_id(token)
@@ -76,7 +92,7 @@ class Encoder:
             intra_op_thread_count: Threads of ONNX Runtime, >= 1.
         """
         self._session = load_session(directory / "encoder.onnx", intra_op_thread_count=intra_op_thread_count)
-        self.tokenizer = WordPieces(directory)
+        self.tokenizer = TokenPieces((directory / TOKENIZER).read_text(encoding="utf-8"))
 
     def encode(self, ids: Tokens, types: Tokens) -> tuple[Vector, NDArray[np.float32]]:
         """Encode a sequence.
@@ -88,9 +104,28 @@ class Encoder:
         Returns:
             float32 [384] of length 1 and the token states, float32 [tokens, 384]; the same bits for the same tokens.
         """
-        inputs = {"input_ids": np.array([ids], dtype=np.int64), "token_type_ids": np.array([types], dtype=np.int64)}
-        vectors, states = self._session.run(["vector", "states"], inputs)
+        inputs = {
+            "input_ids": np.array([ids], dtype=np.int64),
+            "token_type_ids": np.array([types], dtype=np.int64),
+            "attention_mask": np.ones((1, len(ids)), dtype=np.int64),
+        }
+        vectors, states = self._session.run(["vector", "states"], only_inputs_of(self._session, inputs))
         return vectors[0], states[0]
+
+
+def only_inputs_of(
+    session: onnxruntime.InferenceSession, inputs: Mapping[str, NDArray[Any]]
+) -> dict[str, NDArray[Any]]:
+    """Leave out what a graph does not take: masks and examples, where it was exported before it could.
+
+    Args:
+        session: The graph.
+        inputs: By name.
+
+    Returns:
+        Those it takes.
+    """
+    return {each.name: inputs[each.name] for each in session.get_inputs()}
 
 
 def load_session(path: Path, *, intra_op_thread_count: int) -> onnxruntime.InferenceSession:

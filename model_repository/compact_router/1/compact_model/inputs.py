@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 CONVERSATION = "conversation"
 CANDIDATES = "candidates"
+
+_STRINGS = ("id", "domain", "action", "description")
 
 USER = "user"
 ASSISTANT = "assistant"
@@ -47,12 +49,16 @@ class Candidate:
         domain: May be empty.
         action: Empty for a route that stands for its whole domain.
         description: May be empty.
+        examples: Texts of users that it is for, never empty ones.
+        not_examples: Texts of users that look as if it were for them, and that it is not for.
     """
 
     id: str
     domain: str
     action: str
     description: str
+    examples: tuple[str, ...] = ()
+    not_examples: tuple[str, ...] = ()
 
 
 def parse_conversation(value: bytes) -> tuple[Message, ...]:
@@ -82,7 +88,8 @@ def parse_candidate(value: bytes, index: int) -> Candidate:
     """Read one element of the tensor ``candidates``.
 
     Args:
-        value: UTF-8 JSON object with the strings ``id``, ``domain``, ``action`` and ``description``.
+        value: UTF-8 JSON object with the strings ``id``, ``domain``, ``action`` and ``description``, and where there
+            are any with the lists of strings ``examples`` and ``not_examples``.
         index: Its position in the tensor, for the error text.
 
     Returns:
@@ -92,14 +99,14 @@ def parse_candidate(value: bytes, index: int) -> Candidate:
         InvalidInputError: When it is anything else, or its id is empty.
     """
     item = _parse_json(CANDIDATES, value, f"element {index}")
-    names = [field.name for field in fields(Candidate)]
-    if not isinstance(item, dict) or not _are_strings(item, names):
-        problem = f"element {index} is not a JSON object with the strings {', '.join(names)}"
+    if not isinstance(item, dict) or not _are_strings(item, _STRINGS):
+        problem = f"element {index} is not a JSON object with the strings {', '.join(_STRINGS)}"
         raise InvalidInputError(CANDIDATES, problem)
     if not item["id"]:
         problem = f"the id of element {index} is empty; every candidate needs one"
         raise InvalidInputError(CANDIDATES, problem)
-    return Candidate(**{name: item[name] for name in names})
+    examples, not_examples = (_texts(item, name, index) for name in ("examples", "not_examples"))
+    return Candidate(**{name: item[name] for name in _STRINGS}, examples=examples, not_examples=not_examples)
 
 
 def _message(item: object, index: int) -> Message:
@@ -110,6 +117,14 @@ def _message(item: object, index: int) -> Message:
         problem = f"the role of message {index} is not '{USER}' or '{ASSISTANT}'; leave other messages out"
         raise InvalidInputError(CONVERSATION, problem)
     return Message(item["role"], item["content"])
+
+
+def _texts(item: Mapping[str, Any], name: str, index: int) -> tuple[str, ...]:  # Any: see below
+    texts = item.get(name, [])
+    if not isinstance(texts, list) or not all(isinstance(text, str) and text.strip() for text in texts):
+        problem = f"{name} of element {index} is not a list of strings with something in each; leave it out, or mend it"
+        raise InvalidInputError(CANDIDATES, problem)
+    return tuple(texts)
 
 
 def _are_strings(item: Mapping[str, Any], names: Sequence[str]) -> bool:  # Any: JSON whose types are being checked

@@ -1,13 +1,13 @@
 """Vectors to scores: candidates look at the conversation and at each other, in reader.onnx."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compact_model.cache import Vector
-from compact_model.candidates import EncodedCandidates
-from compact_model.encoder import load_session
+from compact_model.candidates import EncodedCandidates, Vector
+from compact_model.encoder import load_session, only_inputs_of
 
 
 class Reader:
@@ -33,11 +33,17 @@ class Reader:
         Returns:
             float32 [N + 1], natural logarithms up to a constant; the last is no match.
         """
-        inputs = {
+        inputs: dict[str, NDArray[Any]] = {
             "vector": vector[None],
             "states": states[None],
             "candidates": candidates.vectors[None],
             "covers_domain": candidates.covers_domain[None],
+            "state_mask": np.ones((1, len(states)), dtype=np.bool_),
+            "candidate_mask": np.ones((1, len(candidates.vectors)), dtype=np.bool_),
+            "examples": candidates.examples.vectors[None],
+            "example_mask": candidates.examples.mask[None],
+            "not_examples": candidates.not_examples.vectors[None],
+            "not_example_mask": candidates.not_examples.mask[None],
         }
-        scores: NDArray[np.float32] = self._session.run(["scores"], inputs)[0][0]
+        scores: NDArray[np.float32] = self._session.run(["scores"], only_inputs_of(self._session, inputs))[0][0]
         return scores

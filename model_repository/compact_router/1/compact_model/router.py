@@ -1,17 +1,17 @@
 """A call from its tensors' bytes to scores and counts."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compact_model.candidates import CandidateEncoder, candidate_text, words_of
-from compact_model.conversation import LATEST_TYPE, Tokens, read_window, shorten
+from compact_model.candidates import CandidateEncoder, Vector
+from compact_model.conversation import LATEST_TYPE, Tokens, excerpt, read_window, shorten
 from compact_model.encoder import Encoder
-from compact_model.inputs import Candidate, parse_conversation
+from compact_model.inputs import parse_conversation
 from compact_model.parameters import WindowLimits, read_window_limits
 from compact_model.reader import Reader
 from compact_model.spelling import Spelling
@@ -35,7 +35,7 @@ class Scores:
 
 
 class CompactRouter:
-    """Scores candidates for a conversation. One instance serves one thread."""
+    """Scores candidates for a conversation, for any number of threads."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class CompactRouter:
         self._reader = reader
         self._spelling = spelling
         self._limits = limits
-        self._candidates = CandidateEncoder(self._encode_candidate, candidate_cache_capacity)
+        self._candidates = CandidateEncoder(self._encode_alone, candidate_cache_capacity)
 
     @classmethod
     def load(cls, directory: Path, *, intra_op_thread_count: int, candidate_cache_capacity: int) -> "CompactRouter":
@@ -89,20 +89,36 @@ class CompactRouter:
             candidates: UTF-8 JSON of each of N >= 1 candidates, see ``parse_candidate``.
 
         Returns:
-            Logits and counts.
+            Logits and counts; the same bits whatever else is answered at the time.
 
         Raises:
             InvalidInputError: When either cannot be read.
         """
-        encoded = self._candidates.encode(candidates)
+        while (scores := self.score_within(math.inf, conversation, candidates)) is None:
+            pass
+        return scores
+
+    def score_within(self, budget_s: float, conversation: bytes, candidates: Sequence[bytes]) -> Scores | None:
+        """Answer one call, unless too many of its candidates are new.
+
+        Args:
+            budget_s: Seconds after which no further new candidate is encoded; at least one is.
+            conversation: See ``score``.
+            candidates: See ``score``.
+
+        Returns:
+            Logits and counts; None when some candidates are left to encode, with which a further call goes on.
+
+        Raises:
+            InvalidInputError: When either cannot be read.
+        """
+        encoded = self._candidates.encode(candidates, budget_s)
+        if encoded is None:
+            return None
         tokenizer = self._encoder.tokenizer
 
-        @cache
-        def named() -> frozenset[str]:
-            return words_of(encoded.candidates)
-
         def is_known(word: str) -> bool:
-            return tokenizer.is_word(word) or word in named()
+            return tokenizer.is_word(word) or word in encoded.words
 
         def tokenize(text: str) -> Tokens:
             return tokenizer.tokenize(self._spelling.correct(text, is_known))
@@ -116,9 +132,10 @@ class CompactRouter:
             dropped_token_count=window.dropped_token_count,
         )
 
-    def _encode_candidate(self, candidate: Candidate) -> NDArray[np.float32]:
+    def _encode_alone(self, text: str) -> Vector:
         tokenizer = self._encoder.tokenizer
-        tokens = shorten(tokenizer.tokenize(candidate_text(candidate)), self._limits.candidate_token_limit)
-        ids = (tokenizer.special.start, *tokens, tokenizer.special.end)
+        limit = self._limits.candidate_token_limit
+        tokens = shorten(tokenizer.tokenize(excerpt(text, limit)[0]), limit)
+        ids = (*tokenizer.special.start, *tokens, tokenizer.special.end)
         vector, _ = self._encoder.encode(ids, (LATEST_TYPE,) * len(ids))
         return vector

@@ -18,6 +18,13 @@ MAX_UNKNOWN_COUNT = 30
 """With more unknown words than either a message is in another language, or something pasted; and looking words up takes
 time that a caller should not choose."""
 
+ENGLISH_COUNT = 100_000_000
+MIN_ENGLISH_SHARE = 0.4
+"""A message is taken for English when so many of its words are such frequent ones, and all are of its letters alone:
+768 words, of which most sentences of English have as many. Words of other languages are often one letter away from
+English ones."""
+
+_LETTERS = re.compile(r"[^\W\d_]{2,}")
 _WORD = re.compile(r"(?<![\w./\\@:=#$'-])[A-Za-z]+(?![\w/\\@:=('-]|\.\w)")
 """Letters between spaces or punctuation: no part of a path, an address, an option, a name with digits, or code."""
 
@@ -47,8 +54,11 @@ class Spelling:
             is_known: Whether a word in small letters, missing in words.txt, is one all the same.
 
         Returns:
-            The message with other words in small letters in their place; most often the message itself.
+            The message with other words in small letters in their place; most often the message itself, and always
+            when it does not look like English.
         """
+        if not self._looks_english(text):
+            return text
         words = list(_WORD.finditer(text))
         mistyped = (word for word in words if not self._is_word(word[0].lower(), is_known))
         unknown = list(islice(mistyped, MAX_UNKNOWN_COUNT + 1))  # the rest of a long paste is not looked at
@@ -59,6 +69,13 @@ class Spelling:
             parts += [text[end : word.start()], self._meant(word[0])]
             end = word.end()
         return "".join((*parts, text[end:]))
+
+    def _looks_english(self, text: str) -> bool:
+        words = [word.lower() for word in _LETTERS.findall(text)]
+        if not text.isascii() and any(not word.isascii() for word in words):
+            return False
+        frequent: int = sum(self._words.words.get(word, 0) >= ENGLISH_COUNT for word in words)
+        return frequent > 0 and frequent >= MIN_ENGLISH_SHARE * len(words)
 
     def _is_word(self, word: str, is_known: Callable[[str], bool]) -> bool:
         forms = (word, word.removesuffix("s"))

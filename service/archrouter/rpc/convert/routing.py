@@ -33,7 +33,7 @@ MAX_CORRELATION_ID_CHARACTERS = 64
 """Part of the API: fits a UUID, a trace id or a ULID, and bounds a log line."""
 
 _COLLECTION = "policySets/"
-_NAME = re.compile(r"policySets/([a-z0-9-]{1,64})")
+_NAME = re.compile(r"(?:policySets/)?([a-z0-9-]{1,64})")
 _REVISION = re.compile(r"sha256:[0-9a-f]{64}")
 
 ROLES = {
@@ -59,6 +59,11 @@ OUTCOMES = {
     Outcome.NO_MATCH: v1.Outcome.OUTCOME_NO_MATCH,
     Outcome.LOW_CONFIDENCE: v1.Outcome.OUTCOME_LOW_CONFIDENCE,
 }
+ROUTING_MODES = {
+    "compact": v1.RoutingMode.ROUTING_MODE_COMPACT,
+    "engine": v1.RoutingMode.ROUTING_MODE_ENGINE,
+    "cascade": v1.RoutingMode.ROUTING_MODE_CASCADE,
+}
 TIERS = {Tier.ENGINE: v1.Tier.TIER_ENGINE, Tier.COMPACT: v1.Tier.TIER_COMPACT}
 CANDIDATE_KINDS = {
     CandidateKind.ROUTE: v1.CandidateKind.CANDIDATE_KIND_ROUTE,
@@ -74,7 +79,7 @@ def policy_set_name(policy_set_id: str) -> str:
 
 
 def policy_set_id(name: str) -> str | None:
-    """Read the id out of a resource name; None when the name does not have the form ``policySets/{id}``."""
+    """Read the id out of a resource name, ``policySets/{id}`` or the id alone; None when it has neither form."""
     match = _NAME.fullmatch(name)
     return match[1] if match else None
 
@@ -82,7 +87,7 @@ def policy_set_id(name: str) -> str | None:
 def name_findings(field_path: str, name: str) -> Iterator[Finding]:
     """Say what is wrong with the name of a policy set, if anything."""
     if policy_set_id(name) is None:
-        text = f"{quoted(name)} does not name a policy set; send policySets/{{id}}, the id of a-z, 0-9 and '-'"
+        text = f"{quoted(name)} does not name a policy set; send policySets/{{id}} or the id alone, of a-z, 0-9 and '-'"
         yield _error(field_path, text)
 
 
@@ -93,11 +98,10 @@ def check_select_route(request: v1.SelectRouteRequest, limits: RequestLimits) ->
     Raises InvalidRequestError with every finding at once.
     """
     miscounted = limits.count_findings(len(request.messages), len(request.inline_policy_set.routes))
-    named = request.WhichOneof("policy_source") == "policy_set"
     findings = (
         *(_in_proto_words(finding) for finding in miscounted),
         *_message_findings(request.messages[: limits.max_messages]),
-        *(name_findings("policy_set", request.policy_set) if named else ()),
+        *(name_findings("policy_set", request.policy_set) if request.policy_set else ()),
         *_revision_findings(request.policy_set_revision),
         *_option_findings(request.options),
         *_enum_findings("view", request.view, v1.DecisionView.DESCRIPTOR),
@@ -124,11 +128,10 @@ def select_route_from_proto(
 ) -> SelectRoute:
     """Read a request that `check_select_route` accepts; its inline policy set has been read already."""
     options = request.options
-    named = request.WhichOneof("policy_source") == "policy_set"
     return SelectRoute(
         decision_id=decision_id,
         messages=tuple(Message(ROLES[message.role], message.content) for message in request.messages),
-        policy_set_id=policy_set_id(request.policy_set) if named else None,
+        policy_set_id=policy_set_id(request.policy_set),  # unset or empty: the default
         inline_policy_set=inline_policy_set,
         policy_set_revision=request.policy_set_revision,
         rule=DecisionRule(
@@ -226,14 +229,15 @@ def _explanation_to_proto(explanation: Explanation) -> v1.Explanation:
 
 def _timing_to_proto(times: DecisionTimes) -> v1.Timing:
     return v1.Timing(
-        total_duration=_duration(times.total_s),
-        tokenize_duration=_duration(times.tokenize_s),
-        queue_duration=_duration(times.queue_s) if times.queue_s else None,  # 0: the inference server told none
-        inference_duration=_duration(times.inference_s),
+        total_duration=duration_to_proto(times.total_s),
+        tokenize_duration=duration_to_proto(times.tokenize_s),
+        queue_duration=duration_to_proto(times.queue_s) if times.queue_s else None,  # 0: the inference server told none
+        inference_duration=duration_to_proto(times.inference_s),
     )
 
 
-def _duration(seconds: float) -> Duration:
+def duration_to_proto(seconds: float) -> Duration:
+    """Write seconds as the API does."""
     duration = Duration()
     duration.FromNanoseconds(round(seconds * 1e9))
     return duration

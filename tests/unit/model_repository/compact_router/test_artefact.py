@@ -77,19 +77,20 @@ def test_the_config_promises_the_contracts_tensors(config: model_config_pb2.Mode
     assert ["compact_router", "python"] == [config.name, config.backend]
 
 
-def test_the_version_changes_with_any_file_but_not_with_bytecode(tmp_path: Path) -> None:
-    """A renamed, changed or added file is another model; what Python compiles is not."""
+@pytest.mark.parametrize("cache", ["__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"])
+def test_the_version_changes_with_any_file_but_not_with_caches(tmp_path: Path, cache: str) -> None:
+    """A renamed, changed or added file is another model; what Python and its tools write beside it is not."""
     (tmp_path / "a.py").write_text("1")
     before = model_version(file_digests(tmp_path))
-    (tmp_path / "__pycache__").mkdir()
-    (tmp_path / "__pycache__" / "a.pyc").write_text("compiled")
-    with_bytecode = model_version(file_digests(tmp_path))
+    (tmp_path / cache / "3.11").mkdir(parents=True)
+    (tmp_path / cache / "3.11" / "a").write_text("compiled")
+    with_cache = model_version(file_digests(tmp_path))
     (tmp_path / "a.py").rename(tmp_path / "b.py")
     renamed = model_version(file_digests(tmp_path))
     (tmp_path / "b.py").write_text("2")
     changed = model_version(file_digests(tmp_path))
 
-    assert before == with_bytecode
+    assert before == with_cache
     assert 3 == len({before, renamed, changed})
 
 

@@ -5,8 +5,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from compact_model.cache import Vector
-from compact_model.candidates import CandidateEncoder, candidate_name, candidate_text, words_of
+from compact_model.candidates import (
+    CandidateEncoder,
+    EncodedCandidates,
+    Vector,
+    candidate_name,
+    candidate_text,
+    words_of,
+)
 from compact_model.inputs import Candidate, InvalidInputError
 
 
@@ -31,20 +37,26 @@ def test_a_candidate_without_a_description_is_its_name() -> None:
     assert "bank transfer" == candidate_text(Candidate("bank_transfer", "bank", "transfer", " "))
 
 
+def whole(encoded: EncodedCandidates | None) -> EncodedCandidates:
+    """Return candidates that are all encoded."""
+    assert encoded is not None
+    return encoded
+
+
 def test_candidates_are_encoded_once_and_forgotten_beyond_the_bound() -> None:
     """Two policy sets in turn cost nothing while they fit, and no memory beyond the bound when they do not."""
     encoded: list[str] = []
 
-    def encode(candidate: Candidate) -> Vector:
-        encoded.append(candidate.id)
+    def encode(text: str) -> Vector:
+        encoded.append(text)
         vector: Vector = np.eye(4, dtype=np.float32)[len(encoded) % 4]
         return vector
 
     encoder = CandidateEncoder(encode, cache_capacity=2)
     values = [json.dumps({"id": name, "domain": "", "action": "", "description": ""}).encode() for name in "abc"]
 
-    first = encoder.encode(values[:2])
-    again = encoder.encode(values[:2])
+    first = whole(encoder.encode(values[:2]))
+    again = whole(encoder.encode(values[:2]))
     encoder.encode(values)
 
     assert ["a", "b", "c"] == encoded
@@ -57,7 +69,7 @@ def test_a_route_without_an_action_stands_for_its_domain() -> None:
     encoder = CandidateEncoder(lambda _: np.ones(4, dtype=np.float32), cache_capacity=2)
     routes = [{"id": "a", "domain": "d", "action": action, "description": ""} for action in ("", "a")]
 
-    assert [1, 0] == encoder.encode([json.dumps(route).encode() for route in routes]).covers_domain.tolist()
+    assert [1, 0] == whole(encoder.encode([json.dumps(route).encode() for route in routes])).covers_domain.tolist()
 
 
 def test_no_candidate_is_refused() -> None:
@@ -82,3 +94,39 @@ def test_words_of_policies_are_those_of_names_and_descriptions() -> None:
     routes = [Candidate("sendVenmo", "pay_ment", "send", "Zelle's café\nv2beta"), Candidate("x", "", "", "")]
 
     assert {"send", "venmo", "pay", "ment", "zelle", "s", "café", "v", "beta", "x"} == words_of(routes)
+
+
+@pytest.mark.parametrize("capacity", [1, 8])
+def test_new_candidates_are_encoded_in_slices(capacity: int) -> None:
+    """Out of time, a call gets one candidate further; the last one answers it, and then none is encoded again.
+
+    So it is with a set that does not fit into the cache: otherwise it would begin anew for ever.
+    """
+    encoded: list[str] = []
+
+    def encode(text: str) -> Vector:
+        encoded.append(text)
+        return np.ones(4, dtype=np.float32)
+
+    encoder = CandidateEncoder(encode, cache_capacity=capacity)
+    values = [json.dumps({"id": name, "domain": "", "action": "", "description": ""}).encode() for name in "abc"]
+
+    answers = [encoder.encode(values, budget_s=0.0) for _ in range(4)]
+
+    assert [True, True, False, False] == [answer is None for answer in answers]
+    assert ["a", "b", "c"] == encoded
+
+
+def test_examples_are_encoded_beside_their_candidate() -> None:
+    """Each stands in its candidate's row; the others' rows are padded, and so is what none has."""
+    encoder = CandidateEncoder(lambda text: np.full(4, float(len(text)), dtype=np.float32), cache_capacity=8)
+    routes = [
+        {"id": "a", "domain": "", "action": "a", "description": "", "examples": ["xx", "xxx"]},
+        {"id": "b", "domain": "", "action": "b", "description": ""},
+    ]
+
+    found = whole(encoder.encode([json.dumps(route).encode() for route in routes]))
+
+    assert [[2.0, 3.0], [0.0, 0.0]] == found.examples.vectors[:, :, 0].tolist()
+    assert [[True, True], [False, False]] == found.examples.mask.tolist()
+    assert [[False], [False]] == found.not_examples.mask.tolist()

@@ -27,7 +27,7 @@ LIMITS = WindowLimits(
     earlier_message_limit=3,
     candidate_token_limit=8,
 )
-SPECIAL = SpecialTokens(start=ord("<"), end=ord(">"), roles={"user": ord("U"), "assistant": ord("A")})
+SPECIAL = SpecialTokens(start=(ord("<"),), end=ord(">"), roles={"user": (ord("U"),), "assistant": (ord("A"),)})
 ROLES = st.sampled_from(("user", "assistant"))
 MESSAGES = st.lists(st.builds(Message, ROLES, st.text("ab ", max_size=60)), max_size=8).filter(
     lambda messages: any(message.role == "user" for message in messages)

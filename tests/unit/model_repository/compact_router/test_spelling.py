@@ -158,3 +158,25 @@ def test_a_part_of_a_policys_word_is_no_word(
     )
 
     assert of_meant.logits.tolist() == of_typed.logits.tolist()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Kann ich die Studiengebühren in Raten zahlen?",
+        "mach aus den drei pdfs bitte eins",
+        "Combien me reste-t-il avant la fin du mois ?",
+        "Manda 60 euros a Ana",
+        "Quanto vale il mio deposito?",
+        "Por que faz frio no alto da montanha?",
+        "Wat staat er op deze link over retourneren?",
+        "Przerób ten plik na worda",
+        "Transkript almak istiyorum",
+        "python me list ulti kaise karu",
+        "Hallo",
+        "我的 pakage 在哪里?",
+    ],
+)
+def test_no_word_of_another_language_is_corrected(spelling: Spelling, text: str) -> None:
+    """Many are one letter away from an English word, and some messages have only one that English does not know."""
+    assert text == spelling.correct(text, nothing)

