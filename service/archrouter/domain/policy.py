@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import cast
 
 from archrouter.domain.findings import Finding, Severity, quoted
 
@@ -70,6 +71,25 @@ class RoutePolicy:
         return bool(self.domain) and not self.action
 
 
+@dataclass(frozen=True, slots=True)
+class ThresholdPromise:
+    """What ``archrouter calibrate`` writes beside the thresholds it chose: the promise that they keep.
+
+    Attributes:
+        max_error: Share of wrong routes among those that are chosen, in (0, 1), at most.
+        level: How surely, in (0, 1): the share of such promises that hold.
+        case_count: Labelled turns behind it, >= 1.
+        model_version: The model that decided them.
+        revision: `PolicySet.promised_revision` of the set it was made for.
+    """
+
+    max_error: float
+    level: float
+    case_count: int
+    model_version: str
+    revision: str
+
+
 @dataclass(frozen=True)
 class PolicySet:
     """A named, ordered collection of route policies.
@@ -80,6 +100,7 @@ class PolicySet:
         routes: At least one policy; the order is part of the prompt and breaks ties.
         fallback_models: Models for requests that no policy matches, best first; never empty.
         min_confidence: Threshold in [0, 1] for routes without their own; None leaves it to the server.
+        promise: What the thresholds promise, where they were calibrated; no part of the meaning, nor of the revision.
     """
 
     id: str
@@ -87,6 +108,7 @@ class PolicySet:
     routes: tuple[RoutePolicy, ...]
     fallback_models: tuple[ModelTarget, ...]
     min_confidence: float | None = None
+    promise: ThresholdPromise | None = None
     _by_id: dict[str, RoutePolicy] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -100,8 +122,14 @@ class PolicySet:
     @cached_property
     def revision(self) -> str:
         """SHA-256 over the canonical form, as ``sha256:<64 hex digits>``."""
-        canonical = json.dumps(_canonical(self), ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-        return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
+        return _digest(_canonical(self))
+
+    @property
+    def promised_revision(self) -> str:
+        """The revision without models: a promise about routes outlives a change of what serves them."""
+        canonical = _canonical(self)
+        routes = [{**route, "models": []} for route in cast("list[dict[str, object]]", canonical["routes"])]
+        return _digest({**canonical, "description": "", "fallback_models": [], "routes": routes})
 
 
 def derive_route_id(domain: str, action: str) -> str:
@@ -132,6 +160,8 @@ def _set_findings(policy_set: PolicySet) -> Iterator[Finding]:
     if not policy_set.fallback_models:
         yield _error("fallback", "no fallback model; name at least one for requests that no policy matches")
     yield from _threshold_findings("min_confidence", policy_set.min_confidence)
+    if policy_set.promise is not None:
+        yield from _promise_findings(policy_set.promise)
     for model_index, target in enumerate(policy_set.fallback_models):
         yield from _target_findings(f"fallback[{model_index}]", target)
     counts = Counter(route.id for route in policy_set.routes)
@@ -189,6 +219,18 @@ def _id_findings(field_path: str, route_id: str) -> Iterator[Finding]:
         yield _error(field_path, f"{quoted(route_id)} has outer spaces or control characters; remove them")
 
 
+def _promise_findings(promise: ThresholdPromise) -> Iterator[Finding]:
+    for name, value in (("max_error", promise.max_error), ("level", promise.level)):
+        if not 0.0 < value < 1.0:
+            yield _error(
+                f"promise.{name}", f"{value} is outside (0, 1); run archrouter calibrate --write, which writes it"
+            )
+    if promise.case_count < 1:
+        yield _error(
+            "promise.case_count", f"{promise.case_count} cases promise nothing; run archrouter calibrate --write"
+        )
+
+
 def _target_findings(field_path: str, target: ModelTarget) -> Iterator[Finding]:
     if not target.model.strip():
         yield _error(f"{field_path}.model", "is empty; name the model the caller should use")
@@ -197,6 +239,11 @@ def _target_findings(field_path: str, target: ModelTarget) -> Iterator[Finding]:
 def _threshold_findings(field_path: str, threshold: float | None) -> Iterator[Finding]:
     if threshold is not None and not 0.0 <= threshold <= 1.0:
         yield _error(field_path, f"{threshold} is outside [0, 1]; confidence is a probability")
+
+
+def _digest(canonical: dict[str, object]) -> str:
+    text = json.dumps(canonical, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
 def _canonical(policy_set: PolicySet) -> dict[str, object]:

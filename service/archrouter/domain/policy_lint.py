@@ -42,13 +42,13 @@ def lint_policy_set(policy_set: PolicySet) -> tuple[Finding, ...]:
         policy_set: A valid set.
 
     Returns:
-        Warnings in the order of the routes, at most four each and one for each example. Every route is compared with
-        all before it: O(routes²).
+        Warnings: of thresholds whose promise is no longer theirs, then in the order of the routes, at most four each
+        and one for each example. Every route is compared with all before it: O(routes²).
     """
     first_with: dict[tuple[str, str], str] = {}
     first_with_example: dict[str, str] = {}
     stems_before: list[tuple[RoutePolicy, frozenset[str]]] = []
-    findings: list[Finding] = []
+    findings: list[Finding] = list(_broken_promise(policy_set))
     for index, route in enumerate(policy_set.routes):
         stems = _stems(route.description)
         warnings = (
@@ -61,6 +61,13 @@ def lint_policy_set(policy_set: PolicySet) -> tuple[Finding, ...]:
         stems_before.append((route, stems))
         first_with.setdefault((route.domain, route.action), route.id)
     return tuple(findings)
+
+
+def _broken_promise(policy_set: PolicySet) -> Iterator[Finding]:
+    promise = policy_set.promise
+    if promise is not None and promise.revision != policy_set.promised_revision:
+        text = "routes or thresholds changed since they were calibrated, so the promised error no longer holds"
+        yield Finding(Severity.WARNING, "promise", f"{text}; run archrouter calibrate --write")
 
 
 def _wording(route: RoutePolicy) -> Iterator[tuple[str, str]]:

@@ -10,12 +10,13 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from archrouter.domain.findings import Finding, quoted
-from archrouter.domain.policy import PolicySet, RoutePolicy, check_policy_set, derive_route_id
+from archrouter.domain.policy import PolicySet, RoutePolicy, ThresholdPromise, check_policy_set, derive_route_id
 from archrouter.policy_files.models import Declaration, ModelCatalogue, Names
 from archrouter.strict_yaml.document import Number, Reading, Table, Text, YamlDocument, read_document
 from archrouter.strict_yaml.values import Place, UnreadableError
 
 _BEGIN = "'policy_set:' and a name"
+_RECALIBRATE = "run archrouter calibrate --write, which writes it"
 
 
 def _as_word(text: str) -> str:
@@ -74,6 +75,16 @@ class _Route(_Policy):
     action: _Word = ""
 
 
+class _Calibration(Table):
+    """What ``archrouter calibrate --write`` leaves; nobody writes it by hand."""
+
+    max_error: Annotated[Number, Field(description=_RECALIBRATE)] = 0.5
+    level: Annotated[Number, Field(description=_RECALIBRATE)] = 0.5
+    cases: Annotated[Number, Field(description=_RECALIBRATE)] = 1.0
+    model_version: Annotated[Text, Field(description=_RECALIBRATE)] = ""
+    revision: Annotated[Text, Field(description=_RECALIBRATE)] = ""
+
+
 class _PolicyFile(Table):
     policy_set: Annotated[Text, Field(description="name the set with 1-64 of the characters a-z, 0-9 and '-'")] = ""
     description: Text = ""
@@ -84,6 +95,7 @@ class _PolicyFile(Table):
     )
     domains: tuple[_Domain, ...] = ()
     routes: tuple[_Route, ...] = ()
+    calibration: _Calibration | None = None
 
 
 def load_policy_set(text: str) -> tuple[PolicySet | None, tuple[Finding, ...]]:
@@ -107,10 +119,22 @@ def _build(file: _PolicyFile, reading: Reading) -> PolicySet:
         routes=_Routes(models, reading).of(file),
         fallback_models=models.targets(file.fallback, file.at("fallback"), "fallback"),
         min_confidence=file.min_confidence,
+        promise=_promise(file.calibration, reading) if file.calibration else None,
     )
     if reading.is_clean:
         models.report_unused()
     return policy_set
+
+
+def _promise(table: _Calibration, reading: Reading) -> ThresholdPromise:
+    keys = {"max_error": "max_error", "level": "level", "cases": "case_count", "revision": "revision"}
+    for key, name in keys.items():
+        reading.put(f"promise.{name}", table.at(key))
+    reading.put("promise", table.place)
+    cases = table.at("cases")
+    if cases and not table.cases.is_integer():
+        reading.report(cases, f"{table.cases} is no count; {_RECALIBRATE}")
+    return ThresholdPromise(table.max_error, table.level, int(table.cases), table.model_version, table.revision)
 
 
 class _Routes:

@@ -1,1 +1,1 @@
-"""What the commands of the policy workbench share."""
+"""What the commands about policies share."""
