@@ -20,11 +20,11 @@ $(RUNTIME): $(INSTALL_INPUTS)
 	@.ci/setup $(VENV) embedded $@
 
 $(DEV): $(INSTALL_INPUTS)
-	@.ci/setup $(VENV) embedded,data,dev $@
+	@.ci/setup $(VENV) embedded,data,otel,dev $@
 	@touch $(RUNTIME)
 
 $(BUILD): $(INSTALL_INPUTS)
-	@.ci/setup $(BUILD_VENV) embedded,data,dev,build $@
+	@.ci/setup $(BUILD_VENV) embedded,data,otel,dev,build $@
 
 .PHONY: demo
 demo: demo-$(TIER) ## Route real conversations through the whole stack on this machine's CPU (TIER=compact|engine)
@@ -106,4 +106,4 @@ proto: $(DEV) ## Regenerate the committed stubs from protos/
 
 .PHONY: clean
 clean: ## Remove the virtual environments and every cache
-	@rm -rf $(VENV) $(BUILD_VENV) out clients/.tools clients/typescript/{node_modules,build,dist} clients/java/{,*/}target .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) $(BUILD_VENV) out clients/.tools clients/typescript/{node_modules,build,dist} clients/java/{,*/}target clients/gateways/java/target .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -34,10 +34,12 @@ def main() -> int:
         entry = image.last(TARGET, "ENTRYPOINT").words
         command = [*entry, *image.last(TARGET, "CMD").words]
         engine = read_compose(ROOT / "deploy" / "compose.yaml", REQUIRED_VARIABLES)["services"]["archrouter"]
+        opened = {"ARCHROUTER_AUTH_ALLOW_UNAUTHENTICATED": "true"}
         runs = [
             ("the entry point explains itself", [*entry, "--help"], {}, 0, "Usage: archrouter"),
             ("the health check says that nobody serves", image.health_command(TARGET), {}, 3, "does not answer"),
-            ("without policies the start fails", command, {}, 1, "set policies.directory"),
+            ("a server open to everybody is refused", command, {}, 1, "auth.allow_unauthenticated"),
+            ("without policies the start fails", command, opened, 1, "set policies.directory"),
             ("without a bundle the start fails", command, engine["environment"], 1, "/opt/archrouter/bundle"),
             ("a typo is no setting", command, {"ARCHROUTER_SERVER_LISEN": "x"}, 2, "ARCHROUTER_SERVER_LISEN"),
         ]

@@ -5,6 +5,7 @@
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -38,13 +39,20 @@ def main() -> int:
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing, fail on a difference")
-    text = "\n".join([INTRODUCTION, *(_section(name, command) for name, command in sorted(cli.commands.items()))])
+    text = "\n".join([INTRODUCTION, *_sections("", cli)])
     if not parser.parse_args().check:
         OUTPUT.write_text(text, encoding="utf-8")
     elif not OUTPUT.is_file() or OUTPUT.read_text(encoding="utf-8") != text:
         print(f"{OUTPUT.name} is out of date; run: python docs/{Path(__file__).name}", file=sys.stderr)
         return 1
     return 0
+
+
+def _sections(prefix: str, group: click.Group) -> Iterator[str]:
+    for name, command in sorted(group.commands.items()):
+        yield _section(prefix + name, command)
+        if isinstance(command, click.Group):
+            yield from _sections(f"{prefix}{name} ", command)
 
 
 def _section(name: str, command: click.Command) -> str:

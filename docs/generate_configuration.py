@@ -16,14 +16,15 @@ OUTPUT = Path(__file__).with_name("configuration.md")
 INTRODUCTION = """\
 # Configuration
 
-<!-- Written by docs/generate_configuration.py from service/archrouter/config.py; do not edit. -->
+<!-- Written by docs/generate_configuration.py from service/archrouter/config; do not edit. -->
 
 Every setting has a default. A value comes from a flag of `archrouter serve`, else from the environment, else from the
 file that `--config FILE` names, else from the default here. An unknown name is an error in each of them.
 Units are in the names: `_s` is seconds, `_bytes` is bytes, everything else is a count.
 
 Settings are read once, at the start: changing one needs a restart. Policy files are not settings. They are read again
-on SIGHUP and on `ReloadPolicySets`, without a restart; so is, on SIGHUP, the [endpoints file](upgrades.md).
+[when they change](policies.md), without a restart; so are certificates, callers and keys ([security](security.md)), and
+on SIGHUP the [endpoints file](upgrades.md).
 
 `--embedded` is short for `--embedded-enabled`, `--policies` for `--policies-directory`. Switches are turned off by
 `--no-…`. At the start the log line `settings_loaded` says where each value that is not the default comes from.

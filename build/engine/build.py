@@ -38,7 +38,7 @@ def is_served(endpoint: str, model: str) -> bool:
     async def ask() -> bool:
         connection = TritonClient(endpoint, max_concurrent_requests=1)
         try:
-            return await connection.is_model_ready(model, timeout_s=_READY_TIMEOUT_S)
+            return bool(await connection.is_model_ready(model, timeout_s=_READY_TIMEOUT_S))
         finally:
             await connection.close()
 

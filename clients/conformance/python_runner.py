@@ -20,6 +20,7 @@ from archrouter.client import (
     RoutingClient,
     RoutingError,
     Selection,
+    TlsOptions,
     parse_conversation,
 )
 
@@ -78,7 +79,7 @@ def _observe(vector: _DOCUMENT, ask: Any) -> _DOCUMENT:  # noqa: ANN401  # see _
         return {"client": repr(_options(vector))}
     conversation = _conversation(vector, vector["chat"])
     return {
-        "request": conversation.request(vector.get("previousRouteId", "")),
+        "request": _after(vector, conversation, vector.get("routeTicket", "")),
         "skippedParts": conversation.skipped_parts,
         "cutMessages": conversation.cut_messages,
         "droppedMessages": conversation.dropped_messages,
@@ -148,21 +149,42 @@ def _described(error: RoutingError) -> _DOCUMENT:
 def _options(vector: _DOCUMENT) -> ClientOptions:
     server = vector.get("server", "")
     target = os.environ[f"CONFORMANCE_{server.upper()}"] if server else vector["target"]
-    options = ClientOptions(target, bearer_token=vector.get("token", ""))
+    options = ClientOptions(target, bearer_token=vector.get("token", ""), tls=_tls(vector))
     return replace(options, timeout_s=vector["timeoutS"]) if "timeoutS" in vector else options
+
+
+def _tls(vector: _DOCUMENT) -> TlsOptions | None:
+    if "tls" not in vector:
+        return None
+    folder, given = Path(os.environ["CONFORMANCE_CERTIFICATES"]), vector["tls"]
+    files = {"authority": "authority", "certificate": "certificate", "key": "certificate"}
+    return TlsOptions(*((folder / f"{name}.pem").read_bytes() if of in given else None for name, of in files.items()))
 
 
 def _request(vector: _DOCUMENT) -> v1.SelectRouteRequest:
     padding = "x " * (vector.get("paddingCharacters", 0) // 2)
     if "chat" in vector:
         chat = [{"role": "user", "content": padding}] if padding else vector["chat"]
-        return _conversation(vector, chat).request(vector.get("previousRouteId", ""))
+        return _after(vector, _conversation(vector, chat), _ticket(vector))
     request = json_format.ParseDict(vector["request"], v1.SelectRouteRequest())
     if padding:
         request.messages.add(role=v1.Role.ROLE_USER, content=padding)
-    if vector["server"] == "scripted":
+    if "script" in vector:
         request.correlation_id = vector["name"]
     return request
+
+
+def _after(vector: _DOCUMENT, conversation: Conversation, ticket: str) -> v1.SelectRouteRequest:
+    """Ask about a conversation that goes on after a decision."""
+    return conversation.request(vector.get("previousRouteId", ""), route_ticket=ticket)
+
+
+def _ticket(vector: _DOCUMENT) -> str:
+    """Have the conversation of before decided, if there is one, and return the decision's ticket."""
+    if "ticketOf" not in vector:
+        return ""
+    with BlockingRoutingClient(_options(vector)) as client:
+        return str(client.select_route(_conversation(vector, vector["ticketOf"]).request()).decision.route_ticket)
 
 
 def _conversation(vector: _DOCUMENT, chat: list[object]) -> Conversation:

@@ -2,7 +2,7 @@
 
 Each language has a runner: a program that is told the addresses of the servers and the folder of the vectors, and
 prints one JSON document a vector. Here the servers are started: the real service on the embedded Triton, a server that
-fails by script, and a port on which nothing listens.
+fails by script, in plaintext and by TLS, and a port on which nothing listens.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import grpc
 from rich.console import Console
 from rich.table import Table
 from scripted_server import scripted_server
@@ -110,8 +111,8 @@ def embedded_server() -> Iterator[str]:
 def _run(language: str, vectors: Sequence[_DOCUMENT], embedded: str) -> dict[str, str]:
     """Run one runner; the result says for each vector why it fails, in an empty text that it passes."""
     folder, command = RUNNERS[language]
-    with scripted_server(vectors) as scripted, _closed_port() as dead:
-        servers = {"EMBEDDED": embedded, "SCRIPTED": scripted, "DEAD": dead, "VECTORS": str(VECTORS)}
+    with scripted_server(vectors) as scripted, _closed_port() as dead, _secured_servers(vectors) as secured:
+        servers = {"EMBEDDED": embedded, "SCRIPTED": scripted, "DEAD": dead, "VECTORS": str(VECTORS), **secured}
         environment = os.environ | {f"CONFORMANCE_{name}": value for name, value in servers.items()}
         result = subprocess.run(
             command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, timeout=_RUNNER_S, check=False
@@ -119,6 +120,27 @@ def _run(language: str, vectors: Sequence[_DOCUMENT], embedded: str) -> dict[str
     reports = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
     reasons = {report["name"]: report["why"] for report in reports}
     return {vector["name"]: reasons.get(vector["name"], "the runner says nothing") for vector in vectors}
+
+
+@contextmanager
+def _secured_servers(vectors: Sequence[_DOCUMENT]) -> Iterator[Mapping[str, str]]:
+    """Serve the scripts over TLS, with and without asking for a certificate, which lies in a folder for clients."""
+    sys.path.append(str(ROOT))
+    from tests.support.certificates import Authority  # noqa: PLC0415  # not on the path of a program in this folder
+
+    authority = Authority()
+    server, client = authority.server(), authority.certify(dns=["gateway.example"])
+    pairs = [(server.key, server.chain)]
+    tls = grpc.ssl_server_credentials(pairs)
+    mutual = grpc.ssl_server_credentials(pairs, authority.pem, require_client_auth=True)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        scripted_server(vectors, tls) as of_tls,
+        scripted_server(vectors, mutual) as of_mutual,
+    ):
+        for name, content in {"authority": authority.pem, "certificate": client.chain, "key": client.key}.items():
+            Path(folder, f"{name}.pem").write_bytes(content)
+        yield {"TLS": of_tls, "MUTUAL": of_mutual, "CERTIFICATES": folder}
 
 
 @contextmanager

@@ -54,11 +54,12 @@ class ScriptedRoutingService(v1.RoutingServiceServicer):
 
 
 @contextmanager
-def scripted_server(vectors: Sequence[_DOCUMENT]) -> Iterator[str]:
+def scripted_server(vectors: Sequence[_DOCUMENT], credentials: grpc.ServerCredentials | None = None) -> Iterator[str]:
     """Serve the scripts inside the block.
 
     Args:
         vectors: The documents of the vectors.
+        credentials: Of TLS; None serves in plaintext.
 
     Yields:
         The address, ``HOST:PORT``.
@@ -66,10 +67,13 @@ def scripted_server(vectors: Sequence[_DOCUMENT]) -> Iterator[str]:
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=16))
     service = ScriptedRoutingService(vectors)  # type: ignore[abstract]  # the base answers other calls: UNIMPLEMENTED
     v1.add_RoutingServiceServicer_to_server(service, server)
-    port = server.add_insecure_port("127.0.0.1:0")
+    if credentials is None:
+        port = server.add_insecure_port("127.0.0.1:0")
+    else:
+        port = server.add_secure_port("127.0.0.1:0", credentials)
     server.start()
     try:
-        yield f"127.0.0.1:{port}"
+        yield f"localhost:{port}" if credentials else f"127.0.0.1:{port}"
     finally:
         server.stop(grace=None).wait()
 

@@ -157,7 +157,8 @@ func TestServiceConfigFitsTheDeadline(t *testing.T) {
 		100 * time.Millisecond:    0,
 		archrouter.DefaultTimeout: 2,
 		time.Second:               3,
-		2 * time.Second:           4,
+		3 * time.Second:           4,
+		5 * time.Second:           5,
 	} {
 		var config struct {
 			MethodConfig []struct{ RetryPolicy struct{ MaxAttempts int } }

@@ -85,6 +85,14 @@ func (c *Conversation) Request(previousRouteID string) *archrouterv1.SelectRoute
 	}
 }
 
+// RequestWithTicket asks about the conversation. routeTicket is that of its decision before this one, empty when there is
+// none; it takes the place of the route and holds over reloads and replicas.
+func (c *Conversation) RequestWithTicket(routeTicket string) *archrouterv1.SelectRouteRequest {
+	request := c.Request("")
+	request.Options.RouteTicket = routeTicket
+	return request
+}
+
 var roles = map[string]archrouterv1.Role{
 	"user":      archrouterv1.Role_ROLE_USER,
 	"assistant": archrouterv1.Role_ROLE_ASSISTANT,

@@ -19,11 +19,11 @@ COPY clients/python clients/python
 COPY service service
 RUN python -m venv --without-pip /opt/archrouter/venv \
  && python -m pip --python /opt/archrouter/venv install --no-cache-dir --disable-pip-version-check \
-      --constraint constraints.txt ./clients/python .
+      --constraint constraints.txt ./clients/python ".[otel]"
 
 FROM build AS build-embedded
 RUN python -m pip --python /opt/archrouter/venv install --no-cache-dir --disable-pip-version-check \
-      --constraint constraints.txt ./clients/python ".[embedded]"
+      --constraint constraints.txt ./clients/python ".[embedded,otel]"
 
 # Nothing in here installs anything, and nothing in here is writable for who runs it.
 FROM python AS runtime

@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, PlainValidator, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from archrouter.config import ENV_PREFIX, Settings
+from archrouter.config import CLIENT_TOKEN_ENV, ENV_PREFIX, Settings
 from archrouter.domain.findings import Finding
 from archrouter.strict_yaml.document import LocatedFinding, Reading, Table, read_table
 from archrouter.strict_yaml.nodes import compose_document, read_text
@@ -173,7 +173,7 @@ def _environ_values(environ: Mapping[str, str], problems: list[str]) -> dict[str
     problems.extend(
         f"{name} in the environment is no setting; {_suggestion(name, keys)}"
         for name in sorted(environ)
-        if name.startswith(ENV_PREFIX) and name not in keys and not _SERVICE_LINK.fullmatch(name)
+        if name.startswith(ENV_PREFIX) and name not in {*keys, CLIENT_TOKEN_ENV} and not _SERVICE_LINK.fullmatch(name)
     )
     return {key.key: _Value(environ[name], name) for name, key in keys.items() if name in environ}
 

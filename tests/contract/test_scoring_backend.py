@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 from tests.support.fake_backend import FakeBackend
 from tests.support.fakes import make_set
+from tests.support.fleet_scene import WATCH
 
 from archrouter.application.ports import ScoringBackend
 from archrouter.bundles.builder import REFERENCE_MODEL
@@ -17,8 +18,9 @@ from archrouter.domain.conversation import Conversation, Message, Role
 from archrouter.domain.policy import ModelTarget, PolicySet, RoutePolicy
 from archrouter.domain.scoring import Overflow, ScoringRequest
 from archrouter.inference.connect import connect
-from archrouter.inference.endpoint import EndpointList, EndpointSpec, Model
+from archrouter.inference.endpoint import EndpointList, EndpointSpec
 from archrouter.inference.fleet import Fleet
+from archrouter.inference.model import Model
 
 TIMEOUT_S = 20.0
 MODELS = (ModelTarget("m"),)
@@ -61,7 +63,7 @@ async def backend(request: pytest.FixtureRequest, specs: dict[str, EndpointSpec]
         await made.close()
         return
     listed = EndpointList((specs[kind],), ())
-    fleet = Fleet(lambda: listed, lambda _spec: made, lambda _status: None, interval_s=1.0, warm_up_timeout_s=TIMEOUT_S)
+    fleet = Fleet(lambda: listed, lambda _spec: made, lambda _status: None, WATCH)
     fleet.start()
     running = asyncio.ensure_future(fleet.run())
     async with asyncio.timeout(TIMEOUT_S):

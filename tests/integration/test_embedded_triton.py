@@ -69,7 +69,7 @@ async def is_ready(server: EmbeddedTriton) -> bool:
     """Ask the server over gRPC."""
     connection = TritonClient(server.endpoint, max_concurrent_requests=1)
     try:
-        return await connection.is_model_ready("echo", timeout_s=1.0)
+        return bool(await connection.is_model_ready("echo", timeout_s=1.0))
     finally:
         await connection.close()
 

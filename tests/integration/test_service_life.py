@@ -1,97 +1,44 @@
-"""The service as a process: ready, model lost and back, reload, drain."""
+"""The service as a process: ready, reload, drain; what happens when its model is lost is in tests/faults."""
 
 import asyncio
-import os
 import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 
-import grpc
 import pytest
 import pytest_asyncio
-from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
-from grpc import aio
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_status import rpc_status
+from tests.support.service_runs import REQUEST, SMALL_POLICIES, ServiceProcess, sample_flags, service_process
 
+from archrouter.bundles.loader import PromptBundle
+from archrouter.rpc.health import ENDPOINTS_SERVICE
 from archrouter.v1 import (
+    DecisionView,
     GetServerInfoRequest,
-    Message,
-    Role,
+    RoutingMode,
     RoutingServiceStub,
     SelectRouteRequest,
-    SelectRouteResponse,
-)
-
-READY_TIMEOUT_S = 120.0
-LOSS_TIMEOUT_S = 2.0
-HEAL_TIMEOUT_S = 60.0
-REQUEST = SelectRouteRequest(
-    messages=[Message(role=Role.ROLE_USER, content="Fix the KeyError in this Python function")],
-    policy_set="policySets/llm-gateway",
+    Tier,
 )
 
 
-@dataclass
-class Running:
-    """A service process and a channel to it."""
-
-    process: asyncio.subprocess.Process
-    channel: aio.Channel
-    policies: Path
-    log_file: Path
-
-    async def select_route(self) -> SelectRouteResponse:
-        """Ask for a decision, without retries."""
-        response: SelectRouteResponse = await RoutingServiceStub(self.channel).SelectRoute(REQUEST, timeout=5)
-        return response
-
-    async def is_serving(self) -> bool:
-        """Ask the health service about the server as a whole."""
-        reply = await health_pb2_grpc.HealthStub(self.channel).Check(health_pb2.HealthCheckRequest(), timeout=5)
-        return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
-
-    async def logged(self, event: str, count: int = 1) -> None:
-        """Wait until an event has been logged so many times."""
-        async with asyncio.timeout(HEAL_TIMEOUT_S):
-            while self.log_file.read_text().count(f'"event": "{event}"') < count:
-                await asyncio.sleep(0.05)
-
-    def triton_pid(self) -> int:
-        """Find the Triton that the service started: its only child."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return int(children[0])
+@pytest.fixture
+def policies(root: Path, tmp_path: Path) -> Path:
+    """Copy the sample policies."""
+    directory = tmp_path / "policies"
+    shutil.copytree(root / "examples" / "policies", directory)
+    return directory
 
 
 @pytest_asyncio.fixture
-async def service(root: Path, tmp_path: Path) -> AsyncIterator[Running]:
-    """Give a ready service over a copy of the sample policies."""
-    policies = tmp_path / "policies"
-    shutil.copytree(root / "examples" / "policies", policies)
-    ready_file, log_file = tmp_path / "ready.json", tmp_path / "service.log"
-    with log_file.open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "archrouter", "serve", "--embedded", "--policies", str(policies)),
-            *("--server-listen", "127.0.0.1:0", "--ready-file", str(ready_file), "--logging-format", "json"),
-            *("--policies-default", "llm-gateway", "--embedded-model-repository", str(root / "model_repository")),
-            stderr=log,
-        )
-    async with asyncio.timeout(READY_TIMEOUT_S):
-        while not ready_file.exists() and process.returncode is None:
-            await asyncio.sleep(0.05)
-    assert process.returncode is None, log_file.read_text()
-    address = ready_file.read_text().split('"')[3]
-    async with aio.insecure_channel(address) as channel:
-        yield Running(process, channel, policies, log_file)
-    if process.returncode is None:
-        process.terminate()
-        await process.wait()
+async def service(root: Path, tmp_path: Path, policies: Path) -> AsyncIterator[ServiceProcess]:
+    """Give a ready service over the copy."""
+    async with service_process(tmp_path, "--embedded", *sample_flags(root, policies)) as running:
+        yield running
 
 
-async def test_health_serves_only_once_the_model_has_answered(service: Running) -> None:
+async def test_health_serves_only_once_the_model_has_answered(service: ServiceProcess) -> None:
     """A ready service answers, and its server info names the model."""
     info = await RoutingServiceStub(service.channel).GetServerInfo(GetServerInfoRequest(), timeout=5)
     response = await service.select_route()
@@ -101,29 +48,33 @@ async def test_health_serves_only_once_the_model_has_answered(service: Running) 
     assert response.decision.models
 
 
-async def test_a_killed_triton_is_unavailable_within_two_seconds_and_heals_without_a_restart(service: Running) -> None:
-    """Health says NOT_SERVING, calls fail with RetryInfo, and the same service answers again later."""
-    await service.select_route()
+async def test_a_cascade_decides_with_both_models_of_one_triton(
+    root: Path, bundle: PromptBundle, tmp_path: Path
+) -> None:
+    """The compact tier is asked first; never sure enough here, it leaves the decision to the engine."""
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "llm-gateway.yaml").write_text(SMALL_POLICIES)
+    flags = (
+        *("--embedded", "--routing-mode", "cascade", "--routing-cascade-min-confidence", "1"),
+        *("--triton-bundle-directory", str(bundle.directory)),
+    )
+    async with service_process(tmp_path, *flags, *sample_flags(root, tmp_path / "policies")) as service:
+        await service.serving(ENDPOINTS_SERVICE, wanted=True)
+        stub = RoutingServiceStub(service.channel)
+        info = await stub.GetServerInfo(GetServerInfoRequest(), timeout=5)
+        request = SelectRouteRequest(view=DecisionView.DECISION_VIEW_FULL)
+        request.MergeFrom(REQUEST)
+        decision = (await stub.SelectRoute(request, timeout=5)).decision
 
-    os.kill(service.triton_pid(), signal.SIGKILL)
-    async with asyncio.timeout(LOSS_TIMEOUT_S):
-        while await service.is_serving():
-            await asyncio.sleep(0.02)
-        with pytest.raises(aio.AioRpcError) as caught:
-            await service.select_route()
-
-    assert grpc.StatusCode.UNAVAILABLE is caught.value.code()
-    assert {ErrorInfo, RetryInfo} == details_of(caught.value)
-    async with asyncio.timeout(HEAL_TIMEOUT_S):
-        while not await service.is_serving():
-            await asyncio.sleep(0.05)
-    assert (await service.select_route()).decision.models
+    assert (RoutingMode.ROUTING_MODE_CASCADE, Tier.TIER_ENGINE) == (info.routing_mode, info.tier)
+    assert (Tier.TIER_ENGINE, bundle.profile.model_version) == (decision.tier, decision.model_version)
+    assert decision.usage.engine_call_count >= 2
 
 
-async def test_a_broken_policy_file_keeps_the_last_good_revision(service: Running) -> None:
+async def test_a_broken_policy_file_keeps_the_last_good_revision(service: ServiceProcess, policies: Path) -> None:
     """After SIGHUP the decision is the same, with a warning, and the log names line and key."""
     before = (await service.select_route()).decision
-    path = service.policies / "llm-gateway.yaml"
+    path = policies / "llm-gateway.yaml"
     path.write_text(path.read_text().replace("description:", "descripton:", 1))
 
     service.process.send_signal(signal.SIGHUP)
@@ -136,7 +87,7 @@ async def test_a_broken_policy_file_keeps_the_last_good_revision(service: Runnin
     assert "descripton" in service.log_file.read_text()
 
 
-async def test_sigterm_drains_and_ends_with_success(service: Running) -> None:
+async def test_sigterm_drains_and_ends_with_success(service: ServiceProcess) -> None:
     """A graceful stop loses no call in flight and leaves no Triton."""
     triton_pid = service.triton_pid()
     calls = [asyncio.ensure_future(service.select_route()) for _ in range(8)]
@@ -163,10 +114,3 @@ async def test_a_service_with_a_broken_policy_file_does_not_start(root: Path, tm
     assert process.returncode != 0
     assert b"a.yaml" in log
     assert b"route" in log
-
-
-def details_of(error: aio.AioRpcError) -> set[type[ErrorInfo | RetryInfo]]:
-    """Unpack the types of a rich status's details."""
-    status = rpc_status.from_call(error)
-    assert status is not None
-    return {kind for kind in (ErrorInfo, RetryInfo) if any(detail.Is(kind.DESCRIPTOR) for detail in status.details)}

@@ -39,7 +39,9 @@ class EngineTriton:
         ready: What ModelReady answers.
         refusal: Status and text of each inference while it is not None.
         gate: Inferences wait until it is open.
+        logit: Every value of a row.
         call_count: Inferences that have arrived.
+        cancelled_count: Inferences whose caller went away while they waited at the gate.
         endpoint: HOST:PORT.
     """
 
@@ -48,7 +50,9 @@ class EngineTriton:
     ready: bool = True
     refusal: tuple[grpc.StatusCode, str] | None = None
     gate: asyncio.Event = field(default_factory=asyncio.Event)
+    logit: float = 0.0
     call_count: int = 0
+    cancelled_count: int = 0
     endpoint: str = ""
 
 
@@ -67,21 +71,25 @@ class _Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[
     async def ModelInfer(self, request: Any, context: Any) -> Any:  # noqa: ANN401, N802
         fake = self._fake
         fake.call_count += 1
-        await fake.gate.wait()
+        try:
+            await fake.gate.wait()
+        except asyncio.CancelledError:
+            fake.cancelled_count += 1
+            raise
         if fake.refusal is not None:
             await context.abort(*fake.refusal)
         reply = service_pb2.ModelInferResponse(model_name=request.model_name)
-        for name, datatype, value in _answer(fake.vocab_size):
+        for name, datatype, value in _answer(fake.vocab_size, fake.logit):
             reply.outputs.add(name=name, datatype=datatype, shape=value.shape)
             reply.raw_output_contents.append(value.tobytes())
         return reply
 
 
-def _answer(vocab_size: int) -> tuple[tuple[str, str, np.ndarray[Any, Any]], ...]:
+def _answer(vocab_size: int, logit: float) -> tuple[tuple[str, str, np.ndarray[Any, Any]], ...]:
     return (
         ("output_ids", "INT32", np.zeros((1, 1, 1), np.int32)),
         ("sequence_length", "INT32", np.ones((1, 1), np.int32)),
-        ("generation_logits", "FP32", np.zeros((1, 1, 1, vocab_size), np.float32)),
+        ("generation_logits", "FP32", np.full((1, 1, 1, vocab_size), logit, np.float32)),
         ("kv_cache_reused_blocks", "INT32", np.zeros((1, 1), np.int32)),
         ("arrival_time_ns", "INT64", np.zeros((1, 1), np.int64)),
         ("first_scheduled_time_ns", "INT64", np.zeros((1, 1), np.int64)),

@@ -42,7 +42,7 @@ class FakeBackend:
         self.profile = profile
         self.failure: ArchRouterError | None = None
         self.prepare_failure: Exception | None = None
-        self.ready = True
+        self.ready: bool | None = True
         self.requests: list[ScoringRequest] = []
         self.prepared: list[str] = []
         self.released: list[str] = []
@@ -54,7 +54,7 @@ class FakeBackend:
             raise self.failure
         return self.profile
 
-    async def is_ready(self, *, timeout_s: float) -> bool:
+    async def is_ready(self, *, timeout_s: float) -> bool | None:
         """Answer as told."""
         del timeout_s
         return self.ready
@@ -81,6 +81,9 @@ class FakeBackend:
         scores = np.array([*logits, _NO_MATCH_LOGIT], dtype=np.float32)
         usage = Usage(prompt_token_count=len(words), engine_call_count=1)
         return Scoring(posterior_from_scores(scores), self.profile, usage, StageTimes())
+
+    async def reconnect(self) -> None:
+        """Do nothing: there is no connection."""
 
     async def close(self) -> None:
         """Do nothing: there is no connection."""

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import SimpleNamespace
 from typing import cast
 
@@ -16,13 +17,22 @@ from archrouter.app.fleet_reporter import FleetReporter, reload_endpoints
 from archrouter.domain.conversation import Conversation, Message, Role
 from archrouter.domain.errors import BackendProtocolError
 from archrouter.domain.findings import Finding, Severity
-from archrouter.domain.scoring import ScoringRequest
+from archrouter.domain.scoring import ScoringRequest, Tier
 from archrouter.inference.bundle import Bundle
-from archrouter.inference.endpoint import EndpointList, EndpointSpec, Model
+from archrouter.inference.endpoint import EndpointList, EndpointSpec, Watch
 from archrouter.inference.fleet import Fleet
+from archrouter.inference.model import Model
 from archrouter.observability.metrics import Metrics
 from archrouter.rpc.health import Health
 
+WATCH = Watch(
+    interval_s=0.001,
+    probe_timeout_s=1.0,
+    warm_up_timeout_s=1.0,
+    max_failures=3,
+    fair_timeout_s=0.5,
+    doubt_budget_share=0.5,
+)
 QUESTION = ScoringRequest(make_set("support"), Conversation.from_messages((Message(Role.USER, "writing code"),)))
 WRONG = BackendProtocolError("it serves sha256:f, the bundle is sha256:a")
 BROKEN = EndpointList((), (Finding(Severity.ERROR, "endpoints[0].endpoint", "is not HOST:PORT", 2, 5),))
@@ -64,9 +74,8 @@ class Scene:
         self.fleet = Fleet(
             lambda: self.file,
             self.connect,
-            FleetReporter(self.metrics, self.health, self.changes.append),
-            interval_s=0.001,
-            warm_up_timeout_s=1.0,
+            partial(FleetReporter(self.metrics, self.health, self.changes.append), Tier.ENGINE),
+            WATCH,
         )
 
     def backend(self, endpoint: str) -> Backend:

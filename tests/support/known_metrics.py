@@ -6,8 +6,18 @@ from dataclasses import dataclass, field
 import promql_parser
 from prometheus_client import CollectorRegistry
 
-from archrouter.observability.metrics import GRPC_CODES, OUTCOMES, RELOAD_RESULTS, STAGES, Metrics
-from archrouter.rpc.credentials import REQUIRED_SCOPES
+from archrouter.observability.metrics import (
+    CREDENTIAL_SOURCES,
+    DECILES,
+    DECISION_LOG_RESULTS,
+    GRPC_CODES,
+    OUTCOMES,
+    RELOAD_RESULTS,
+    STAGES,
+    TIERS,
+    Metrics,
+)
+from archrouter.rpc.authentication.scopes import REQUIRED_SCOPES
 
 Labels = Mapping[str, frozenset[str]]
 """Values by label; an empty set where they are not known beforehand."""
@@ -18,7 +28,10 @@ _SERVICE_VALUES: Labels = {
     "code": frozenset(GRPC_CODES),
     "outcome": frozenset(OUTCOMES),
     "stage": frozenset(STAGES),
-    "result": frozenset(RELOAD_RESULTS),
+    "source": frozenset(CREDENTIAL_SOURCES),
+    "tier": frozenset(TIERS),
+    "decile": frozenset(DECILES),
+    "result": frozenset((*RELOAD_RESULTS, *DECISION_LOG_RESULTS)),
     "rpc_method": frozenset(method.rpc_method for method in REQUIRED_SCOPES),
 }
 _SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
@@ -62,6 +75,17 @@ PROMETHEUS: Mapping[str, Labels] = {
     "up": {"job": _ANY, "instance": _ANY},
     "ALERTS": {"alertname": _ANY, "alertstate": frozenset({"pending", "firing"}), "severity": _ANY},
 }
+
+
+RECORDED: Mapping[str, Labels] = {
+    "archrouter:decision_reference_decile:share1d": {
+        "policy_set": _ANY,
+        "tier": frozenset(TIERS),
+        "decile": frozenset(DECILES),
+    },
+    "archrouter:decision_population_stability_index:1d": {"policy_set": _ANY, "tier": frozenset(TIERS)},
+}
+"""What the rules of deploy/prometheus record."""
 
 
 @dataclass(slots=True)
@@ -130,4 +154,4 @@ def service_metrics() -> dict[str, Labels]:
 
 def known_metrics() -> dict[str, Labels]:
     """Return every metric that a rule or a panel can read here."""
-    return {**service_metrics(), **TRITON, **PROMETHEUS}
+    return {**service_metrics(), **TRITON, **PROMETHEUS, **RECORDED}

@@ -49,6 +49,14 @@ def refused(code: grpc.StatusCode, reason: str = "", **metadata: str) -> Refused
     return RefusedError(code, f"refused with {code.name}", *([info] if reason else []))
 
 
+def overloaded(*, retry_after_s: float) -> RefusedError:
+    """Make the refusal of a server that has no room, with the wait that it advises."""
+    info = error_details_pb2.ErrorInfo(reason="ERROR_REASON_OVERLOADED", domain="archrouter")
+    retry = error_details_pb2.RetryInfo()
+    retry.retry_delay.FromNanoseconds(round(retry_after_s * 1e9))
+    return RefusedError(grpc.StatusCode.RESOURCE_EXHAUSTED, "no room", info, retry)
+
+
 def matched(route_id: str, confidence: float = 0.75) -> v1.Decision:
     """Make a decision for a route."""
     return v1.Decision(

@@ -1,6 +1,7 @@
 """The whole gRPC edge in process: a real server on a free loopback port, a fake model behind it, real clients."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,16 +20,20 @@ from tests.support.fakes import FakeSource
 from archrouter import v1
 from archrouter.app.wiring import SystemClock
 from archrouter.application.policy_store import PolicyStore
+from archrouter.application.ports import DecisionRecorder
 from archrouter.application.router import RequestLimits, Router
 from archrouter.config import PoliciesSettings, RoutingSettings, ServerSettings
 from archrouter.domain.policy import ModelTarget, PolicySet, RoutePolicy
 from archrouter.domain.scoring import BackendProfile, Scoring, ScoringRequest
 from archrouter.observability.metrics import Metrics
 from archrouter.policy_files.policies import load_policy_set
-from archrouter.rpc.credentials import Credentials
+from archrouter.rpc.authentication.authenticator import Authenticator
+from archrouter.rpc.authentication.callers import Callers
 from archrouter.rpc.dependencies import RpcDependencies
 from archrouter.rpc.health import Component, Health
 from archrouter.rpc.server import build_server
+from archrouter.rpc.tls import ServerTls
+from archrouter.rpc.tracing import StartSpan
 
 if TYPE_CHECKING:
     from archrouter.v1 import PolicyServiceAsyncStub, RoutingServiceAsyncStub
@@ -132,7 +137,10 @@ class ServiceOptions:
         )
     )
     sets: tuple[PolicySet, ...] = (SUPPORT,)
-    credentials: Credentials | None = None
+    authenticator: Authenticator | None = None
+    tls: ServerTls | None = None
+    decision_log: DecisionRecorder | None = None
+    start_span: StartSpan | None = None
 
 
 @asynccontextmanager
@@ -170,7 +178,10 @@ async def running_service(options: ServiceOptions | None = None) -> AsyncIterato
             parse_policy_text=load_policy_set,
             reload_policies=store.reload,
             version=VERSION,
-            credentials=wanted.credentials,
+            authenticator=wanted.authenticator,
+            tls=wanted.tls,
+            decision_log=wanted.decision_log,
+            start_span=wanted.start_span,
         )
     )
     async with aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -181,6 +192,17 @@ async def running_service(options: ServiceOptions | None = None) -> AsyncIterato
         finally:
             health.close()
             await server.stop(0)
+
+
+def known_tokens(**scopes: str) -> Authenticator:
+    """Accept, by name, the tokens ``{name}-token``, each with its scopes."""
+    lines = [f"{hashlib.sha256(f'{name}-token'.encode()).hexdigest()} {name} {of}" for name, of in scopes.items()]
+    return Authenticator(Callers.from_text("\n".join(lines)))
+
+
+def bearer(token: str) -> tuple[tuple[str, str], ...]:
+    """Build the metadata of a caller with a token."""
+    return (("authorization", f"Bearer {token}"),)
 
 
 def user_says(

@@ -10,6 +10,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.model_selection import GroupKFold
 
 from archrouter.domain.posterior import Calibration, IsotonicMap
+from archrouter.domain.scoring import CalibrationReference
 from engine.calibrate.decisions import Choice, LabelledDecision, Measured, measure
 
 TEMPERATURES = (0.05, 20.0)
@@ -63,9 +64,11 @@ def choose(decisions: Sequence[LabelledDecision], *, fold_count: int, on_progres
     folds = list(GroupKFold(fold_count).split(np.zeros(len(decisions)), groups=np.array(conversations)))
     cross_validated = {kind: _cross_validated(decisions, kind, folds, on_progress) for kind in FITS}
     kind, reason = _better(cross_validated["temperature"], cross_validated["isotonic"])
+    calibration = FITS[kind](decisions)
     return Choice(
         kind=kind,
-        calibration=FITS[kind](decisions),
+        calibration=calibration,
+        reference=CalibrationReference.of([calibration.apply(decision.posterior) for decision in decisions]),
         uncalibrated=measure(decisions, [Calibration()] * len(decisions)),
         cross_validated=cross_validated,
         fold_count=fold_count,

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from archrouter.domain.policy import NO_MATCH_ID
 from archrouter.domain.posterior import Calibration, Posterior
+from archrouter.domain.scoring import CalibrationReference
 from archrouter.evaluation import reliability as confidence
 from archrouter.evaluation.turns import Scenario, ScoredTurn
 from archrouter.inference.language_model import LanguageModelBackend
@@ -104,6 +105,7 @@ class Choice:
 
     kind: str
     calibration: Calibration
+    reference: CalibrationReference
     uncalibrated: Measured
     cross_validated: Mapping[str, Measured]
     fold_count: int

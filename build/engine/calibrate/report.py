@@ -41,7 +41,7 @@ class Report:
                 "isotonic": _figures(choice.cross_validated["isotonic"]),
             },
         )
-        return CalibrationFile.of(choice.calibration, self.model_version, evidence)
+        return CalibrationFile.of(choice.calibration, self.model_version, evidence, choice.reference)
 
     def document(self) -> dict[str, object]:
         """Return what JSON can hold."""

@@ -634,10 +634,11 @@ type Explanation struct {
 	Lead float64 `protobuf:"fixed64,2,opt,name=lead,proto3" json:"lead,omitempty"`
 	// What each message contributed, in the order of the conversation: of the latest
 	// `limits.max_explained_messages` that the model reads. The latest user message is left out only when
-	// another one would then decide.
+	// another one would then decide. Fewer, the newest, where the time of the call or the inference server does
+	// not allow for all.
 	MessageEffects []*MessageEffect `protobuf:"bytes,3,rep,name=message_effects,json=messageEffects,proto3" json:"message_effects,omitempty"`
 	// Index in `messages` of the one that decided: without it the decision changes, or loses most confidence.
-	// Unset when no message can be left out.
+	// Unset when none costs confidence, or none can be left out.
 	DecidingMessageIndex *int32 `protobuf:"varint,4,opt,name=deciding_message_index,json=decidingMessageIndex,proto3,oneof" json:"deciding_message_index,omitempty"`
 	unknownFields        protoimpl.UnknownFields
 	sizeCache            protoimpl.SizeCache

@@ -761,7 +761,8 @@ type GetServerInfoResponse struct {
 	MaxMessageCharacters int32 `protobuf:"varint,12,opt,name=max_message_characters,json=maxMessageCharacters,proto3" json:"max_message_characters,omitempty"`
 	// Routes of an inline policy set at most: `limits.max_inline_routes`. Above 0.
 	MaxInlineRoutes int32 `protobuf:"varint,13,opt,name=max_inline_routes,json=maxInlineRoutes,proto3" json:"max_inline_routes,omitempty"`
-	// Calls answered at a time at most: `server.max_concurrent_calls`. Above 0.
+	// Decisions made at a time at most: `server.max_concurrent_calls`. Fewer while they take longer than the
+	// server tolerates. Above 0.
 	MaxConcurrentCalls int32 `protobuf:"varint,14,opt,name=max_concurrent_calls,json=maxConcurrentCalls,proto3" json:"max_concurrent_calls,omitempty"`
 	// Most of a caller's deadline that the server uses: `routing.max_budget_s`. Always set.
 	MaxBudget *durationpb.Duration `protobuf:"bytes,15,opt,name=max_budget,json=maxBudget,proto3" json:"max_budget,omitempty"`

@@ -41,8 +41,8 @@ type RoutingServiceClient interface {
 	// Returns the decisions for several independent conversations, which share the deadline of the call.
 	// A conversation that fails does not fail the others: its result is an error. The call as a whole fails
 	// with INVALID_ARGUMENT when it holds no request or more than `limits.max_batch_size`, and with
-	// RESOURCE_EXHAUSTED when the server has no room for all of them; a batch larger than
-	// `server.max_concurrent_calls` is admitted while nothing else runs.
+	// RESOURCE_EXHAUSTED while other batches have more to decide than the server has room for. Requests of a
+	// batch that find no room wait within the call, and leave some of the room to others.
 	BatchSelectRoutes(ctx context.Context, in *BatchSelectRoutesRequest, opts ...grpc.CallOption) (*BatchSelectRoutesResponse, error)
 	// Returns what this server is and what it accepts. UNAVAILABLE: its model has not answered yet.
 	GetServerInfo(ctx context.Context, in *GetServerInfoRequest, opts ...grpc.CallOption) (*GetServerInfoResponse, error)
@@ -103,8 +103,8 @@ type RoutingServiceServer interface {
 	// Returns the decisions for several independent conversations, which share the deadline of the call.
 	// A conversation that fails does not fail the others: its result is an error. The call as a whole fails
 	// with INVALID_ARGUMENT when it holds no request or more than `limits.max_batch_size`, and with
-	// RESOURCE_EXHAUSTED when the server has no room for all of them; a batch larger than
-	// `server.max_concurrent_calls` is admitted while nothing else runs.
+	// RESOURCE_EXHAUSTED while other batches have more to decide than the server has room for. Requests of a
+	// batch that find no room wait within the call, and leave some of the room to others.
 	BatchSelectRoutes(context.Context, *BatchSelectRoutesRequest) (*BatchSelectRoutesResponse, error)
 	// Returns what this server is and what it accepts. UNAVAILABLE: its model has not answered yet.
 	GetServerInfo(context.Context, *GetServerInfoRequest) (*GetServerInfoResponse, error)

@@ -40,6 +40,11 @@ export interface Conversation {
    * none: tool results, and turns that hold no text, keep it.
    */
   request(previousRouteId?: string): SelectRouteRequest;
+  /**
+   * Asks about the conversation. `routeTicket` is that of its decision before this one, empty when there is none; it
+   * takes the place of the route and holds over reloads and replicas.
+   */
+  requestWithTicket(routeTicket: string): SelectRouteRequest;
 }
 
 const ROLES: ReadonlyMap<unknown, Role> = new Map([
@@ -90,6 +95,9 @@ export function parseConversation(chat: readonly ChatMessage[], limits: Limits =
     droppedMessages: messages.length - kept.length,
     request(previousRouteId = "") {
       return create(SelectRouteRequestSchema, { messages: kept, options: { previousRouteId, turnKind } });
+    },
+    requestWithTicket(routeTicket) {
+      return create(SelectRouteRequestSchema, { messages: kept, options: { routeTicket, turnKind } });
     },
   };
 }

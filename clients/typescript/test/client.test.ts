@@ -88,7 +88,7 @@ describe("a client", () => {
 });
 
 describe("the service config", () => {
-  for (const [timeoutMs, attempts] of [[100, undefined], [300, 2], [1000, 3], [2000, 4]] as const) {
+  for (const [timeoutMs, attempts] of [[100, undefined], [300, 2], [1000, 3], [3000, 4], [5000, 5]] as const) {
     it(`makes ${attempts ?? 1} attempts within ${timeoutMs} ms`, () => {
       assert.equal(JSON.parse(serviceConfig(timeoutMs)).methodConfig[0].retryPolicy?.maxAttempts, attempts);
     });

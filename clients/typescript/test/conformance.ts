@@ -4,10 +4,11 @@ import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 
 import { fromJson, toJson, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
-import { status } from "@grpc/grpc-js";
+import { credentials, status } from "@grpc/grpc-js";
 
 import {
   type ChatMessage,
+  type Conversation,
   type Limits,
   parseConversation,
   RoutingClient,
@@ -18,7 +19,9 @@ import { type ModelTarget, Role, type SelectRouteRequest, SelectRouteRequestSche
 interface Vector {
   name: string;
   call?: "selectRoute" | "selectModels";
-  server?: "embedded" | "scripted" | "dead";
+  server?: "embedded" | "scripted" | "dead" | "tls" | "mutual";
+  tls?: string[];
+  script?: JsonValue[];
   target?: string;
   token?: string;
   traceparent?: string;
@@ -27,6 +30,9 @@ interface Vector {
   request?: JsonValue;
   chat?: ChatMessage[];
   previousRouteId?: string;
+  routeTicket?: string;
+  /** The chat whose decision's ticket is sent. */
+  ticketOf?: ChatMessage[];
   limits?: Limits;
   paddingCharacters?: number;
   fallback?: string[];
@@ -43,20 +49,41 @@ function makeClient(vector: Vector): RoutingClient {
   return new RoutingClient(target, {
     ...(vector.timeoutS && { timeoutMs: vector.timeoutS * 1000 }),
     ...(vector.token && { token: vector.token }),
+    ...(vector.tls && { credentials: makeCredentials(vector.tls) }),
   });
 }
 
-function makeRequest(vector: Vector): SelectRouteRequest {
+function makeCredentials(given: string[]): ReturnType<typeof credentials.createSsl> {
+  const read = (name: string, of = name): Buffer | null =>
+    given.includes(of) ? readFileSync(join(environment("CERTIFICATES"), `${name}.pem`)) : null;
+  return credentials.createSsl(read("authority"), read("key", "certificate"), read("certificate"));
+}
+
+/** Asks about a conversation that goes on after a decision. */
+function after(vector: Vector, conversation: Conversation, ticket: string): SelectRouteRequest {
+  return ticket ? conversation.requestWithTicket(ticket) : conversation.request(vector.previousRouteId);
+}
+
+/** Has the conversation of before decided, if there is one, and gives the decision's ticket. */
+async function ticketOfBefore(vector: Vector, client: RoutingClient): Promise<string> {
+  if (!vector.ticketOf) {
+    return "";
+  }
+  const decision = await client.selectRoute(parseConversation(vector.ticketOf, vector.limits).request());
+  return decision.routeTicket;
+}
+
+function makeRequest(vector: Vector, ticket: string): SelectRouteRequest {
   const padding = "x ".repeat((vector.paddingCharacters ?? 0) / 2);
   if (vector.chat) {
     const chat = padding ? [{ role: "user", content: padding }] : vector.chat;
-    return parseConversation(chat, vector.limits).request(vector.previousRouteId);
+    return after(vector, parseConversation(chat, vector.limits), ticket);
   }
   const request = fromJson(SelectRouteRequestSchema, vector.request ?? {});
   if (padding) {
     request.messages.push({ $typeName: "archrouter.v1.Message", role: Role.USER, content: padding });
   }
-  if (vector.server === "scripted") {
+  if (vector.script) {
     request.correlationId = vector.name;
   }
   return request;
@@ -65,14 +92,14 @@ function makeRequest(vector: Vector): SelectRouteRequest {
 /** Describes what happened in the words of the vectors. */
 async function observe(vector: Vector): Promise<Record<string, JsonValue | undefined>> {
   if (!vector.call) {
-    const { skippedParts, cutMessages, droppedMessages, request } = parseConversation(vector.chat ?? [], vector.limits);
-    const sent = toJson(SelectRouteRequestSchema, request(vector.previousRouteId));
+    const conversation = parseConversation(vector.chat ?? [], vector.limits);
+    const { skippedParts, cutMessages, droppedMessages } = conversation;
+    const sent = toJson(SelectRouteRequestSchema, after(vector, conversation, vector.routeTicket ?? ""));
     return { request: sent, skippedParts, cutMessages, droppedMessages };
   }
-  const request = makeRequest(vector);
   const client = makeClient(vector);
   try {
-    return await ask(vector, client, request);
+    return await ask(vector, client, makeRequest(vector, await ticketOfBefore(vector, client)));
   } finally {
     client.close();
   }

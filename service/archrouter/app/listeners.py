@@ -33,6 +33,19 @@ def _can_bind(family: int, place: tuple[object, ...]) -> bool:
     return True
 
 
+def reserve_port(address: str, stack: AsyncExitStack) -> str:
+    """Hold the port of HOST:PORT until the stack is closed, and return the address with the port that is held.
+
+    The socket is bound, but does not listen: connections reach the processes that share the port with it.
+    """
+    host, port = split_address(address)
+    family, _, _, _, place = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    held = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    held.bind(place)
+    return f"{address.rpartition(':')[0]}:{held.getsockname()[1]}"
+
+
 def serve_metrics(address: str, registry: CollectorRegistry, stack: AsyncExitStack) -> None:
     """Serve ``/metrics`` on HOST:PORT until the stack is closed; nowhere when the address is empty."""
     if not address:

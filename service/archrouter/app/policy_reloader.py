@@ -13,7 +13,7 @@ _log = structlog.get_logger(__name__)
 
 
 class PolicyReloader:
-    """One reload at a time, whatever asked for it: start-up, SIGHUP or ReloadPolicySets."""
+    """One reload at a time, whatever asked for it: start-up, a changed file, SIGHUP or ReloadPolicySets."""
 
     def __init__(self, store: PolicyStore, metrics: Metrics, health: Health) -> None:
         """Bind to the store whose snapshot is replaced."""
@@ -24,19 +24,16 @@ class PolicyReloader:
 
     async def reload(self) -> PolicySnapshot:
         """Load the policy files again and return what serves now; an unusable one keeps its last good revision."""
-        async with self._lock:
-            snapshot = await self._store.reload()
+        try:
+            async with self._lock:
+                snapshot = await self._store.reload()
+        except Exception:
+            self._metrics.count_policy_reload(is_success=False, unix_time_s=time.time())
+            raise
         for source in snapshot.rejected:
             for finding in source.findings:
-                _log.error(
-                    "policy_file_rejected",
-                    file=source.source,
-                    line=finding.line,
-                    column=finding.column,
-                    field_path=finding.field_path,
-                    reason=finding.message,
-                )
-        self._metrics.count_policy_reload(rejected_count=len(snapshot.rejected), unix_time_s=time.time())
+                _log.error("policy_file_rejected", file=source.source, **finding.log_fields)
+        self._metrics.count_policy_reload(is_success=not snapshot.rejected, unix_time_s=time.time())
         self._metrics.start_policy_set_series(snapshot.loaded)
         self._health.set_ready(Component.POLICIES, ready=bool(snapshot.loaded))
         revisions = {policy_set_id: loaded.policy_set.revision for policy_set_id, loaded in snapshot.loaded.items()}

@@ -12,22 +12,28 @@ import structlog
 from grpc import aio
 from prometheus_client import CollectorRegistry, disable_created_metrics
 
+from archrouter.app.credential_files import CredentialFiles, watch_credentials
 from archrouter.app.fleet_reporter import FleetReporter, reload_endpoints
 from archrouter.app.listeners import check_can_listen, serve_metrics
 from archrouter.app.policy_reloader import PolicyReloader
+from archrouter.app.processes import ServerProcesses
+from archrouter.app.records import build_decision_log, build_tracing
+from archrouter.app.security import build_security, load_ticket_keys
 from archrouter.app.wiring import (
     build_core,
     build_embedded_triton,
     build_rpc_dependencies,
-    endpoint_reader,
+    endpoint_readers,
     load_engine_bundle,
 )
+from archrouter.application.policy_store import PolicyStore
 from archrouter.config import Settings
 from archrouter.inference.embedded import EmbeddedTriton
 from archrouter.inference.installation import EmbeddedTritonError
 from archrouter.inference.triton_supervisor import keep_running
 from archrouter.observability.logging import configure_logging
 from archrouter.observability.metrics import INLINE_POLICY_SET, Metrics
+from archrouter.policy_files.watch import PolicyWatch
 from archrouter.rpc.health import WHOLE_SERVER, Health
 from archrouter.rpc.server import build_server
 from archrouter.version import VERSION
@@ -58,6 +64,8 @@ def serve(settings: Settings, *, ready_file: Path | None = None) -> int:
     """
     configure_logging(settings.logging.format, settings.logging.level, sys.stderr)
     try:
+        if settings.server.processes > 1:
+            return EXIT_OK if asyncio.run(ServerProcesses(settings, ready_file).run()) else EXIT_FAILED
         return asyncio.run(_Service(settings, ready_file).run())
     except asyncio.CancelledError:
         _log.info("stopped_while_starting")
@@ -88,6 +96,7 @@ class _Service:
         if settings.policies.inline_enabled:
             metrics.start_policy_set_series([INLINE_POLICY_SET])
         async with AsyncExitStack() as stack:
+            security = await build_security(settings, metrics)
             check_can_listen(settings.server.listen, "server.listen")
             serve_metrics(settings.metrics.listen, registry, stack)
             bundle = load_engine_bundle(settings)
@@ -95,15 +104,28 @@ class _Service:
             if triton is not None:
                 stack.callback(triton.close)
             reporter = FleetReporter(metrics, self._health, self._model_changed)
-            core = build_core(settings, endpoint_reader(settings, bundle, triton), reporter, metrics)
-            stack.push_async_callback(core.fleet.close)
-            core.fleet.start()
+            decision_log = build_decision_log(settings, metrics, stack)
+            tracing = build_tracing(settings, stack)
+            core = build_core(settings, endpoint_readers(settings, bundle, triton), reporter, metrics, tracing)
+            for fleet in core.fleets:
+                stack.push_async_callback(fleet.close)
+                fleet.start()
+            ticket_keys = load_ticket_keys(settings, core.tickets, metrics)
             reloader = PolicyReloader(core.store, metrics, self._health)
-            await self._load_policies(reloader)
+            policies = settings.policies  # the watch begins before the load, so that no change falls between the two
+            watch = PolicyWatch(Path(policies.directory), interval_s=policies.watch_interval_s)
+            await self._load_policies(core.store, reloader)
             await self._start_triton(triton, stack)
             server, port = build_server(
                 build_rpc_dependencies(
-                    settings, core, metrics=metrics, health=self._health, reload_policies=reloader.reload
+                    settings,
+                    core,
+                    metrics=metrics,
+                    health=self._health,
+                    reload_policies=reloader.reload,
+                    security=security,
+                    decision_log=decision_log,
+                    tracing=tracing,
                 )
             )
             self._address = f"{settings.server.listen.rpartition(':')[0]}:{port}"
@@ -111,13 +133,25 @@ class _Service:
             _log.info("listening", address=self._address, version=VERSION)
             reloads: list[Reload] = [reloader.reload]
             if settings.triton.endpoints_file:  # after the policies: a new endpoint is prepared for the new ones
-                reloads.append(lambda: reload_endpoints(core.fleet, metrics))
-            watchers = {"watch the endpoints": core.fleet.run()}
+                reloads.append(lambda: reload_endpoints(core.fleets[0], metrics))
+            watchers = {f"watch the endpoints {index}": fleet.run() for index, fleet in enumerate(core.fleets)}
+            watchers |= security.watchers() | self._file_watchers(ticket_keys, watch, reloader)
             if triton is not None:
                 restart_delay_s = settings.embedded.restart_delay_s
                 watchers["watch the embedded Triton"] = keep_running(triton, restart_delay_s=restart_delay_s)
             await self._until_stopped(server, reloads, watchers)
         return self._exit_code
+
+    def _file_watchers(
+        self, ticket_keys: tuple[CredentialFiles, ...], watch: PolicyWatch, reloader: PolicyReloader
+    ) -> dict[str, Coroutine[object, object, None]]:
+        """Give what looks for changed files as long as the service runs, by name."""
+        watchers: dict[str, Coroutine[object, object, None]] = {}
+        if ticket_keys:
+            watchers["watch the ticket keys"] = watch_credentials(ticket_keys)
+        if self._settings.policies.watch_enabled:
+            watchers["watch the policies"] = _reload_on_change(watch, reloader.reload)
+        return watchers
 
     async def _start_triton(self, triton: EmbeddedTriton | None, stack: AsyncExitStack) -> None:
         if triton is None:
@@ -126,15 +160,12 @@ class _Service:
         await triton.start()
         _log.info("embedded_triton_started", pid=triton.pid, endpoint=triton.endpoint, log_file=str(triton.log_file))
 
-    async def _load_policies(self, reloader: PolicyReloader) -> None:
-        """Refuse to start on a broken file: there is no earlier revision to keep serving."""
+    async def _load_policies(self, store: PolicyStore, reloader: PolicyReloader) -> None:
+        """Refuse to start on a broken file, unless this is a restart: then it is what it is to a running service."""
         snapshot = await reloader.reload()
-        if snapshot.rejected:
+        if snapshot.rejected and not (store.is_restart and snapshot.loaded):
             names = ", ".join(source.source for source in snapshot.rejected)
             msg = f"policy files cannot be used: {names}; the findings are above, or run: archrouter check"
-            raise StartError(msg)
-        if not snapshot.loaded:
-            msg = f"no policy file in {self._settings.policies.directory!r}; set policies.directory"
             raise StartError(msg)
         default = self._settings.policies.default
         if default and default not in snapshot.loaded:
@@ -190,6 +221,12 @@ class _Service:
         self._health.close()
         await server.stop(self._settings.server.shutdown_grace_s)
         _log.info("stopped")
+
+
+async def _reload_on_change(watch: PolicyWatch, reload: Reload) -> None:
+    """Reload after each change of the policy files, until cancelled."""
+    async for _ in watch.changes():
+        await _reload_all([reload])
 
 
 async def _reload_all(reloads: list[Reload]) -> None:

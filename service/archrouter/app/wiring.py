@@ -1,58 +1,82 @@
 """Builds the parts of the service from its settings."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from archrouter.app.security import Security
 from archrouter.application.policy_store import PolicySnapshot, PolicyStore
+from archrouter.application.ports import ScoringBackend
 from archrouter.application.router import RequestLimits, Router
 from archrouter.bundles.loader import PromptBundle, load_bundle
 from archrouter.bundles.manifest import BundleError
-from archrouter.config import Settings
+from archrouter.config import RoutingSettings, Settings, TritonSettings
+from archrouter.decision_log.log import DecisionLog
+from archrouter.domain.scoring import BackendProfile, Tier
+from archrouter.domain.ticket import Tickets
 from archrouter.inference.connect import connect
 from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
-from archrouter.inference.endpoint import EndpointList, EndpointSpec
+from archrouter.inference.endpoint import EndpointList, EndpointSpec, Watch
 from archrouter.inference.endpoints_file import load_endpoints
-from archrouter.inference.fleet import Fleet, FleetStatus
+from archrouter.inference.fleet import Fleet
+from archrouter.inference.roster import FleetStatus
 from archrouter.inference.tensors import PARAMETER_MODEL_DIRECTORY, PARAMETER_MODEL_VERSION
+from archrouter.inference.tiers import TierRule, Tiers
 from archrouter.observability.metrics import Metrics
 from archrouter.policy_files.directory import PolicyDirectory
 from archrouter.policy_files.policies import load_policy_set
-from archrouter.rpc.credentials import Credentials
+from archrouter.policy_files.state import PolicyState
 from archrouter.rpc.dependencies import RpcDependencies
 from archrouter.rpc.health import Health
 from archrouter.version import VERSION
+
+if TYPE_CHECKING:
+    from archrouter.observability.tracing import Tracing
 
 
 class SystemClock:
     """`Clock` over the operating system."""
 
     monotonic_s = staticmethod(time.perf_counter)
-
-    @staticmethod
-    def now() -> datetime:
-        """Return the wall-clock time, in UTC."""
-        return datetime.now(UTC)
+    now = staticmethod(partial(datetime.now, UTC))
 
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """The decision-making parts, before anything listens."""
+    """The decision-making parts, before anything listens.
 
-    fleet: Fleet
+    Attributes:
+        fleets: Those that may decide, the engine's first.
+        store: The policy sets.
+        router: The use case.
+        tickets: What signs and reads route tickets.
+    """
+
+    fleets: tuple[Fleet, ...]
     store: PolicyStore
     router: Router
+    tickets: Tickets
+
+    def profile(self) -> BackendProfile | None:
+        """Return the facts of the model that has the last word; None while no model has answered."""
+        return next((fleet.profile for fleet in self.fleets if fleet.profile is not None), None)
+
+
+ListReaders = Mapping[Tier, Callable[[], EndpointList]]
+"""Where each tier that may decide has its list of endpoints from, the engine's first."""
 
 
 def load_engine_bundle(settings: Settings) -> PromptBundle | None:
     """Read the prompt bundle where the language model decides; None where an endpoints file names the bundles."""
-    if settings.routing.mode != "engine" or settings.triton.endpoints_file:
+    mode = settings.routing.mode
+    if mode == "compact" or settings.triton.endpoints_file:
         return None
     if not settings.triton.bundle_directory:
-        msg = "routing.mode is engine, but there is no bundle; set triton.bundle_directory or triton.endpoints_file"
+        msg = f"routing.mode is {mode}, but there is no bundle; set triton.bundle_directory or triton.endpoints_file"
         raise BundleError(msg)
     return load_bundle(Path(settings.triton.bundle_directory))
 
@@ -61,64 +85,84 @@ def build_embedded_triton(settings: Settings, bundle: PromptBundle | None) -> Em
     """Prepare the embedded Triton where it is wanted: not started yet, but with its port until it is closed."""
     if not settings.embedded.enabled:
         return None
-    parameters = {}
+    models = []
     if bundle is not None:
         parameters = {
             PARAMETER_MODEL_DIRECTORY: str(bundle.model_directory.resolve()),
             PARAMETER_MODEL_VERSION: bundle.profile.model_version,
         }
+        models.append(EmbeddedModel(settings.embedded.engine_model, parameters))
+    if Tier.COMPACT in _tiers(settings) and not settings.triton.compact_endpoint:
+        models.append(EmbeddedModel(settings.triton.compact_model))
     triton = EmbeddedTriton(
         model_repository=Path(settings.embedded.model_repository),
-        models=(EmbeddedModel(_model(settings), parameters),),
+        models=tuple(models),
         start_timeout_s=settings.embedded.start_timeout_s,
     )
     triton.reserve()
     return triton
 
 
-def endpoint_reader(
-    settings: Settings, bundle: PromptBundle | None, triton: EmbeddedTriton | None
-) -> Callable[[], EndpointList]:
-    """Choose where the list of endpoints comes from: the endpoints file, or the one endpoint of the settings."""
+def endpoint_readers(settings: Settings, bundle: PromptBundle | None, triton: EmbeddedTriton | None) -> ListReaders:
+    """Choose where the lists of endpoints come from: the endpoints file, or the one endpoint of the settings."""
+    address = triton.endpoint if triton else settings.triton.endpoint
     if settings.triton.endpoints_file:
         _refuse_contradictions(settings)
-        file = Path(settings.triton.endpoints_file)
-        return partial(load_endpoints, file, settings.triton.engine_model, load_bundle)
-    address = triton.endpoint if triton else settings.triton.endpoint
-    only = EndpointList((EndpointSpec(address, _model(settings), bundle),), ())
-    return lambda: only
+    readers: dict[Tier, Callable[[], EndpointList]] = {}
+    for tier in _tiers(settings):
+        if tier is Tier.COMPACT:
+            spec = EndpointSpec(settings.triton.compact_endpoint or address, settings.triton.compact_model)
+            readers[tier] = partial(EndpointList, (spec,), ())
+        elif settings.triton.endpoints_file:
+            file = Path(settings.triton.endpoints_file)
+            readers[tier] = partial(load_endpoints, file, settings.triton.engine_model, load_bundle)
+        else:
+            model = settings.embedded.engine_model if triton else settings.triton.engine_model
+            readers[tier] = partial(EndpointList, (EndpointSpec(address, model, bundle),), ())
+    return readers
 
 
 def build_core(
     settings: Settings,
-    read_endpoints: Callable[[], EndpointList],
-    on_change: Callable[[FleetStatus], None],
+    readers: ListReaders,
+    on_change: Callable[[Tier, FleetStatus], None],
     metrics: Metrics,
+    tracing: "Tracing | None" = None,
 ) -> Core:
-    """Wire the fleet, and policy store and router around it; nothing is loaded yet."""
+    """Wire a fleet for each tier, and policy store and router around them; nothing is loaded yet."""
     clock = SystemClock()
-    fleet = Fleet(
-        read_endpoints,
-        partial(
-            connect,
-            max_concurrent_requests=settings.triton.max_concurrent_requests,
-            count_request=metrics.backend_requests.labels,
-        ),
-        on_change,
-        interval_s=settings.triton.health_interval_s,
-        warm_up_timeout_s=settings.triton.warm_up_timeout_s,
+    connection = partial(
+        connect,
+        max_concurrent_requests=settings.triton.max_concurrent_requests,
+        count_request=metrics.backend_requests.labels,
+        start_span=tracing.client_span if tracing else None,
     )
-    source = PolicyDirectory(Path(settings.policies.directory))
-    store = PolicyStore(source, fleet, clock, default_id=settings.policies.default)
+    fleets = {
+        tier: Fleet(read_list, connection, partial(on_change, tier), _watch(settings.triton))
+        for tier, read_list in readers.items()
+    }
+    backend = _backend(settings.routing, fleets)
+    policies = Path(settings.policies.directory)
+    state = settings.policies.state_directory
+    store = PolicyStore(
+        PolicyDirectory(policies),
+        backend,
+        clock,
+        default_id=settings.policies.default,
+        kept_revisions=settings.policies.kept_revisions,
+        memory=PolicyState(Path(state), policies) if state else None,
+    )
+    tickets = Tickets(lifetime_s=settings.routing.ticket_lifetime_s)
     router = Router(
         store,
-        fleet,
+        backend,
         clock,
         request_limits(settings),
         min_budget_s=settings.routing.min_budget_s,
         deadline_margin_s=settings.triton.deadline_margin_s,
+        tickets=tickets,
     )
-    return Core(fleet, store, router)
+    return Core(tuple(fleets.values()), store, router, tickets)
 
 
 def build_rpc_dependencies(
@@ -128,9 +172,11 @@ def build_rpc_dependencies(
     metrics: Metrics,
     health: Health,
     reload_policies: Callable[[], Awaitable[PolicySnapshot]],
+    security: Security,
+    decision_log: DecisionLog | None = None,
+    tracing: "Tracing | None" = None,
 ) -> RpcDependencies:
     """Gather what the gRPC edge needs."""
-    tokens_file = settings.auth.tokens_file
     return RpcDependencies(
         server=settings.server,
         policies=settings.policies,
@@ -140,11 +186,14 @@ def build_rpc_dependencies(
         store=core.store,
         metrics=metrics,
         health=health,
-        profile=lambda: core.fleet.profile,
+        profile=core.profile,
         parse_policy_text=load_policy_set,
         reload_policies=reload_policies,
         version=VERSION,
-        credentials=Credentials.from_text(Path(tokens_file).read_text()) if tokens_file else None,
+        authenticator=security.authenticator,
+        tls=security.tls,
+        decision_log=decision_log,
+        start_span=tracing.server_span if tracing else None,
     )
 
 
@@ -155,19 +204,44 @@ def request_limits(settings: Settings) -> RequestLimits:
         max_message_characters=settings.limits.max_message_characters,
         max_batch_size=settings.limits.max_batch_size,
         max_inline_routes=settings.limits.max_inline_routes,
+        max_explained_messages=settings.limits.max_explained_messages,
     )
 
 
-def _model(settings: Settings) -> str:
-    """Name the Triton model of the one endpoint."""
+def _tiers(settings: Settings) -> tuple[Tier, ...]:
+    """List the tiers that may decide, the engine first."""
     if settings.routing.mode == "compact":
-        return settings.triton.compact_model
-    return settings.embedded.engine_model if settings.embedded.enabled else settings.triton.engine_model
+        return (Tier.COMPACT,)
+    both = settings.routing.mode == "cascade" or settings.routing.on_engine_failure == "compact"
+    return (Tier.ENGINE, Tier.COMPACT) if both else (Tier.ENGINE,)
+
+
+def _backend(routing: RoutingSettings, fleets: Mapping[Tier, Fleet]) -> ScoringBackend:
+    """Put the tiers together; a single one needs nothing around it."""
+    if len(fleets) == 1:
+        return next(iter(fleets.values()))
+    rule = TierRule(
+        min_confidence=routing.cascade_min_confidence if routing.mode == "cascade" else None,
+        falls_back=routing.on_engine_failure == "compact",
+        reserve_s=routing.compact_reserve_s,
+    )
+    return Tiers(fleets[Tier.ENGINE], fleets[Tier.COMPACT], rule)
+
+
+def _watch(triton: TritonSettings) -> Watch:
+    return Watch(
+        interval_s=triton.health_interval_s,
+        probe_timeout_s=triton.probe_timeout_s,
+        warm_up_timeout_s=triton.warm_up_timeout_s,
+        max_failures=triton.max_failures,
+        fair_timeout_s=triton.fair_timeout_s,
+        doubt_budget_share=triton.doubt_budget_share,
+    )
 
 
 def _refuse_contradictions(settings: Settings) -> None:
     contradictions = {
-        "routing.mode is compact": settings.routing.mode != "engine",
+        "routing.mode is compact": settings.routing.mode == "compact",
         "triton.bundle_directory is set": bool(settings.triton.bundle_directory),
         "embedded.enabled is true": settings.embedded.enabled,
     }

@@ -1,9 +1,11 @@
 """What the application needs from the outside world. Each port has a real and a test implementation."""
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from archrouter.application.select_route import Decision, SelectRoute
 from archrouter.domain.findings import Finding
 from archrouter.domain.policy import PolicySet
 from archrouter.domain.scoring import Scoring, ScoringRequest
@@ -56,10 +58,12 @@ class SourcedPolicySet:
     Attributes:
         source: Name of the file, for people.
         policy_set: The set.
+        text: What the file says.
     """
 
     source: str
     policy_set: PolicySet
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,33 @@ class PolicySource(Protocol):
 
         Returns:
             Usable sets, and the sources that hold none. Never raises for bad content.
+        """
+        ...
+
+
+class PolicyMemory(Protocol):
+    """Where the last good text of each source outlives the process."""
+
+    def recall(self) -> tuple[SourcedPolicySet, ...]:
+        """Return what was kept last, as far as it is a usable set still; never raises."""
+        ...
+
+    def keep(self, accepted: tuple[SourcedPolicySet, ...], sources: AbstractSet[str]) -> None:
+        """Keep the texts of `accepted`, and of all that was kept before only those of `sources`; never raises."""
+        ...
+
+
+class DecisionRecorder(Protocol):
+    """Who keeps decisions for later."""
+
+    def record(self, question: SelectRoute, decision: Decision, *, caller: str, correlation_id: str) -> None:
+        """Keep a decision. Never waits and never raises: no call may suffer from it.
+
+        Args:
+            question: What was asked.
+            decision: What was answered.
+            caller: Who asked; empty where nobody has to say.
+            correlation_id: The caller's own id of the call; may be empty.
         """
         ...
 

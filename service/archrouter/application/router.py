@@ -1,25 +1,35 @@
 """The use case: check the request, resolve the policy set, score its candidates, decide, and warn."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
+from archrouter.application.explanation import Decided, explain
 from archrouter.application.policy_store import PolicyStore
 from archrouter.application.ports import Clock, ScoringBackend
-from archrouter.application.select_route import Decision, DecisionTimes, SelectRoute
+from archrouter.application.select_route import Decision, DecisionTimes, Explanation, SelectRoute
 from archrouter.domain.conversation import Conversation, Message, Role
+from archrouter.domain.decision import DecisionReason
 from archrouter.domain.errors import (
     BackendProtocolError,
     BudgetExceededError,
     InvalidRequestError,
+    PolicySetRevisionNotFoundError,
 )
 from archrouter.domain.findings import Finding, Severity
 from archrouter.domain.policy import PolicySet
 from archrouter.domain.posterior import decide, ranked
 from archrouter.domain.scoring import Scoring, ScoringRequest, Usage
+from archrouter.domain.ticket import Tickets
 from archrouter.domain.warnings import DecisionWarning, WarningCode
 
 OFF_POLICY_MASS = 0.5
 """Below this share of next-token mass on candidates, most of the model's belief lay outside every candidate."""
+
+EXPLAINING_SHARE = 0.9
+"""Share of the call's time after which an explanation ends with what it has found, so that the decision arrives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +41,14 @@ class RequestLimits:
         max_message_characters: Characters of one message.
         max_batch_size: Items of one batch.
         max_inline_routes: Routes of an inline policy set.
+        max_explained_messages: Messages that an explanation leaves out one by one.
     """
 
     max_messages: int
     max_message_characters: int
     max_batch_size: int
     max_inline_routes: int
+    max_explained_messages: int = 8
 
     def check_messages(self, messages: Sequence[Message]) -> None:
         """Refuse a conversation nobody can route.
@@ -105,6 +117,7 @@ class Router:
         *,
         min_budget_s: float,
         deadline_margin_s: float,
+        tickets: Tickets | None = None,
     ) -> None:
         """Wire the use case.
 
@@ -115,6 +128,7 @@ class Router:
             limits: Bounds of a request.
             min_budget_s: Refuse at once a call that leaves less time than this, in seconds >= 0.
             deadline_margin_s: Part of the caller's time kept for the way back, in seconds >= 0.
+            tickets: Signs and reads route tickets; None does so with a key that nobody else has.
         """
         self._store = store
         self._backend = backend
@@ -122,6 +136,7 @@ class Router:
         self._limits = limits
         self._min_budget_s = min_budget_s
         self._deadline_margin_s = deadline_margin_s
+        self._tickets = tickets or Tickets()
 
     async def select_route(self, request: SelectRoute, *, budget_s: float) -> Decision:
         """Decide the route of one conversation.
@@ -141,42 +156,75 @@ class Router:
         policy_set, stale = self._policy_set(request)
         if budget_s < self._min_budget_s:
             raise BudgetExceededError(remaining_s=budget_s)
+        now_s = self._clock.now().timestamp()
+        redeemed = self._tickets.redeem(request.rule, policy_set, now_s=now_s)
+        request = replace(request, rule=redeemed.rule)
         conversation = Conversation.from_messages(request.messages)
         scoring = await self._backend.score(
             ScoringRequest(policy_set, conversation, request.overflow),
             timeout_s=budget_s - self._deadline_margin_s - (self._clock.monotonic_s() - started_s),
         )
-        if scoring.posterior.log_probabilities.shape != (len(policy_set.routes) + 1,):
-            msg = f"posterior has shape {scoring.posterior.log_probabilities.shape} for {len(policy_set.routes)} routes"
-            raise BackendProtocolError(msg)
-        probabilities = scoring.profile.calibration.apply(scoring.posterior)
+        probabilities = _probabilities(policy_set, scoring)
         choice = decide(policy_set, probabilities, request.rule)
+        candidates = ranked(policy_set, scoring.posterior, probabilities)
+        explanation, usage = None, scoring.usage
+        if request.explain:
+            decided = Decided(request, policy_set, scoring, probabilities, choice, candidates)
+            timeout_s = EXPLAINING_SHARE * budget_s - (self._clock.monotonic_s() - started_s)
+            explanation, usage = await self._explain(decided, timeout_s)
         return Decision(
             decision_id=request.decision_id,
             outcome=choice.outcome,
             route=choice.route,
             models=choice.route.models if choice.route else policy_set.fallback_models,
             confidence=choice.confidence,
-            candidates=ranked(policy_set, scoring.posterior, probabilities),
+            candidates=candidates,
             policy_set=policy_set,
             inline=request.inline_policy_set is not None,
             profile=scoring.profile,
             kept=choice.kept,
-            warnings=decision_warnings(conversation, scoring, stale=stale),
-            usage=scoring.usage,
+            reasons=(*scoring.reasons, *redeemed.reasons(kept=choice.kept), *choice.reasons),
+            warnings=(*decision_warnings(conversation, scoring, stale=stale), *redeemed.warnings),
+            usage=usage,
             times=DecisionTimes(
                 total_s=self._clock.monotonic_s() - started_s,
                 tokenize_s=scoring.times.tokenize_s,
                 queue_s=scoring.times.queue_s,
                 inference_s=scoring.times.inference_s,
             ),
+            route_ticket=self._tickets.issue(choice.route, policy_set, turn_count=redeemed.turn_count + 1, now_s=now_s),
+            rule=request.rule,
+            explanation=explanation,
         )
 
+    async def _explain(self, decided: Decided, timeout_s: float) -> tuple[Explanation, Usage]:
+        """Explain a decision, and add what that took to what the decision cost."""
+        explanation, call_count = await explain(
+            decided,
+            self._backend,
+            _probabilities,
+            max_message_count=self._limits.max_explained_messages,
+            timeout_s=timeout_s,
+        )
+        usage = decided.scoring.usage
+        return explanation, replace(usage, engine_call_count=usage.engine_call_count + call_count)
+
     def _policy_set(self, request: SelectRoute) -> tuple[PolicySet, bool]:
-        if request.inline_policy_set is not None:
-            return request.inline_policy_set, False
-        loaded = self._store.resolve(request.policy_set_id)
+        inline = request.inline_policy_set
+        if inline is not None:
+            if request.policy_set_revision not in ("", inline.revision):
+                raise PolicySetRevisionNotFoundError(inline.id, inline.revision)
+            return inline, False
+        loaded = self._store.resolve(request.policy_set_id, request.policy_set_revision)
         return loaded.policy_set, loaded.stale
+
+
+def _probabilities(policy_set: PolicySet, scoring: Scoring) -> NDArray[np.float64]:
+    """Calibrate a model's answer; BackendProtocolError when it is not about this policy set."""
+    if scoring.posterior.log_probabilities.shape != (len(policy_set.routes) + 1,):
+        msg = f"posterior has shape {scoring.posterior.log_probabilities.shape} for {len(policy_set.routes)} routes"
+        raise BackendProtocolError(msg)
+    return scoring.profile.calibration.apply(scoring.posterior)
 
 
 def decision_warnings(conversation: Conversation, scoring: Scoring, *, stale: bool) -> tuple[DecisionWarning, ...]:
@@ -231,6 +279,11 @@ def _answer_warnings(scoring: Scoring, *, stale: bool) -> Iterator[DecisionWarni
             WarningCode.CONFIDENCE_UNCALIBRATED,
             "no labelled conversations stand behind the confidence of this model version",
             {"modelVersion": scoring.profile.model_version},
+        )
+    if DecisionReason.ENGINE_UNAVAILABLE in scoring.reasons:
+        yield DecisionWarning(
+            WarningCode.ENGINE_UNAVAILABLE_COMPACT_USED,
+            "the engine gave no answer; the compact tier decided in its place",
         )
     if scoring.on_trie_mass < OFF_POLICY_MASS:
         yield DecisionWarning(

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from archrouter.bundles.manifest import CALIBRATION_FILE, BundleError, Strict, problems_of
 from archrouter.domain.posterior import Calibration, IsotonicMap
+from archrouter.domain.scoring import CalibrationReference
 
 _DIGEST = r"^sha256:[0-9a-f]{64}$"
 
@@ -40,6 +41,23 @@ class Knot(Strict):
     output: float = Field(ge=0, le=1)
 
 
+class Reference(Strict):
+    """How the model answered the decisions that it was fitted on; what drift is measured from."""
+
+    top_probability_deciles: tuple[float, ...] = Field(description="Nine, rising: of the leading candidates.")
+    no_match_share: float = Field(ge=0, le=1, description="Of decisions whose leading candidate was no match.")
+    mean_entropy: float = Field(ge=0, le=1, description="As a share of that of an even posterior.")
+
+    @model_validator(mode="after")
+    def _can_be(self) -> Self:
+        self.reference()  # raises ValueError for what no sample can give
+        return self
+
+    def reference(self) -> CalibrationReference:
+        """Return what the service takes."""
+        return CalibrationReference(self.top_probability_deciles, self.no_match_share, self.mean_entropy)
+
+
 class CalibrationFile(Strict):
     """Content of the file."""
 
@@ -48,6 +66,7 @@ class CalibrationFile(Strict):
     temperature: float = Field(1.0, gt=0)
     knots: tuple[Knot, ...] = Field((), description="Of the isotonic map; empty for a temperature.")
     sample_count: int = Field(ge=0, description="Labelled decisions it was fitted on.")
+    reference: Reference | None = Field(None, description="What drift is measured from; without it nothing warns.")
     evidence: Evidence | None = Field(None, description="For people; the service does not read it.")
 
     @model_validator(mode="after")
@@ -62,7 +81,13 @@ class CalibrationFile(Strict):
         return self
 
     @classmethod
-    def of(cls, calibration: Calibration, model_version: str, evidence: Evidence) -> "CalibrationFile":
+    def of(
+        cls,
+        calibration: Calibration,
+        model_version: str,
+        evidence: Evidence,
+        reference: CalibrationReference | None = None,
+    ) -> "CalibrationFile":
         """Describe a fitted calibration that was measured on the bundle of a version."""
         isotonic = calibration.isotonic
         points = zip(isotonic.inputs, isotonic.outputs, strict=True) if isotonic else ()
@@ -72,6 +97,7 @@ class CalibrationFile(Strict):
             temperature=calibration.temperature,
             knots=tuple(Knot(input=input_, output=output) for input_, output in points),
             sample_count=calibration.sample_count,
+            reference=Reference.model_validate(reference, from_attributes=True) if reference else None,
             evidence=evidence,
         )
 
@@ -83,15 +109,15 @@ class CalibrationFile(Strict):
         return Calibration(self.temperature, self.sample_count, isotonic)
 
 
-def read_calibration(directory: Path, model_version: str) -> Calibration:
-    """Read a bundle's calibration, one that is not fitted when there is no file.
+def read_calibration(directory: Path, model_version: str) -> tuple[Calibration, CalibrationReference | None]:
+    """Read a bundle's calibration, one that is not fitted when there is no file, and its reference if it has one.
 
     Raises:
         BundleError: When the file is malformed, or was measured on other weights or another prompt.
     """
     path = directory / CALIBRATION_FILE
     if not path.is_file():
-        return Calibration()
+        return Calibration(), None
     try:
         measured = CalibrationFile.model_validate_json(path.read_bytes())
     except ValidationError as error:
@@ -103,7 +129,7 @@ def read_calibration(directory: Path, model_version: str) -> Calibration:
             "remove it or calibrate again"
         )
         raise BundleError(msg)
-    return measured.calibration()
+    return measured.calibration(), measured.reference.reference() if measured.reference else None
 
 
 def write_calibration(directory: Path, content: CalibrationFile) -> Path:

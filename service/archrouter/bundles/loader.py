@@ -79,7 +79,7 @@ def load_bundle(directory: Path, *, with_calibration: bool = True) -> PromptBund
         if manifest.runtime == "tensorrt_llm":
             check_engine(directory, manifest, tokenizer_vocab_size=tokenizer.vocab_size)
         prompt_format, limit = _prompt_format(directory, manifest), manifest.limits.max_prompt_token_count
-        calibration = read_calibration(directory, model_version) if with_calibration else Calibration()
+        measured = read_calibration(directory, model_version) if with_calibration else (Calibration(), None)
         return PromptBundle(
             directory=directory,
             manifest=manifest,
@@ -97,7 +97,8 @@ def load_bundle(directory: Path, *, with_calibration: bool = True) -> PromptBund
                 tokenizer_digest=tokenizer.digest,
                 prompt_template_version=prompt_format.version,
                 max_prompt_token_count=limit,
-                calibration=calibration,
+                calibration=measured[0],
+                reference=measured[1],
             ),
             end_id=tokenizer.control_id(manifest.end_token),
             pad_id=tokenizer.control_id(manifest.pad_token),

@@ -5,10 +5,16 @@ from importlib.metadata import entry_points
 import click
 
 from archrouter.cli.bundle import bundle
+from archrouter.cli.calibrate import calibrate
 from archrouter.cli.check import check
 from archrouter.cli.demo import demo
+from archrouter.cli.doctor import doctor
 from archrouter.cli.endpoints import endpoints
 from archrouter.cli.health import health
+from archrouter.cli.impact import impact
+from archrouter.cli.importing import import_
+from archrouter.cli.learn import learn
+from archrouter.cli.reload import reload
 from archrouter.cli.route import route
 from archrouter.cli.serve import serve
 from archrouter.cli.test import test
@@ -45,7 +51,23 @@ def cli() -> None:
     """Pick, by written policies, which model should answer a conversation."""
 
 
-for command in (serve, route, health, check, test, demo, bundle, endpoints, version):
+for command in (
+    serve,
+    route,
+    health,
+    doctor,
+    check,
+    test,
+    import_,
+    impact,
+    calibrate,
+    learn,
+    reload,
+    demo,
+    bundle,
+    endpoints,
+    version,
+):
     cli.add_command(command)
 for entry_point in entry_points(group=ENTRY_POINT_GROUP):
     cli.add_command(entry_point.load())

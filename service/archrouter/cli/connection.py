@@ -1,6 +1,7 @@
 """The options that say which service a command talks to."""
 
 import functools
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import click
 
 from archrouter.cli.local_service import local_service
 from archrouter.client import ClientOptions, TlsOptions
+from archrouter.config import CLIENT_TOKEN_ENV
 
 DEFAULT_TARGET = "127.0.0.1:50051"
 _EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -64,14 +66,16 @@ def target_options(*, default: str = "", timeout_s: float = 5.0) -> Callable[[Co
             target: str,
             timeout_s: float,
             tls: bool,
-            ca_file: Path | None,
+            tls_ca: Path | None,
+            tls_cert: Path | None,
+            tls_key: Path | None,
             token_file: Path | None,
             embedded: bool = False,
             **options: Any,  # noqa: ANN401
         ) -> Any:  # noqa: ANN401
-            tls_options = TlsOptions(ca_file.read_bytes() if ca_file else None) if tls or ca_file else None
-            token = token_file.read_text(encoding="utf-8").strip() if token_file else ""
-            connection = Connection(target, embedded, timeout_s, tls_options, token)
+            connection = Connection(
+                target, embedded, timeout_s, _tls_options(tls, tls_ca, tls_cert, tls_key), _token(token_file)
+            )
             return command(*arguments, connection=connection, **options)
 
         command_with_options: Command = with_connection
@@ -80,6 +84,23 @@ def target_options(*, default: str = "", timeout_s: float = 5.0) -> Callable[[Co
         return command_with_options
 
     return decorate
+
+
+def _tls_options(tls: bool, ca: Path | None, cert: Path | None, key: Path | None) -> TlsOptions | None:  # noqa: FBT001  # a flag of the command line
+    """Read the files; a usage error when a certificate comes without its key."""
+    if bool(cert) != bool(key):
+        msg = "--tls-cert and --tls-key belong together; give both or none"
+        raise click.UsageError(msg)
+    if not (tls or ca or cert):
+        return None
+    return TlsOptions(*(file.read_bytes() if file else None for file in (ca, cert, key)))
+
+
+def _token(token_file: Path | None) -> str:
+    """Take the token out of its file, else of the environment: on the command line other users could read it."""
+    if token_file is not None:
+        return token_file.read_text(encoding="utf-8").strip()
+    return os.environ.get(CLIENT_TOKEN_ENV, "").strip()
 
 
 def _target_flags(default: str, timeout_s: float) -> tuple[Callable[[Command], Command], ...]:
@@ -95,8 +116,14 @@ def _target_flags(default: str, timeout_s: float) -> tuple[Callable[[Command], C
             help="Deadline of each call.",
         ),
         click.option("--tls", is_flag=True, help="Connect by TLS, trusting the usual authorities."),
-        click.option("--ca-file", type=_EXISTING_FILE, help="Connect by TLS, trusting the authority in this PEM file."),
-        click.option("--token-file", type=_EXISTING_FILE, help="Send the bearer token in this file."),
+        click.option("--tls-ca", type=_EXISTING_FILE, help="Connect by TLS, trusting the authority in this PEM file."),
+        click.option("--tls-cert", type=_EXISTING_FILE, help="Show the certificate in this PEM file."),
+        click.option("--tls-key", type=_EXISTING_FILE, help="PEM file with the private key of that certificate."),
+        click.option(
+            "--token-file",
+            type=_EXISTING_FILE,
+            help=f"Send the bearer token in this file, else that in ${CLIENT_TOKEN_ENV}.",
+        ),
     )
 
 

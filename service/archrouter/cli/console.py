@@ -20,6 +20,12 @@ def print_table(table: Table) -> None:
     _console(stderr=False).print(table)
 
 
+def print_notes_table(table: Table) -> None:
+    """Write a table that is no result, such as a report beside one, on standard error."""
+    if table.row_count:
+        _console(stderr=True).print(table)
+
+
 def note(message: str) -> None:
     """Write a line for people on standard error."""
     click.echo(message, err=True)

@@ -16,7 +16,7 @@ EXIT_UNREACHABLE = 3
 _REMEDIES = {
     "ERROR_REASON_INLINE_POLICY_DISABLED": "start the service with --policies-inline-enabled",
     "ERROR_REASON_DEFAULT_POLICY_SET_MISSING": "name one with --policy-set, or start the service with one as default",
-    "ERROR_REASON_CREDENTIALS_INVALID": "name the file with your token: --token-file FILE",
+    "ERROR_REASON_CREDENTIALS_INVALID": "send your token, --token-file, or your certificate, --tls-cert and --tls-key",
 }
 
 

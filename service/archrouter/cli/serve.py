@@ -25,7 +25,7 @@ from archrouter.observability.logging import configure_logging
 EPILOG = """\b
 Examples:
   archrouter serve --embedded --policies examples/policies
-  archrouter serve --config archrouter.yaml --server-listen 0.0.0.0:50051
+  archrouter serve --config archrouter.yaml --server-listen 0.0.0.0:50051 --auth-callers-file callers
   ARCHROUTER_TRITON_ENDPOINT=triton:8001 archrouter serve --policies /etc/archrouter/policies
 
 A flag overrides the environment, which overrides the configuration file, which overrides the default.

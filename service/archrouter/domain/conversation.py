@@ -119,6 +119,21 @@ class Conversation:
         return Excerpt(tuple(kept), dropped, dropped_token_count)
 
 
+def read_indices(messages: Sequence[Message], *, to_the_question: bool) -> tuple[int, ...]:
+    """Find the messages that a model with room for all of them reads.
+
+    Args:
+        messages: All messages of the request, oldest first, at least one of them from the user and with text.
+        to_the_question: Whether the model reads no further than the latest user message.
+
+    Returns:
+        Indices in `messages`, rising.
+    """
+    read = [index for index, one in enumerate(messages) if one.role in _READ_ROLES and one.has_text]
+    last = max(index for index in read if messages[index].role is Role.USER) if to_the_question else len(messages)
+    return tuple(index for index in read if index <= last)
+
+
 def latest_user_index(messages: Sequence[Message]) -> int:
     """Find the message that decides the route: the user's latest of messages that have text, one of them the user's."""
     return max(index for index, message in enumerate(messages) if message.role is Role.USER)

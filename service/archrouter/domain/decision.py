@@ -60,11 +60,14 @@ class Stickiness:
         turn_kind: A tool result or a retry keeps the previous route.
         switch_margin: In [0, 1]. On a user turn another candidate takes over only when its probability leads the
             previous route's by at least this much; 0 always lets the leader win.
+        route_ticket: Ticket of the conversation's last decision, in place of `previous_route_id`; untrusted, empty
+            when there is none.
     """
 
     previous_route_id: str = ""
     turn_kind: TurnKind = TurnKind.USER
     switch_margin: float = 0.0
+    route_ticket: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +95,15 @@ class Choice:
         confidence: Calibrated probability in [0, 1] of what stands behind the outcome: the route (MATCHED), the
             mass of its domain (DOMAIN_FALLBACK), no match (NO_MATCH), or the best route that missed its threshold
             (LOW_CONFIDENCE).
+        reasons: What made it, in the order in which it acted; never empty. A threshold follows what it was held
+            against.
         kept: Whether stickiness kept the previous route.
     """
 
     outcome: Outcome
     route: RoutePolicy | None
     confidence: float
+    reasons: tuple[DecisionReason, ...]
     kept: bool = False
 
 

@@ -81,9 +81,12 @@ class Dialect(Enum):
         """Write the record of a message, whose content is untrusted. O(characters)."""
         return self._record(self.messages, {"role": message.role.value, "content": message.content}, tags)
 
+    def written(self, text: str) -> str:
+        """Write a text as a JSON string without its quotes. O(characters)."""
+        return json.dumps(text, ensure_ascii=self is Dialect.CARD)[1:-1]
+
     def _record(self, form: ListForm, fields: dict[str, str], tags: "TagGuard") -> str:
-        values = ((key, json.dumps(value, ensure_ascii=self is Dialect.CARD)[1:-1]) for key, value in fields.items())
-        text = form.comma.join(f"{key}{form.colon}{value}" for key, value in values)
+        text = form.comma.join(f"{key}{form.colon}{self.written(value)}" for key, value in fields.items())
         # Escaped already in CARD; elsewhere a lone surrogate is not text and no encoder would take it.
         return tags.neutralise(_SURROGATE.sub(_REPLACEMENT_CHARACTER, text))
 

@@ -32,6 +32,11 @@ class Finding:
     line: int = 0
     column: int = 0
 
+    @property
+    def log_fields(self) -> dict[str, object]:
+        """What a log line says of it."""
+        return {"line": self.line, "column": self.column, "field_path": self.field_path, "reason": self.message}
+
 
 def has_errors(findings: tuple[Finding, ...]) -> bool:
     """Say whether any of them is an error, which keeps the policy set from being used."""

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import cast
 
 from archrouter.domain.findings import Finding, Severity, quoted
 
@@ -21,6 +22,8 @@ NO_MATCH_ID = "other"
 MAX_ROUTES = 512
 MAX_ROUTE_ID_CHARACTERS = 64
 MAX_DESCRIPTION_CHARACTERS = 2_000
+MAX_EXAMPLES = 10
+MAX_EXAMPLE_CHARACTERS = 500
 
 _POLICY_SET_ID = re.compile(r"[a-z0-9-]{1,64}")
 
@@ -46,9 +49,11 @@ class RoutePolicy:
         id: The string the model must answer; unique in the set, NFC, 1-64 characters, never ``other``.
         domain: Subject area, e.g. ``programming``.
         action: Operation asked for, e.g. ``bug_fixing``; empty for a policy that covers the whole domain.
-        description: When this route is meant, in the policy author's words.
+        description: When this route is meant, in the policy author's words; empty only where examples tell.
         models: Assigned models, best first; never empty.
         min_confidence: Own threshold in [0, 1]; None inherits the set's.
+        examples: What users say when this route is meant, at most `MAX_EXAMPLES`.
+        not_examples: What they say when it is not, although it may look so; as many.
     """
 
     id: str
@@ -57,11 +62,32 @@ class RoutePolicy:
     description: str
     models: tuple[ModelTarget, ...]
     min_confidence: float | None = None
+    examples: tuple[str, ...] = ()
+    not_examples: tuple[str, ...] = ()
 
     @property
     def covers_domain(self) -> bool:
         """Whether this is a domain-level policy, which catches what no action of the domain fits."""
         return bool(self.domain) and not self.action
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdPromise:
+    """What ``archrouter calibrate`` writes beside the thresholds it chose: the promise that they keep.
+
+    Attributes:
+        max_error: Share of wrong routes among those that are chosen, in (0, 1), at most.
+        level: How surely, in (0, 1): the share of such promises that hold.
+        case_count: Labelled turns behind it, >= 1.
+        model_version: The model that decided them.
+        revision: `PolicySet.promised_revision` of the set it was made for.
+    """
+
+    max_error: float
+    level: float
+    case_count: int
+    model_version: str
+    revision: str
 
 
 @dataclass(frozen=True)
@@ -74,6 +100,7 @@ class PolicySet:
         routes: At least one policy; the order is part of the prompt and breaks ties.
         fallback_models: Models for requests that no policy matches, best first; never empty.
         min_confidence: Threshold in [0, 1] for routes without their own; None leaves it to the server.
+        promise: What the thresholds promise, where they were calibrated; no part of the meaning, nor of the revision.
     """
 
     id: str
@@ -81,6 +108,7 @@ class PolicySet:
     routes: tuple[RoutePolicy, ...]
     fallback_models: tuple[ModelTarget, ...]
     min_confidence: float | None = None
+    promise: ThresholdPromise | None = None
     _by_id: dict[str, RoutePolicy] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -94,8 +122,14 @@ class PolicySet:
     @cached_property
     def revision(self) -> str:
         """SHA-256 over the canonical form, as ``sha256:<64 hex digits>``."""
-        canonical = json.dumps(_canonical(self), ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-        return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
+        return _digest(_canonical(self))
+
+    @property
+    def promised_revision(self) -> str:
+        """The revision without models: a promise about routes outlives a change of what serves them."""
+        canonical = _canonical(self)
+        routes = [{**route, "models": []} for route in cast("list[dict[str, object]]", canonical["routes"])]
+        return _digest({**canonical, "description": "", "fallback_models": [], "routes": routes})
 
 
 def derive_route_id(domain: str, action: str) -> str:
@@ -126,6 +160,8 @@ def _set_findings(policy_set: PolicySet) -> Iterator[Finding]:
     if not policy_set.fallback_models:
         yield _error("fallback", "no fallback model; name at least one for requests that no policy matches")
     yield from _threshold_findings("min_confidence", policy_set.min_confidence)
+    if policy_set.promise is not None:
+        yield from _promise_findings(policy_set.promise)
     for model_index, target in enumerate(policy_set.fallback_models):
         yield from _target_findings(f"fallback[{model_index}]", target)
     counts = Counter(route.id for route in policy_set.routes)
@@ -137,8 +173,9 @@ def _set_findings(policy_set: PolicySet) -> Iterator[Finding]:
 def _route_findings(index: int, route: RoutePolicy) -> Iterator[Finding]:
     path = f"routes[{index}]"
     yield from _id_findings(f"{path}.id", route.id)
-    if not route.description.strip():
-        yield _error(f"{path}.description", "is empty; the model reads it, so say when this route is meant")
+    if not route.description.strip() and not route.examples:
+        remedy = "say when this route is meant, or give examples"
+        yield _error(f"{path}.description", f"is empty; the model reads it, so {remedy}")
     if len(route.description) > MAX_DESCRIPTION_CHARACTERS:
         yield _error(
             f"{path}.description",
@@ -149,6 +186,25 @@ def _route_findings(index: int, route: RoutePolicy) -> Iterator[Finding]:
     for model_index, target in enumerate(route.models):
         yield from _target_findings(f"{path}.models[{model_index}]", target)
     yield from _threshold_findings(f"{path}.min_confidence", route.min_confidence)
+    yield from _example_findings(f"{path}.examples", route.examples)
+    yield from _example_findings(f"{path}.not_examples", route.not_examples)
+    for example_index, text in enumerate(route.not_examples):
+        if text in route.examples:
+            problem = f"{quoted(text)} is an example of this route as well; keep it in one of the two lists"
+            yield _error(f"{path}.not_examples[{example_index}]", problem)
+
+
+def _example_findings(field_path: str, texts: tuple[str, ...]) -> Iterator[Finding]:
+    if len(texts) > MAX_EXAMPLES:
+        yield _error(field_path, f"has {len(texts)} texts, more than {MAX_EXAMPLES}; keep the most telling ones")
+    for index, text in enumerate(texts[:MAX_EXAMPLES]):
+        if not text.strip():
+            yield _error(f"{field_path}[{index}]", "is empty; write what a user says")
+        elif len(text) > MAX_EXAMPLE_CHARACTERS:
+            problem = f"has {len(text)} characters, more than {MAX_EXAMPLE_CHARACTERS}; shorten it"
+            yield _error(f"{field_path}[{index}]", problem)
+        elif text in texts[:index]:
+            yield _error(f"{field_path}[{index}]", f"{quoted(text)} stands here twice; remove one")
 
 
 def _id_findings(field_path: str, route_id: str) -> Iterator[Finding]:
@@ -163,6 +219,18 @@ def _id_findings(field_path: str, route_id: str) -> Iterator[Finding]:
         yield _error(field_path, f"{quoted(route_id)} has outer spaces or control characters; remove them")
 
 
+def _promise_findings(promise: ThresholdPromise) -> Iterator[Finding]:
+    for name, value in (("max_error", promise.max_error), ("level", promise.level)):
+        if not 0.0 < value < 1.0:
+            yield _error(
+                f"promise.{name}", f"{value} is outside (0, 1); run archrouter calibrate --write, which writes it"
+            )
+    if promise.case_count < 1:
+        yield _error(
+            "promise.case_count", f"{promise.case_count} cases promise nothing; run archrouter calibrate --write"
+        )
+
+
 def _target_findings(field_path: str, target: ModelTarget) -> Iterator[Finding]:
     if not target.model.strip():
         yield _error(f"{field_path}.model", "is empty; name the model the caller should use")
@@ -171,6 +239,11 @@ def _target_findings(field_path: str, target: ModelTarget) -> Iterator[Finding]:
 def _threshold_findings(field_path: str, threshold: float | None) -> Iterator[Finding]:
     if threshold is not None and not 0.0 <= threshold <= 1.0:
         yield _error(field_path, f"{threshold} is outside [0, 1]; confidence is a probability")
+
+
+def _digest(canonical: dict[str, object]) -> str:
+    text = json.dumps(canonical, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
 def _canonical(policy_set: PolicySet) -> dict[str, object]:
@@ -187,6 +260,9 @@ def _canonical(policy_set: PolicySet) -> dict[str, object]:
                 "description": route.description,
                 "min_confidence": route.min_confidence,
                 "models": [_canonical_target(target) for target in route.models],
+                # Left out where there are none, so that sets without examples keep the revision they had before.
+                **({"examples": route.examples} if route.examples else {}),
+                **({"not_examples": route.not_examples} if route.not_examples else {}),
             }
             for route in policy_set.routes
         ],

@@ -18,13 +18,29 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from archrouter.domain.decision import Candidate, CandidateKind, Choice, DecisionRule, Outcome, Stickiness, TurnKind
+from archrouter.domain.decision import (
+    Candidate,
+    CandidateKind,
+    Choice,
+    DecisionReason,
+    DecisionRule,
+    Outcome,
+    Stickiness,
+    TurnKind,
+)
 from archrouter.domain.errors import BackendProtocolError
 from archrouter.domain.policy import PolicySet, RoutePolicy
 
 MIN_SHARPNESS, MAX_SHARPNESS = 0.05, 20.0
 """Bounds of 1 / temperature for a single decision: a curve may ask for what no temperature gives, such as less than an
 even share, or more than half of two equal candidates."""
+
+KEPT_FOR = {
+    TurnKind.USER: DecisionReason.KEPT_BY_SWITCH_MARGIN,
+    TurnKind.TOOL_RESULT: DecisionReason.KEPT_FOR_TOOL_RESULT,
+    TurnKind.RETRY: DecisionReason.KEPT_FOR_RETRY,
+}
+"""Why a previous route was kept, by what made the caller ask."""
 
 _BISECTIONS = 26
 """Halvings of the range between the bounds, on a logarithmic scale: enough for a relative error below 1e-7."""
@@ -182,20 +198,23 @@ def decide(policy_set: PolicySet, probabilities: NDArray[np.float64], rule: Deci
     """
     kept = _kept_route(policy_set, probabilities, rule.stickiness)
     if kept is not None:
-        return Choice(Outcome.MATCHED, policy_set.routes[kept], float(probabilities[kept]), kept=True)
+        reasons = (KEPT_FOR[rule.stickiness.turn_kind],)
+        return Choice(Outcome.MATCHED, policy_set.routes[kept], float(probabilities[kept]), reasons, kept=True)
     best = int(np.argmax(probabilities[:-1]))
     best_route = policy_set.routes[best]
     best_probability, no_match_probability = float(probabilities[best]), float(probabilities[-1])
-    reaches = best_probability >= threshold_of(rule, policy_set, best_route)
+    threshold, whose = threshold_of(rule, policy_set, best_route)
+    reaches = best_probability >= threshold
     if reaches and best_probability >= no_match_probability:
-        return Choice(Outcome.MATCHED, best_route, best_probability)
+        return Choice(Outcome.MATCHED, best_route, best_probability, (DecisionReason.ROUTE_LEADS, whose))
+    missed = (DecisionReason.BELOW_THRESHOLD, whose)
     if not reaches:
-        fallback = _domain_fallback(policy_set, probabilities, rule)
+        fallback = _domain_fallback(policy_set, probabilities, rule, missed)
         if fallback is not None:
             return fallback
     if no_match_probability > best_probability:
-        return Choice(Outcome.NO_MATCH, None, no_match_probability)
-    return Choice(Outcome.LOW_CONFIDENCE, None, best_probability)
+        return Choice(Outcome.NO_MATCH, None, no_match_probability, (DecisionReason.NO_MATCH_LEADS,))
+    return Choice(Outcome.LOW_CONFIDENCE, None, best_probability, missed)
 
 
 def ranked(policy_set: PolicySet, posterior: Posterior, probabilities: NDArray[np.float64]) -> tuple[Candidate, ...]:
@@ -222,7 +241,7 @@ def ranked(policy_set: PolicySet, posterior: Posterior, probabilities: NDArray[n
     )
 
 
-def threshold_of(rule: DecisionRule, policy_set: PolicySet, route: RoutePolicy) -> float:
+def threshold_of(rule: DecisionRule, policy_set: PolicySet, route: RoutePolicy) -> tuple[float, DecisionReason]:
     """Resolve the threshold of one route.
 
     Args:
@@ -231,12 +250,15 @@ def threshold_of(rule: DecisionRule, policy_set: PolicySet, route: RoutePolicy) 
         route: The route.
 
     Returns:
-        The first there is, in [0, 1]: the request's, the route's, the policy set's, the server's.
+        The first there is, in [0, 1]: the request's, the route's, the policy set's, the server's; and which it is.
     """
-    for threshold in (rule.min_confidence, route.min_confidence, policy_set.min_confidence):
-        if threshold is not None:
-            return threshold
-    return rule.default_min_confidence
+    if rule.min_confidence is not None:
+        return rule.min_confidence, DecisionReason.THRESHOLD_OF_REQUEST
+    if route.min_confidence is not None:
+        return route.min_confidence, DecisionReason.THRESHOLD_OF_ROUTE
+    if policy_set.min_confidence is not None:
+        return policy_set.min_confidence, DecisionReason.THRESHOLD_OF_POLICY_SET
+    return rule.default_min_confidence, DecisionReason.THRESHOLD_OF_SERVER
 
 
 def _kept_route(policy_set: PolicySet, probabilities: NDArray[np.float64], stickiness: Stickiness) -> int | None:
@@ -250,18 +272,21 @@ def _kept_route(policy_set: PolicySet, probabilities: NDArray[np.float64], stick
     return previous if leader != previous and lead < stickiness.switch_margin else None
 
 
-def _domain_fallback(policy_set: PolicySet, probabilities: NDArray[np.float64], rule: DecisionRule) -> Choice | None:
+def _domain_fallback(
+    policy_set: PolicySet, probabilities: NDArray[np.float64], rule: DecisionRule, missed: tuple[DecisionReason, ...]
+) -> Choice | None:
     """Pick the domain-level policy whose domain, summed over its routes, reaches its threshold and beats no match."""
     no_match_probability = float(probabilities[-1])
     candidates = [
         (mass, route)
         for mass, route in _domain_masses(policy_set, probabilities)
-        if mass >= threshold_of(rule, policy_set, route) and mass > no_match_probability
+        if mass >= threshold_of(rule, policy_set, route)[0] and mass > no_match_probability
     ]
     if not candidates:
         return None
     mass, route = max(candidates, key=lambda candidate: candidate[0])
-    return Choice(Outcome.DOMAIN_FALLBACK, route, min(mass, 1.0))
+    reasons = (*missed, DecisionReason.DOMAIN_SUM, threshold_of(rule, policy_set, route)[1])
+    return Choice(Outcome.DOMAIN_FALLBACK, route, min(mass, 1.0), reasons)
 
 
 def _domain_masses(policy_set: PolicySet, probabilities: NDArray[np.float64]) -> Iterator[tuple[float, RoutePolicy]]:

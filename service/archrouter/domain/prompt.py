@@ -5,13 +5,14 @@ as plain text. What a caller writes is therefore never a control token, a sectio
 messages is tokenised once per policy-set revision and comes first, so the engine's paged KV cache can reuse it.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from archrouter.domain.answer import candidate_sequences, longer_sequences
 from archrouter.domain.conversation import Conversation, Message, Role, estimated_token_count
 from archrouter.domain.errors import PromptTemplateError, PromptTooLongError
+from archrouter.domain.examples import EXAMPLE_SHARE, with_examples
 from archrouter.domain.policy import PolicySet, RoutePolicy
 from archrouter.domain.scoring import Overflow
 from archrouter.domain.template import PromptFormat
@@ -173,10 +174,9 @@ class PromptCompiler:
             PolicySetInvalidError: When the tokenizer cannot tell two ids apart.
         """
         answer_form = (policy_set, self._format.skeleton, self._tokenizer, self._end_id)
-        prefix = (segment.encode(self._tokenizer) for segment in self._format.prefix(policy_set.routes))
         compiled = CompiledPrompt(
             policy_set_revision=policy_set.revision,
-            prefix_ids=tuple(chain.from_iterable(prefix)),
+            prefix_ids=self._prefix_ids(policy_set.routes),
             tail_ids=self._tail_ids,
             trie=CandidateTrie.of(candidate_sequences(*answer_form), longer_sequences(*answer_form)),
             vocab_size=self._tokenizer.vocab_size,
@@ -190,7 +190,20 @@ class PromptCompiler:
                 prompt_token_count=self._max_prompt_token_count - compiled.max_conversation_token_count + needed,
                 max_prompt_token_count=self._max_prompt_token_count,
             )
+        if any(route.examples or route.not_examples for route in policy_set.routes):
+            budget = int(EXAMPLE_SHARE * (compiled.max_conversation_token_count - needed))
+            routes = with_examples(policy_set.routes, self._count_tokens, budget)
+            compiled = replace(compiled, prefix_ids=self._prefix_ids(routes))
         return compiled
+
+    def _prefix_ids(self, routes: Sequence[RoutePolicy]) -> TokenIds:
+        segments = self._format.prefix(routes)
+        return tuple(chain.from_iterable(segment.encode(self._tokenizer) for segment in segments))
+
+    def _count_tokens(self, text: str) -> int:
+        """Count the tokens of a text that a policy file holds, and that may be no text to a tokenizer."""
+        written = self._format.dialect.written(text)
+        return len(self._tokenizer.encode_text(written.encode(errors="replace").decode()))
 
     def _encode_message(self, message: Message, *, last: bool) -> TokenIds:
         return self._format.message(message, last=last).encode(self._tokenizer)

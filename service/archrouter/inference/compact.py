@@ -21,7 +21,16 @@ from archrouter.domain.errors import (
 )
 from archrouter.domain.policy import PolicySet, RoutePolicy
 from archrouter.domain.posterior import Calibration, IsotonicMap, posterior_from_scores
-from archrouter.domain.scoring import BackendProfile, Overflow, Scoring, ScoringRequest, StageTimes, Tier, Usage
+from archrouter.domain.scoring import (
+    BackendProfile,
+    CalibrationReference,
+    Overflow,
+    Scoring,
+    ScoringRequest,
+    StageTimes,
+    Tier,
+    Usage,
+)
 from archrouter.inference import tensors
 from archrouter.inference.per_policy_set import WARM_UP, PerPolicySet
 from archrouter.inference.triton_client import NamedArray, TritonClient, output_array
@@ -57,7 +66,7 @@ class CompactBackend:
         self._profile = profile
         return profile
 
-    async def is_ready(self, *, timeout_s: float) -> bool:
+    async def is_ready(self, *, timeout_s: float) -> bool | None:
         """Ask Triton; see `Model.is_ready`."""
         return await self._connection.is_model_ready(self._model, timeout_s=timeout_s)
 
@@ -87,6 +96,11 @@ class CompactBackend:
         if candidates is None:
             candidates = self._inline_candidates(request.policy_set)
         return await self._score(request, self._profile, candidates, timeout_s=timeout_s)
+
+    async def reconnect(self) -> None:
+        """Drop the connection; see `Model.reconnect`."""
+        self._profile = None
+        await self._connection.reconnect()
 
     async def close(self) -> None:
         """Close the connection."""
@@ -167,6 +181,25 @@ class _CalibrationParameter(BaseModel):
         return Calibration(self.temperature, self.sample_count, isotonic)
 
 
+class _ReferenceParameter(BaseModel):
+    """JSON of the optional parameter ``calibration_reference``."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
+
+    top_probability_deciles: tuple[float, ...]
+    no_match_share: float
+    mean_entropy: float
+
+    @model_validator(mode="after")
+    def _can_be(self) -> Self:
+        self.reference()  # raises ValueError for what no sample can give
+        return self
+
+    def reference(self) -> CalibrationReference:
+        """Return what drift is measured from."""
+        return CalibrationReference(self.top_probability_deciles, self.no_match_share, self.mean_entropy)
+
+
 def _conversation_json(messages: tuple[Message, ...]) -> bytes:
     records = [{"role": message.role.value, "content": message.content} for message in messages]
     return json.dumps(records, ensure_ascii=False).encode("utf-8", errors="replace")
@@ -177,8 +210,19 @@ def _candidate_array(policy_set: PolicySet) -> NDArray[np.object_]:
 
 
 def _candidate_json(route: RoutePolicy) -> bytes:
-    candidate = {"id": route.id, "domain": route.domain, "action": route.action, "description": route.description}
+    candidate = {
+        "id": route.id,
+        "domain": route.domain,
+        "action": route.action,
+        "description": route.description,
+        **({"examples": route.examples} if route.examples else {}),
+        **({"not_examples": route.not_examples} if route.not_examples else {}),
+    }
     return json.dumps(candidate, ensure_ascii=False).encode()
+
+
+def _reference(parameter: str) -> CalibrationReference | None:
+    return _ReferenceParameter.model_validate_json(parameter).reference() if parameter else None
 
 
 def _profile(model: str, parameters: dict[str, str]) -> BackendProfile:
@@ -192,13 +236,15 @@ def _profile(model: str, parameters: dict[str, str]) -> BackendProfile:
             calibration=_CalibrationParameter.model_validate_json(
                 parameters[tensors.PARAMETER_CALIBRATION]
             ).calibration(),
+            reference=_reference(parameters.get(tensors.PARAMETER_CALIBRATION_REFERENCE, "")),
         )
     except KeyError as error:
         msg = f"model {model!r} lacks the parameter {error.args[0]!r} in its config.pbtxt"
         raise BackendProtocolError(msg) from error
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'value'}: {e['msg']}" for e in error.errors())
-        msg = f"model {model!r} has an unusable parameter 'calibration' in its config.pbtxt: {problems}"
+        name = "calibration_reference" if error.title == _ReferenceParameter.__name__ else "calibration"
+        msg = f"model {model!r} has an unusable parameter {name!r} in its config.pbtxt: {problems}"
         raise BackendProtocolError(msg) from error
     except ValueError as error:
         msg = f"model {model!r} has an unusable parameter in its config.pbtxt: {error}"

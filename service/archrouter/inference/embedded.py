@@ -224,8 +224,8 @@ class EmbeddedTriton:
         """End what the server leaves behind when it is killed: Python stubs and shared memory."""
         with contextlib.suppress(TimeoutError, ProcessLookupError):
             async with asyncio.timeout(_REAP_TIMEOUT_S):
-                while True:  # until the process group is gone
-                    os.killpg(process.pid, signal.SIGKILL)
+                os.killpg(process.pid, signal.SIGKILL)
+                while _is_running(process.pid):  # noqa: ASYNC110  # other processes
                     await asyncio.sleep(_POLL_INTERVAL_S)
         self._remove_shared_memory()
 
@@ -242,6 +242,16 @@ class EmbeddedTriton:
                 "e.g. the distribution's libpython package."
             )
         return f"{message}; its log ({self.log_file}) ends with:\n{tail}{hint}"
+
+
+def _is_running(process_group: int) -> bool:
+    """Say whether a process of the group still runs; one that has ended may stand in the table for seconds more."""
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it ended while we looked
+            state, _, group, *_ = status.read_text(errors="replace").rpartition(")")[2].split()
+            if int(group) == process_group and state not in "ZX":
+                return True
+    return False
 
 
 def _assemble_model(source: Path, model: EmbeddedModel, repository: Path) -> None:

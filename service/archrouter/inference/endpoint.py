@@ -1,17 +1,18 @@
 """An endpoint: one Triton server and model, its state, and the watch that tells when it may take calls."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
 
 import structlog
 
-from archrouter.application.ports import ScoringBackend
 from archrouter.domain.errors import (
     ArchRouterError,
     BackendProtocolError,
+    BackendUnavailableError,
+    BudgetExceededError,
     ModelNotReadyError,
     PromptTemplateError,
     PromptTooLongError,
@@ -20,36 +21,13 @@ from archrouter.domain.findings import Finding
 from archrouter.domain.policy import PolicySet
 from archrouter.domain.scoring import BackendProfile
 from archrouter.inference.bundle import Bundle
+from archrouter.inference.model import Model
 from archrouter.inference.triton_errors import RETRY_AFTER_S
 
+_MAX_PATIENCE_S = 5.0
+"""Most time that an endpoint which was lost gets to say that it is back; one attempt to connect takes as long."""
+
 _log = structlog.get_logger(__name__)
-
-
-class Model(ScoringBackend, Protocol):
-    """A model of an inference server: it scores, and its life can be watched."""
-
-    async def warm_up(self, *, timeout_s: float) -> BackendProfile:
-        """Make one real call and read the model's facts again.
-
-        Args:
-            timeout_s: Time for the whole of it, > 0.
-
-        Returns:
-            The model that answered.
-
-        Raises:
-            UnavailableError: When the inference server or the model does not answer.
-            BackendProtocolError: When the model does not keep the tensor contract.
-        """
-        ...
-
-    async def is_ready(self, *, timeout_s: float) -> bool:
-        """Ask cheaply, in ``timeout_s``, whether the model would answer now; False also when it cannot be reached."""
-        ...
-
-    async def close(self) -> None:
-        """Release the connection; the model is not used again."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,28 +85,61 @@ class EndpointState(Enum):
     """No longer in the list; finishes the calls it has."""
 
 
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """How an endpoint is watched.
+
+    Attributes:
+        interval_s: Time between two looks at it, and between two tries to bring it back, in seconds > 0.
+        probe_timeout_s: Time that it has to answer a look, in seconds > 0.
+        warm_up_timeout_s: Time for its checks and a real call, in seconds > 0.
+        max_failures: Calls in a row that it may fail, >= 1; then it gets none until a real call of the watch succeeds.
+        fair_timeout_s: A call that it did not answer counts as its failure if it had so much time, in seconds >= 0;
+            with less it is the caller's deadline that was short.
+        doubt_budget_share: Share in [0, 1] of its time that a call waits for the verdict while it is in doubt.
+    """
+
+    interval_s: float
+    probe_timeout_s: float
+    warm_up_timeout_s: float
+    max_failures: int
+    fair_timeout_s: float
+    doubt_budget_share: float
+
+
 class Endpoint:
-    """An endpoint of the list. The fleet that it belongs to counts its calls and decides when it leaves.
+    """An endpoint of the list. The fleet that it belongs to puts calls to it and decides when it leaves.
 
     Attributes:
         spec: Where it is and what it must serve.
         model: Speaks to it.
         state: Whether it takes calls.
         profile: What it said of itself when it last passed its checks; None before.
-        call_count: Calls it has not answered yet.
+        calls: Those it has not answered yet; a call ends when its timeout is brought forward.
         idle: Set while there are none.
+        trusted: Not set while it is in doubt: a call got no answer, and no look has told yet whether it is lost.
+        failure_count: Calls that it failed since the last one that it answered.
+        answer_count: Calls that it answered.
     """
 
-    def __init__(self, spec: EndpointSpec, model: Model, policy_sets: Callable[[], Iterable[PolicySet]]) -> None:
+    def __init__(
+        self, spec: EndpointSpec, model: Model, policy_sets: Callable[[], Iterable[PolicySet]], watch: Watch
+    ) -> None:
         """Start as waiting, without calls; `policy_sets` gives the sets that are being served."""
         self.spec = spec
         self.model = model
         self.state = EndpointState.WAITING
         self.profile: BackendProfile | None = None
-        self.call_count = 0
+        self.calls: set[asyncio.Timeout] = set()
         self.idle = asyncio.Event()
         self.idle.set()
+        self.trusted = asyncio.Event()
+        self.trusted.set()
+        self.failure_count = 0
+        self.answer_count = 0
+        self._look_now = asyncio.Event()
         self._policy_sets = policy_sets
+        self._watch = watch
         self._log = _log.bind(endpoint=spec.name)
 
     @property
@@ -154,25 +165,51 @@ class Endpoint:
         self.profile = profile
         return profile
 
-    async def watch(self, on_change: Callable[[], None], *, interval_s: float, warm_up_timeout_s: float) -> None:
-        """Warm it up until it answers a real call, then ask for its readiness until it is lost, until cancelled.
+    async def watch(self, on_change: Callable[[], None]) -> None:
+        """Warm it up until it answers a real call, then look at it until it is lost, until cancelled.
 
-        A loss goes unnoticed for at most twice `interval_s`.
+        This is the one prober: a look comes every `Watch.interval_s`, and at once when a call got no answer.
         """
         while True:
             try:
                 if self.state is not EndpointState.READY:
-                    await self._wait_until_warm(interval_s, warm_up_timeout_s)
+                    await self._wait_until_warm()
+                    self.failure_count = 0
                     self.state = EndpointState.READY
                     on_change()
-                while await self.model.is_ready(timeout_s=interval_s):  # noqa: ASYNC110  # another process
-                    await asyncio.sleep(interval_s)
-                self._log.error("model_lost")
+                while not (loss := await self._loss()):
+                    await self._pause()
+                self._log.error("model_lost", reason=loss)
             except Exception:  # noqa: BLE001  # whatever it is, an endpoint that nobody watches would never come back
                 self._log.exception("endpoint_watch_failed")
-                await asyncio.sleep(interval_s)
             self.state = EndpointState.WAITING
+            self.trusted.set()
             on_change()
+            await asyncio.sleep(self._watch.interval_s)  # one that is lost whenever it is ready is tried no faster
+
+    def note_failure(self, error: ArchRouterError, timeout_s: float) -> None:
+        """Count a call that it failed, and have it looked at; not one whose time, in seconds, was short."""
+        if isinstance(error, BudgetExceededError) and timeout_s < self._watch.fair_timeout_s:
+            return
+        self.failure_count += 1
+        self.trusted.clear()
+        self._look_now.set()
+
+    async def wait_for_verdict(self, timeout_s: float) -> None:
+        """Wait until it is known whether it is lost, for a share of `timeout_s` at most.
+
+        Raises:
+            BackendUnavailableError: When it is lost, or nobody knows yet.
+        """
+        try:
+            async with asyncio.timeout(self._watch.doubt_budget_share * timeout_s):
+                await self.trusted.wait()
+        except TimeoutError:
+            msg = f"endpoint {self.name} does not answer, and it is not known yet whether it is lost"
+            raise BackendUnavailableError(msg, retry_after_s=RETRY_AFTER_S) from None
+        if self.state is not EndpointState.READY:
+            msg = f"endpoint {self.name} is lost"
+            raise BackendUnavailableError(msg, retry_after_s=RETRY_AFTER_S)
 
     async def finish(self) -> None:
         """Wait until the last call is answered, and close the connection. Nobody may choose it any more."""
@@ -181,19 +218,56 @@ class Endpoint:
         finally:
             await self.model.close()
 
-    async def _wait_until_warm(self, interval_s: float, warm_up_timeout_s: float) -> None:
-        reason = ""
+    async def _loss(self) -> str:
+        """Look once, and say why it gets no more calls; empty where it does."""
+        self._look_now.clear()
+        answer_count = self.answer_count
+        is_ready = await self.model.is_ready(timeout_s=self._watch.probe_timeout_s)
+        if is_ready is None and self.answer_count == answer_count:  # one that answers calls is only busy
+            self._end_calls()
+            await self.model.reconnect()
+            return "the inference server does not answer"
+        if is_ready is False:
+            return "the model is not ready"
+        if self.failure_count >= self._watch.max_failures:
+            return f"{self.failure_count} calls in a row failed"
+        self.trusted.set()
+        return ""
+
+    def _end_calls(self) -> None:
+        """Let no call wait for an answer that does not come."""
+        for call in self.calls:
+            if not call.expired():
+                call.reschedule(asyncio.get_running_loop().time())
+
+    async def _pause(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._watch.interval_s):
+                await self._look_now.wait()
+
+    async def _wait_until_warm(self) -> None:
+        reason, patience_s = "", self._watch.probe_timeout_s
         while True:
             try:
-                profile = await self.warm_up(timeout_s=warm_up_timeout_s)
+                await self._reach(patience_s)
+                profile = await self.warm_up(timeout_s=self._watch.warm_up_timeout_s)
             except ArchRouterError as error:
                 if str(error) != reason:  # a lasting cause is logged once
                     reason = str(error)
                     self._log.warning("model_not_ready", reason=reason, cause=cause_of(error))
-                await asyncio.sleep(interval_s)
+                if isinstance(error, BackendUnavailableError | BudgetExceededError):
+                    await self.model.reconnect()
+                patience_s = min(2 * patience_s, _MAX_PATIENCE_S)
+                await asyncio.sleep(self._watch.interval_s)
             else:
                 self._log.info("model_ready", model_version=profile.model_version, tier=profile.tier.value)
                 return
+
+    async def _reach(self, timeout_s: float) -> None:
+        """See that somebody answers; a connection on which nothing comes back is given up before a call would be."""
+        if await self.model.is_ready(timeout_s=timeout_s) is None:
+            msg = f"endpoint {self.name} did not answer"
+            raise BackendUnavailableError(msg, retry_after_s=RETRY_AFTER_S)
 
     async def _prepare(self, policy_set: PolicySet) -> None:
         try:

@@ -1,30 +1,25 @@
-"""The endpoints that decide, as one backend: watched each by itself, and exchanged without losing a call.
+"""The endpoints that decide, as one backend. One endpoint is a fleet of one.
 
-One endpoint is a fleet of one. A call goes to the ready endpoint with the fewest calls. A new list is taken over in
-this order: the list and its bundles are read, the endpoints that are new are checked and warmed up with every policy
-set, they take calls, and those that left the list finish theirs. Before the new ones take calls nothing has changed,
-so whatever goes wrong leaves the old ones serving.
+A call goes to the ready endpoint with the fewest calls. While an endpoint is in doubt, because a call got no answer
+from it, it is asked once by its watch, and calls wait for what that finds; once it is lost they all fail at once.
 """
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
 
 import structlog
 
-from archrouter.domain.errors import ArchRouterError, ModelNotReadyError, OverloadedError, UnavailableError
-from archrouter.domain.findings import has_errors
+from archrouter.domain.errors import (
+    BackendProtocolError,
+    BackendUnavailableError,
+    BudgetExceededError,
+    ModelNotReadyError,
+    OverloadedError,
+    UnavailableError,
+)
 from archrouter.domain.policy import PolicySet
 from archrouter.domain.scoring import BackendProfile, Scoring, ScoringRequest
-from archrouter.inference.endpoint import (
-    Endpoint,
-    EndpointList,
-    EndpointSpec,
-    EndpointState,
-    Model,
-    cause_of,
-)
+from archrouter.inference.endpoint import Endpoint, EndpointState, cause_of
+from archrouter.inference.roster import Roster
 from archrouter.inference.triton_errors import RETRY_AFTER_S
 
 _ATTEMPTS = 2
@@ -33,64 +28,8 @@ _ATTEMPTS = 2
 _log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class FleetStatus:
-    """What the fleet tells of itself.
-
-    Attributes:
-        is_ready: Whether any endpoint takes calls.
-        is_complete: Whether the latest list is the one that serves, every endpoint of it ready.
-        counts: Endpoints by state; those that drain included.
-    """
-
-    is_ready: bool
-    is_complete: bool
-    counts: Mapping[EndpointState, int]
-
-
-class Fleet:
-    """`ScoringBackend` over the endpoints of a list. For one event loop; not thread-safe.
-
-    Attributes:
-        endpoints: Those of the list, in its order; those that drain are in it no more.
-    """
-
-    def __init__(
-        self,
-        read_list: Callable[[], EndpointList],
-        connect: Callable[[EndpointSpec], Model],
-        on_change: Callable[[FleetStatus], None],
-        *,
-        interval_s: float,
-        warm_up_timeout_s: float,
-    ) -> None:
-        """Read nothing before `start`.
-
-        Args:
-            read_list: Reads the list; may take seconds.
-            connect: Makes the connection to an endpoint; calls nothing.
-            on_change: Called with each change.
-            interval_s: Time between two looks at an endpoint, in seconds.
-            warm_up_timeout_s: Time for the checks of one endpoint, in seconds.
-        """
-        self.endpoints: tuple[Endpoint, ...] = ()
-        self._read_list = read_list
-        self._connect = connect
-        self._on_change = on_change
-        self._interval_s = interval_s
-        self._warm_up_timeout_s = warm_up_timeout_s
-        self._policy_sets: dict[str, PolicySet] = {}  # those being served, by revision
-        self._watchers: dict[Endpoint, asyncio.Task[None]] = {}
-        self._draining: set[Endpoint] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._running = asyncio.Event()
-        self._lock = asyncio.Lock()
-        self._is_list_served = True
-
-    @property
-    def ready(self) -> tuple[Endpoint, ...]:
-        """The endpoints that take calls, in the order of the list."""
-        return tuple(endpoint for endpoint in self.endpoints if endpoint.state is EndpointState.READY)
+class Fleet(Roster):
+    """`ScoringBackend` over the endpoints of a list. For one event loop; not thread-safe."""
 
     @property
     def profile(self) -> BackendProfile | None:
@@ -98,13 +37,17 @@ class Fleet:
         known = (endpoint.profile for endpoint in (*self.ready, *self.endpoints) if endpoint.profile is not None)
         return next(known, None)
 
+    def holds(self, policy_set: PolicySet) -> bool:
+        """Say whether a policy set has been prepared and not released since."""
+        return policy_set.revision in self._policy_sets
+
     async def prepare(self, policy_set: PolicySet) -> None:
         """Prepare a policy set on every endpoint, those that come later included; see `ScoringBackend.prepare`."""
         try:
             for endpoint in self.endpoints:
                 await endpoint.model.prepare(policy_set)
         except Exception:
-            if policy_set.revision not in self._policy_sets:
+            if not self.holds(policy_set):
                 self.release(policy_set)
             raise
         self._policy_sets[policy_set.revision] = policy_set
@@ -125,169 +68,41 @@ class Fleet:
         tried: list[Endpoint] = []
         failure: UnavailableError | OverloadedError | None = None
         while len(tried) < _ATTEMPTS:
-            waiting = (endpoint for endpoint in self.ready if endpoint not in tried)
-            chosen = min(waiting, key=lambda endpoint: endpoint.call_count, default=None)
+            ready = (one for one in self.endpoints if one.state is EndpointState.READY and one not in tried)
+            chosen = min(ready, key=lambda one: (not one.trusted.is_set(), len(one.calls)), default=None)
             remaining_s = deadline_s - asyncio.get_running_loop().time()
             if chosen is None or (tried and remaining_s <= 0):
                 break
             tried.append(chosen)
-            chosen.call_count += 1
-            chosen.idle.clear()
             try:
-                return await chosen.model.score(request, timeout_s=remaining_s)
+                return await self._ask(chosen, request, remaining_s)
             except (UnavailableError, OverloadedError) as error:
                 failure = error
                 _log.warning("endpoint_failed_a_call", endpoint=chosen.name, reason=str(error), cause=cause_of(error))
-            finally:
-                chosen.call_count -= 1
-                if not chosen.call_count:
-                    chosen.idle.set()
         raise failure or ModelNotReadyError("no endpoint of the list is ready", retry_after_s=RETRY_AFTER_S)
 
-    def start(self) -> None:
-        """Take the endpoints of the list as they are; `run` brings up each when it passes its checks.
-
-        Raises:
-            ValueError: When the list or a bundle in it cannot be used, with every finding.
-        """
-        listed = self._read_list()
-        if has_errors(listed.findings):
-            msg = "the endpoints file (triton.endpoints_file) cannot be used: " + "; ".join(
-                f"line {finding.line}, column {finding.column}: {finding.field_path}: {finding.message}"
-                for finding in listed.findings
-            )
-            raise ValueError(msg)
-        self.endpoints = tuple(self._make(spec) for spec in listed.endpoints)
-        self._publish()
-
-    async def run(self) -> None:
-        """Watch the endpoints until cancelled."""
+    async def _ask(self, endpoint: Endpoint, request: ScoringRequest, timeout_s: float) -> Scoring:
+        """Put a call to an endpoint, and end it at once when the endpoint is lost meanwhile."""
+        started_s = asyncio.get_running_loop().time()
+        if not endpoint.trusted.is_set():
+            await endpoint.wait_for_verdict(timeout_s)
+            timeout_s -= asyncio.get_running_loop().time() - started_s
         try:
-            for endpoint in self.endpoints:
-                self._watch(endpoint)
-            self._running.set()
-            await asyncio.Event().wait()  # until cancelled
-        finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def reload(self) -> bool:
-        """Read the list anew and take it over, or keep what serves. Waits for `run` to have begun.
-
-        Returns:
-            Whether the list is the one that serves now.
-        """
-        await self._running.wait()
-        async with self._lock:
-            self._is_list_served = False
-            self._publish()
-            rejection = await self._take_over()
-            self._is_list_served = not rejection
-            if rejection:
-                serving = [endpoint.name for endpoint in self.ready]
-                _log.error("endpoints_rejected", reason=rejection, still_serving=serving)
-            self._publish()
-        return not rejection
-
-    async def close(self) -> None:
-        """Close every connection; calls have been drained by the server."""
-        for endpoint in self.endpoints:
-            await endpoint.finish()
-
-    async def _take_over(self) -> str:
-        """Exchange the endpoints, or say why they stay."""
-        listed = await asyncio.to_thread(self._read_list)
-        if has_errors(listed.findings):
-            _log_findings(listed)
-            return "the endpoints file cannot be used"
-        endpoints = tuple(self._kept(spec) or self._make(spec) for spec in listed.endpoints)
-        newcomers = [endpoint for endpoint in endpoints if endpoint not in self.endpoints]
-        passed = await asyncio.gather(*(self._passes(endpoint) for endpoint in newcomers))
-        rejection = ""
-        if newcomers and not any(passed):
-            rejection = "no new endpoint of the list passed its checks"
-        elif not any(endpoint.state is EndpointState.READY for endpoint in endpoints):
-            rejection = "no endpoint of the list is ready"
-        if rejection and self.ready:  # where nothing serves there is nothing to protect
-            for endpoint in newcomers:
-                await self._finish(endpoint)
-            return rejection
-        leaving = [endpoint for endpoint in self.endpoints if endpoint not in endpoints]
-        self.endpoints = endpoints
-        for endpoint in leaving:
-            self._drain(endpoint)
-        for endpoint in newcomers:
-            self._watch(endpoint)
-        _log.info("endpoints_taken_over", endpoints=[_facts(endpoint) for endpoint in endpoints], draining=len(leaving))
-        return ""
-
-    def _kept(self, spec: EndpointSpec) -> Endpoint | None:
-        return next((endpoint for endpoint in self.endpoints if endpoint.spec.is_same_as(spec)), None)
-
-    def _make(self, spec: EndpointSpec) -> Endpoint:
-        return Endpoint(spec, self._connect(spec), lambda: tuple(self._policy_sets.values()))
-
-    async def _passes(self, endpoint: Endpoint) -> bool:
-        try:
-            await endpoint.warm_up(timeout_s=self._warm_up_timeout_s)
-        except ArchRouterError as error:
-            _log.error("endpoint_refused", **_facts(endpoint), reason=str(error), cause=cause_of(error))
-            return False
-        endpoint.state = EndpointState.READY
-        return True
-
-    def _watch(self, endpoint: Endpoint) -> None:
-        watch = endpoint.watch(self._publish, interval_s=self._interval_s, warm_up_timeout_s=self._warm_up_timeout_s)
-        self._watchers[endpoint] = self._begin(watch, name=f"watch {endpoint.name}")
-
-    def _drain(self, endpoint: Endpoint) -> None:
-        endpoint.state = EndpointState.DRAINING
-        self._watchers.pop(endpoint).cancel()
-        self._draining.add(endpoint)
-        self._begin(self._finish(endpoint), name=f"drain {endpoint.name}")
-
-    async def _finish(self, endpoint: Endpoint) -> None:
-        await endpoint.finish()
-        _log.info("endpoint_closed", **_facts(endpoint))
-        self._draining.discard(endpoint)
-        self._publish()
-
-    def _begin(self, work: Coroutine[object, object, None], *, name: str) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(_logged(work, name), name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
-    def _publish(self) -> None:
-        """Tell what is ready. A listener that fails must not end what calls this."""
-        ready, endpoints = self.ready, self.endpoints
-        counts = Counter(endpoint.state for endpoint in (*endpoints, *self._draining))
-        is_complete = self._is_list_served and len(ready) == len(endpoints)
-        try:
-            self._on_change(FleetStatus(bool(ready), is_complete, counts))
-        except Exception:  # noqa: BLE001  # supervises a callback
-            _log.exception("fleet_status_lost")
-
-
-async def _logged(work: Coroutine[object, object, None], name: str) -> None:
-    try:
-        await work
-    except Exception:  # noqa: BLE001  # supervises a task
-        _log.exception("background_task_failed", task=name)
-
-
-def _facts(endpoint: Endpoint) -> dict[str, str]:
-    profile = endpoint.spec.profile or endpoint.profile
-    return {"endpoint": endpoint.name, "model_version": profile.model_version if profile else ""}
-
-
-def _log_findings(listed: EndpointList) -> None:
-    for finding in listed.findings:
-        _log.error(
-            "endpoints_file_rejected",
-            line=finding.line,
-            column=finding.column,
-            field_path=finding.field_path,
-            reason=finding.message,
-        )
+            async with asyncio.timeout(None) as call:
+                endpoint.calls.add(call)
+                endpoint.idle.clear()
+                try:
+                    scoring = await endpoint.model.score(request, timeout_s=timeout_s)
+                finally:
+                    endpoint.calls.discard(call)
+                    if not endpoint.calls:
+                        endpoint.idle.set()
+        except TimeoutError as error:
+            msg = f"endpoint {endpoint.name} was lost while it had the call"
+            raise BackendUnavailableError(msg, retry_after_s=RETRY_AFTER_S) from error
+        except (UnavailableError, BudgetExceededError, BackendProtocolError) as error:
+            endpoint.note_failure(error, timeout_s)
+            raise
+        endpoint.failure_count = 0
+        endpoint.answer_count += 1
+        return scoring

@@ -81,15 +81,17 @@ class LanguageModelBackend:
         self._checked_config = config
         return self._bundle.profile
 
-    async def is_ready(self, *, timeout_s: float) -> bool:
+    async def is_ready(self, *, timeout_s: float) -> bool | None:
         """Ask Triton whether the model would answer and is still the one that was checked, not one loaded since."""
         try:
             ready, config = await asyncio.gather(
                 self._connection.is_model_ready(self._model, timeout_s=timeout_s),
                 self._connection.model_config(self._model, timeout_s=timeout_s),
             )
-        except ArchRouterError:
+        except ModelNotReadyError:
             return False
+        except ArchRouterError:
+            return None
         return ready and config == self._checked_config
 
     async def prepare(self, policy_set: PolicySet) -> None:
@@ -106,6 +108,11 @@ class LanguageModelBackend:
             msg = f"model {self._model!r} has not answered its warm-up call yet"
             raise ModelNotReadyError(msg, retry_after_s=RETRY_AFTER_S)
         return await self._score(request, timeout_s=timeout_s)
+
+    async def reconnect(self) -> None:
+        """Drop the connection; see `Model.reconnect`."""
+        self._checked_config = None
+        await self._connection.reconnect()
 
     async def close(self) -> None:
         """Close the connection."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,10 +13,10 @@ from tritonclient.grpc import InferInput, InferRequestedOutput, InferResult
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
-from archrouter.domain.errors import BackendProtocolError, BudgetExceededError
+from archrouter.domain.errors import BackendProtocolError, BackendUnavailableError, BudgetExceededError
 from archrouter.inference.model_checks import check_model
 from archrouter.inference.tensors import ModelTensors, Tensor
-from archrouter.inference.triton_errors import domain_error, status_of
+from archrouter.inference.triton_errors import RETRY_AFTER_S, domain_error, status_of
 
 # `channel_args` replaces the client's defaults, so the message limits stand here again. The short back-off makes
 # a restarted server reachable within a second instead of up to two minutes. What is called the least back-off is the
@@ -26,6 +27,7 @@ _CHANNEL_ARGS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 5000),
     ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.use_local_subchannel_pool", 1),  # a new channel shall not inherit a dead connection
 ]
 
 
@@ -35,6 +37,31 @@ class Counter(Protocol):
     def inc(self) -> None:
         """Count one."""
         ...
+
+
+class CallSpan(Protocol):
+    """The span of one call."""
+
+    headers: dict[str, str]
+
+    def end(self, code: int, *, is_error: bool) -> None:
+        """Say how the call ended, by its gRPC status code."""
+        ...
+
+
+class _Untraced:
+    """What stands in for a span where nobody traces."""
+
+    headers: dict[str, str] = {}  # noqa: RUF012  # only read
+
+    def end(self, code: int, *, is_error: bool) -> None:
+        """Do nothing."""
+
+
+StartSpan = Callable[[str, str], AbstractContextManager[CallSpan]]
+"""Starts the span of a call, by endpoint and model."""
+
+_UNTRACED: AbstractContextManager[CallSpan] = nullcontext(_Untraced())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +81,7 @@ class TritonClient:
         *,
         max_concurrent_requests: int,
         count_request: Callable[[str], Counter] | None = None,
+        start_span: StartSpan | None = None,
     ) -> None:
         """Open lazily: nothing is sent before the first call.
 
@@ -61,11 +89,16 @@ class TritonClient:
             endpoint: HOST:PORT of Triton's gRPC.
             max_concurrent_requests: Inferences in flight at a time, >= 1; more wait within their own deadline.
             count_request: Gives the counter of inferences that ended with the gRPC status of that name.
+            start_span: Starts the span of an inference; None traces none.
         """
         self.endpoint = endpoint
-        self._client = InferenceServerClient(endpoint, channel_args=_CHANNEL_ARGS)
+        self._client = self._open()
         self._slots = asyncio.Semaphore(max_concurrent_requests)
         self._count_request = count_request
+        self._start_span = start_span
+
+    def _open(self) -> InferenceServerClient:
+        return InferenceServerClient(self.endpoint, channel_args=_CHANNEL_ARGS)
 
     async def infer(
         self, model: str, inputs: Sequence[NamedArray], outputs: Sequence[Tensor], *, timeout_s: float
@@ -83,39 +116,50 @@ class TritonClient:
 
         Raises:
             BudgetExceededError: When ``timeout_s`` ran out; the inference is cancelled.
+            BackendUnavailableError: When the connection was dropped meanwhile, among others.
             ArchRouterError: Whatever the error map makes of Triton's failure.
         """
         if timeout_s <= 0:
             raise BudgetExceededError(remaining_s=timeout_s)
         deadline_s = asyncio.get_running_loop().time() + timeout_s
-        try:
-            async with asyncio.timeout_at(deadline_s), self._slots:
-                remaining_s = deadline_s - asyncio.get_running_loop().time()
-                result = await self._client.infer(
-                    model,
-                    [_infer_input(named) for named in inputs],
-                    outputs=[InferRequestedOutput(tensor.name) for tensor in outputs],
-                    client_timeout=remaining_s,
-                )
-        except TimeoutError:
-            self._count(grpc.StatusCode.DEADLINE_EXCEEDED)
-            raise BudgetExceededError(remaining_s=0.0) from None
-        except InferenceServerException as error:
-            self._count(status_of(error))
-            raise domain_error(model, error) from error
-        self._count(grpc.StatusCode.OK)
-        return result
+        with self._start_span(self.endpoint, model) if self._start_span else _UNTRACED as span:
+            try:
+                async with asyncio.timeout_at(deadline_s), self._slots:
+                    remaining_s = deadline_s - asyncio.get_running_loop().time()
+                    result = await self._client.infer(
+                        model,
+                        [_infer_input(named) for named in inputs],
+                        outputs=[InferRequestedOutput(tensor.name) for tensor in outputs],
+                        client_timeout=remaining_s,
+                        headers=span.headers,
+                    )
+            except TimeoutError:
+                self._count(grpc.StatusCode.DEADLINE_EXCEEDED, span)
+                raise BudgetExceededError(remaining_s=0.0) from None
+            except InferenceServerException as error:
+                self._count(status_of(error), span)
+                raise domain_error(model, error) from error
+            except asyncio.CancelledError:
+                if is_cancelled():
+                    span.end(grpc.StatusCode.CANCELLED.value[0], is_error=True)
+                    raise
+                self._count(grpc.StatusCode.CANCELLED, span)
+                msg = f"the connection to model {model!r} was dropped"
+                raise BackendUnavailableError(msg, retry_after_s=RETRY_AFTER_S) from None
+            self._count(grpc.StatusCode.OK, span)
+            return result
 
-    def _count(self, code: grpc.StatusCode) -> None:
+    def _count(self, code: grpc.StatusCode, span: CallSpan) -> None:
+        span.end(code.value[0], is_error=code is not grpc.StatusCode.OK)
         if self._count_request is not None:
             self._count_request(code.name).inc()
 
-    async def is_model_ready(self, model: str, *, timeout_s: float) -> bool:
-        """Ask whether a model would take a request; False also when the server cannot be reached in time."""
+    async def is_model_ready(self, model: str, *, timeout_s: float) -> bool | None:
+        """Ask whether a model would take a request; None when the server cannot be reached in time."""
         try:
             return bool(await self._client.is_model_ready(model, client_timeout=timeout_s))
         except InferenceServerException:
-            return False
+            return None
 
     async def model_config(self, model: str, *, timeout_s: float) -> Any:  # noqa: ANN401  # `tritonclient` ships no types
         """Read a model's `ModelConfig` as Triton serves it; raises what the error map makes of Triton's failure."""
@@ -130,9 +174,20 @@ class TritonClient:
         check_model(config, contract)
         return {key: parameter.string_value for key, parameter in config.parameters.items()}
 
+    async def reconnect(self) -> None:
+        """Put a new channel in the place of the present one, and end the calls on that."""
+        dropped, self._client = self._client, self._open()
+        await dropped.close()
+
     async def close(self) -> None:
         """Close the channel."""
         await self._client.close()
+
+
+def is_cancelled() -> bool:
+    """Say whether somebody cancelled the running task; gRPC raises the same error where its channel is closed."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def scalar(tensor: Tensor, value: float, dtype: type[np.generic]) -> NamedArray:

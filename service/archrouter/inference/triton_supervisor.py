@@ -9,23 +9,31 @@ from archrouter.inference.installation import EmbeddedTritonError
 
 MAX_RESTART_DELAY_S = 30.0
 
+STABLE_S = 30.0
+"""A server that ran so long did not end because of how it was started, so the next start need not wait."""
+
 _log = structlog.get_logger(__name__)
 
 
 async def keep_running(triton: EmbeddedTriton, *, restart_delay_s: float) -> None:
     """Restart a started server each time it ends, until cancelled.
 
-    The delay, in seconds, is doubled after each try that fails, up to `MAX_RESTART_DELAY_S`.
+    The delay, in seconds, is doubled after each try that fails and each server that did not run for `STABLE_S`, up to
+    `MAX_RESTART_DELAY_S`.
     """
+    loop = asyncio.get_running_loop()
+    delay_s, started_s = restart_delay_s, -STABLE_S
     while True:
         exit_code = await triton.wait_exit()
         _log.error("embedded_triton_exited", exit_code=exit_code, log_tail=triton.log_tail())
-        delay_s = restart_delay_s
+        if loop.time() - started_s >= STABLE_S:
+            delay_s = restart_delay_s
         while triton.pid is None:
             await asyncio.sleep(delay_s)
+            delay_s = min(2 * delay_s, MAX_RESTART_DELAY_S)
             try:
                 await triton.start()
             except (EmbeddedTritonError, OSError) as error:
                 _log.error("embedded_triton_restart_failed", reason=str(error))  # the log tail says it all
-                delay_s = min(2 * delay_s, MAX_RESTART_DELAY_S)
+        started_s = loop.time()
         _log.info("embedded_triton_restarted", pid=triton.pid, endpoint=triton.endpoint)

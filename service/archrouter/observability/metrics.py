@@ -23,7 +23,11 @@ INLINE_POLICY_SET = "inline"
 OUTCOMES = ("matched", "domain_fallback", "no_match", "low_confidence")
 STAGES = ("tokenize", "queue", "inference")
 GRPC_CODES = tuple(code.name for code in grpc.StatusCode)
+TIERS = ("engine", "compact")
+DECILES = tuple(str(decile) for decile in range(1, 11))
 RELOAD_RESULTS = ("success", "failure")
+CREDENTIAL_SOURCES = ("tls", "callers", "jwks", "ticket_keys")
+DECISION_LOG_RESULTS = ("written", "queue_full", "write_failed")
 ENDPOINT_STATES = ("waiting", "ready", "draining")
 
 
@@ -37,8 +41,10 @@ class Metrics:
         """Register every metric."""
         self._start_rpc_metrics(registry)
         self._start_decision_metrics(registry)
+        self._start_drift_metrics(registry)
         self._start_operation_metrics(registry)
         self._start_endpoint_metrics(registry)
+        self._start_credential_metrics(registry)
         build_info = Gauge(
             "archrouter_build_info", "Always 1; what runs is in the labels.", ("version",), registry=registry
         )
@@ -61,6 +67,11 @@ class Metrics:
         )
         self.rpc_in_flight = Gauge(
             "archrouter_rpc_in_flight_requests", "Calls of the API that are being answered.", registry=registry
+        )
+        self.admission_limit = Gauge(
+            "archrouter_rpc_admission_limit_decisions",
+            "Decisions that are let in at a time; what comes on top is refused.",
+            registry=registry,
         )
 
     def _start_decision_metrics(self, registry: CollectorRegistry) -> None:
@@ -93,6 +104,47 @@ class Metrics:
         for stage in STAGES:
             self.stage_duration.labels(stage)
 
+    def _start_drift_metrics(self, registry: CollectorRegistry) -> None:
+        labels = ("policy_set", "tier")
+        self.top_probability = Histogram(
+            "archrouter_decision_top_probability_ratio",
+            "Calibrated probability of the leading candidate, whether it was chosen or not.",
+            labels,
+            buckets=CONFIDENCE_BUCKETS,
+            registry=registry,
+        )
+        self.entropy = Histogram(
+            "archrouter_decision_entropy_ratio",
+            "Entropy of the calibrated posterior as a share of that of an even one: 0 is certain, 1 knows nothing.",
+            labels,
+            buckets=CONFIDENCE_BUCKETS,
+            registry=registry,
+        )
+        self.no_match_leads = Counter(
+            "archrouter_decision_no_match_leads_total",
+            "Decisions whose leading candidate was no match.",
+            labels,
+            registry=registry,
+        )
+        self.reference_deciles = Counter(
+            "archrouter_decision_reference_decile_total",
+            "Decisions by the tenth of the calibration's leading probabilities that theirs falls into.",
+            (*labels, "decile"),
+            registry=registry,
+        )
+        self.reference_no_match = Gauge(
+            "archrouter_calibration_no_match_ratio",
+            "Share of the calibration's conversations whose leading candidate was no match.",
+            ("tier",),
+            registry=registry,
+        )
+        self.reference_entropy = Gauge(
+            "archrouter_calibration_entropy_ratio",
+            "Mean entropy of the calibration's posteriors, as a share of that of an even one.",
+            ("tier",),
+            registry=registry,
+        )
+
     def _start_operation_metrics(self, registry: CollectorRegistry) -> None:
         self.backend_requests = Counter(
             "archrouter_backend_requests_total",
@@ -102,7 +154,7 @@ class Metrics:
         )
         self._policy_reloads = Counter(
             "archrouter_policy_reloads_total",
-            "Loads of the policy files; a failure is a load with at least one rejected file.",
+            "Loads of the policy files; a failure is a load that failed or rejected at least one file.",
             ("result",),
             registry=registry,
         )
@@ -111,8 +163,16 @@ class Metrics:
             "Unix time of the latest load without a rejected file.",
             registry=registry,
         )
+        self.decision_log_records = Counter(
+            "archrouter_decision_log_records_total",
+            "Decisions by what became of their line in the decision log.",
+            ("result",),
+            registry=registry,
+        )
         for code in GRPC_CODES:
             self.backend_requests.labels(code)
+        for result in DECISION_LOG_RESULTS:
+            self.decision_log_records.labels(result)
         for result in RELOAD_RESULTS:
             self._policy_reloads.labels(result)
 
@@ -124,10 +184,32 @@ class Metrics:
             registry=registry,
         )
         self._endpoints = Gauge("archrouter_endpoints", "Endpoints by state.", ("state",), registry=registry)
+        self.tier_ready = Gauge(
+            "archrouter_tier_ready",
+            "1 while a model of the tier takes calls, 0 while all of them are lost or failed too many.",
+            ("tier",),
+            registry=registry,
+        )
         for result in RELOAD_RESULTS:
             self._endpoint_reloads.labels(result)
         for state in ENDPOINT_STATES:
             self._endpoints.labels(state)
+
+    def _start_credential_metrics(self, registry: CollectorRegistry) -> None:
+        self._credential_reloads = Counter(
+            "archrouter_credential_reloads_total",
+            "Loads of certificates, callers and keys after the start; after a failure those of before stay.",
+            ("source", "result"),
+            registry=registry,
+        )
+        self.certificate_expiry = Gauge(
+            "archrouter_tls_certificate_expiry_timestamp_seconds",
+            "Unix time at which the listener's certificate expires; 0 without TLS.",
+            registry=registry,
+        )
+        for source in CREDENTIAL_SOURCES:
+            for result in RELOAD_RESULTS:
+                self._credential_reloads.labels(source, result)
 
     def start_rpc_series(self, methods: Iterable[tuple[str, str]]) -> None:
         """Start the series of the API's methods, by service and name, at 0, so that a first error is an increase."""
@@ -140,18 +222,26 @@ class Metrics:
         """Start the series of policy sets, by id, at 0; harmless for those that have started."""
         for policy_set_id in policy_set_ids:
             self.confidence.labels(policy_set_id)
+            for tier in TIERS:
+                self.no_match_leads.labels(policy_set_id, tier)
+                for decile in DECILES:
+                    self.reference_deciles.labels(policy_set_id, tier, decile)
             for outcome in OUTCOMES:
                 self.decisions.labels(policy_set_id, outcome)
 
-    def count_policy_reload(self, *, rejected_count: int, unix_time_s: float) -> None:
-        """Count a load of the policy files, with the number of files without a usable policy set."""
-        self._policy_reloads.labels("failure" if rejected_count else "success").inc()
-        if not rejected_count:
+    def count_policy_reload(self, *, is_success: bool, unix_time_s: float) -> None:
+        """Count a load of the policy files; a success leaves no file without a usable policy set."""
+        self._policy_reloads.labels("success" if is_success else "failure").inc()
+        if is_success:
             self._last_reload_success.set(unix_time_s)
 
     def count_endpoint_reload(self, result: str) -> None:
         """Count a load of the endpoints file; the result is one of `RELOAD_RESULTS`."""
         self._endpoint_reloads.labels(result).inc()
+
+    def count_credential_reload(self, source: str, result: str) -> None:
+        """Count a load of one of `CREDENTIAL_SOURCES`; the result is one of `RELOAD_RESULTS`."""
+        self._credential_reloads.labels(source, result).inc()
 
     def set_endpoint_states(self, counts: Mapping[str, int]) -> None:
         """Set how many endpoints are in each of `ENDPOINT_STATES`; one that is left out has none."""

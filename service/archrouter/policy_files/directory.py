@@ -10,6 +10,7 @@ from archrouter.domain.suite import Suite
 from archrouter.policy_files.policies import read_policy_document
 from archrouter.policy_files.suites import read_suite_document
 from archrouter.strict_yaml.document import YamlDocument, read_file
+from archrouter.strict_yaml.nodes import read_text
 
 _SUFFIXES = frozenset({".yaml", ".yml"})
 _SUITE_ENDING = "_test"
@@ -27,27 +28,36 @@ class PolicyDirectory:
 
         Returns:
             The usable sets, and the files that hold none. Of two files with the same policy set the first wins. A
-            directory that cannot be listed is itself the rejected source. Takes time in proportion to the files'
-            sizes, up to seconds for one of `MAX_DOCUMENT_BYTES`.
+            directory that cannot be listed is itself the rejected source; so is one without any policy file, which is
+            what a folder is whose content could not be mounted. Takes time in proportion to the files' sizes, up to
+            seconds for one of `MAX_DOCUMENT_BYTES`.
         """
         try:
             paths = policy_files(self._path)
         except OSError as error:
-            message = f"the policy directory cannot be listed: {error.strerror}; create it, or set policies.directory"
-            finding = Finding(Severity.ERROR, "", message)
-            return PolicyLoad((), (RejectedSource(display_name(self._path), (finding,)),), complete=False)
+            return self._unusable(f"cannot be listed: {error.strerror}; create it")
+        if not paths:
+            return self._unusable("holds no policy file; write one")
         accepted: dict[str, SourcedPolicySet] = {}
         rejected: list[RejectedSource] = []
         for path in paths:
-            source, document = display_name(path), read_policy_file(path)
+            source, text = display_name(path), read_text(path)
+            if isinstance(text, Finding):
+                rejected.append(RejectedSource(source, (text,)))
+                continue
+            document = read_policy_document(text)
             if document.content is None:
                 rejected.append(RejectedSource(source, document.findings))
                 continue
-            sourced = SourcedPolicySet(source, document.content)
+            sourced = SourcedPolicySet(source, document.content, text)
             first = accepted.setdefault(sourced.policy_set.id, sourced)
             if first is not sourced:
                 rejected.append(RejectedSource(source, (*document.findings, *_duplicate(document, first))))
         return PolicyLoad(tuple(accepted.values()), tuple(rejected))
+
+    def _unusable(self, problem: str) -> PolicyLoad:
+        finding = Finding(Severity.ERROR, "", f"the policy directory {problem}, or set policies.directory")
+        return PolicyLoad((), (RejectedSource(display_name(self._path), (finding,)),), complete=False)
 
 
 def read_policy_file(path: Path) -> YamlDocument[PolicySet]:

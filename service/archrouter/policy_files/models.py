@@ -40,7 +40,7 @@ def _as_name(value: Value) -> Scalar:
 
 
 Names = tuple[Annotated[Scalar, PlainValidator(_as_name)], ...]
-"""Logical names of models; each knows its place."""
+"""Texts such as logical names of models; each knows its place."""
 
 
 class Declaration(Table):

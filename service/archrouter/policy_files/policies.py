@@ -10,12 +10,13 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from archrouter.domain.findings import Finding, quoted
-from archrouter.domain.policy import PolicySet, RoutePolicy, check_policy_set, derive_route_id
+from archrouter.domain.policy import PolicySet, RoutePolicy, ThresholdPromise, check_policy_set, derive_route_id
 from archrouter.policy_files.models import Declaration, ModelCatalogue, Names
 from archrouter.strict_yaml.document import Number, Reading, Table, Text, YamlDocument, read_document
 from archrouter.strict_yaml.values import Place, UnreadableError
 
 _BEGIN = "'policy_set:' and a name"
+_RECALIBRATE = "run archrouter calibrate --write, which writes it"
 
 
 def _as_word(text: str) -> str:
@@ -35,6 +36,12 @@ class _Policy(Table):
     description: Annotated[Text, Field(description="say when this route is meant")] = ""
     models: Annotated[Names, Field(description="list the models to use, best first")] = ()
     min_confidence: Number | None = None
+    examples: Names = ()
+    not_examples: Names = ()
+
+    def needed(self) -> Iterable[str]:
+        """Let examples stand for a description."""
+        return [key for key in super().needed() if key != "description" or not self.mentions("examples")]
 
 
 class _OfAction(Table):
@@ -68,6 +75,16 @@ class _Route(_Policy):
     action: _Word = ""
 
 
+class _Calibration(Table):
+    """What ``archrouter calibrate --write`` leaves; nobody writes it by hand."""
+
+    max_error: Annotated[Number, Field(description=_RECALIBRATE)] = 0.5
+    level: Annotated[Number, Field(description=_RECALIBRATE)] = 0.5
+    cases: Annotated[Number, Field(description=_RECALIBRATE)] = 1.0
+    model_version: Annotated[Text, Field(description=_RECALIBRATE)] = ""
+    revision: Annotated[Text, Field(description=_RECALIBRATE)] = ""
+
+
 class _PolicyFile(Table):
     policy_set: Annotated[Text, Field(description="name the set with 1-64 of the characters a-z, 0-9 and '-'")] = ""
     description: Text = ""
@@ -78,6 +95,7 @@ class _PolicyFile(Table):
     )
     domains: tuple[_Domain, ...] = ()
     routes: tuple[_Route, ...] = ()
+    calibration: _Calibration | None = None
 
 
 def load_policy_set(text: str) -> tuple[PolicySet | None, tuple[Finding, ...]]:
@@ -101,10 +119,22 @@ def _build(file: _PolicyFile, reading: Reading) -> PolicySet:
         routes=_Routes(models, reading).of(file),
         fallback_models=models.targets(file.fallback, file.at("fallback"), "fallback"),
         min_confidence=file.min_confidence,
+        promise=_promise(file.calibration, reading) if file.calibration else None,
     )
     if reading.is_clean:
         models.report_unused()
     return policy_set
+
+
+def _promise(table: _Calibration, reading: Reading) -> ThresholdPromise:
+    keys = {"max_error": "max_error", "level": "level", "cases": "case_count", "revision": "revision"}
+    for key, name in keys.items():
+        reading.put(f"promise.{name}", table.at(key))
+    reading.put("promise", table.place)
+    cases = table.at("cases")
+    if cases and not table.cases.is_integer():
+        reading.report(cases, f"{table.cases} is no count; {_RECALIBRATE}")
+    return ThresholdPromise(table.max_error, table.level, int(table.cases), table.model_version, table.revision)
 
 
 class _Routes:
@@ -157,6 +187,10 @@ class _Routes:
         self._reading.put(path, table.place)
         for key, place in (places | {key: table.at(key) for key in own}).items():
             self._reading.put(f"{path}.{key}", place)
+        for key in ("examples", "not_examples"):
+            self._reading.put(f"{path}.{key}", table.at(key))
+            for index, text in enumerate(getattr(table, key)):
+                self._reading.put(f"{path}.{key}[{index}]", text.place)
         self._routes.append(
             RoutePolicy(
                 id=table.id if has_id else derive_route_id(domain, action),
@@ -165,5 +199,7 @@ class _Routes:
                 description=table.description.strip(),
                 models=self._models.targets(table.models, table.at("models"), f"{path}.models"),
                 min_confidence=table.min_confidence,
+                examples=tuple(text.word.strip() for text in table.examples),
+                not_examples=tuple(text.word.strip() for text in table.not_examples),
             )
         )

@@ -4,7 +4,7 @@ from archrouter.domain.errors import ArchRouterError, UnavailableError
 
 
 class AuthenticationError(ArchRouterError):
-    """The call carries no valid credentials."""
+    """The call carries no valid credentials; the text is for the log, since the caller is told nothing."""
 
 
 class AuthorizationError(ArchRouterError):

@@ -19,12 +19,13 @@ from google.protobuf.message import DecodeError
 from grpc import StatusCode, aio
 from grpc_status import rpc_status
 
-from archrouter import v1
 from archrouter.domain.errors import BudgetExceededError, InvalidRequestError
 from archrouter.domain.findings import Finding, Severity
 from archrouter.observability.metrics import Metrics
-from archrouter.rpc.credentials import OPEN_SCOPES, REQUIRED_SCOPES, Credentials, RpcMethod
-from archrouter.rpc.errors import AdmissionError, AuthorizationError, ShuttingDownError
+from archrouter.rpc.admission import Admission
+from archrouter.rpc.authentication.authenticator import Authenticator
+from archrouter.rpc.authentication.scopes import OPEN_SCOPES, REQUIRED_SCOPES, Caller, RpcMethod
+from archrouter.rpc.errors import AuthorizationError, RequestTooLargeError, ShuttingDownError
 from archrouter.rpc.health import Health
 from archrouter.rpc.status import Failure, describe_failure
 
@@ -32,9 +33,6 @@ API_PATH_PREFIX = "/archrouter.v1."
 
 DECISION_ID_KEY = "archrouter-decision-id"
 """Trailing metadata of each call of the API, whether it succeeds or not."""
-
-OVERLOADED_RETRY_AFTER_S = 0.5
-"""A decision takes milliseconds, so a place is free long before; less would only bring the same burst back."""
 
 SHUTTING_DOWN_RETRY_AFTER_S = 0.1
 """The next attempt reaches another process; it only has to find that this one is gone."""
@@ -55,8 +53,13 @@ _LEVELS = {
 }
 """What OpenTelemetry counts as a server's error; every other code is the caller's business and logged as info."""
 
+SERVER_FAULTS = frozenset(_LEVELS)
+
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")
 """W3C Trace Context, section 3.2: version, trace id, parent id, flags."""
+
+_THIS_MACHINE = re.compile(r"unix|ipv4:127\.|ipv6:(?:\[|%5B)(?:::1(?:\]|%5D)|::ffff:127\.)", re.IGNORECASE)
+"""How gRPC writes a peer on this machine. Where nobody authenticates, such a caller is the operator."""
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
@@ -81,6 +84,8 @@ class Call:
         error_reason: Name of the ErrorReason sent; empty while nothing has failed.
         error_cause: What the caller is not told about the failure; empty when there is no more to say.
         log_fields: Further fields of the call's log line.
+        caller: Who calls; None where nobody has to authenticate, and until it is known.
+        code: How it ended; UNKNOWN while it goes on.
     """
 
     method: RpcMethod
@@ -89,6 +94,8 @@ class Call:
     error_reason: str = ""
     error_cause: str = ""
     log_fields: dict[str, object] = field(default_factory=dict)
+    caller: Caller | None = None
+    code: StatusCode = StatusCode.UNKNOWN
 
 
 _CURRENT: ContextVar[Call] = ContextVar("archrouter_call")
@@ -120,29 +127,30 @@ def record_failure(error: Exception, decision_id: str) -> Failure:
 
 
 class CallPipeline(aio.ServerInterceptor):
-    """Surrounds the unary calls of this API.
-
-    For one event loop: places are counted without a lock, because nothing awaits between the look and the step.
-    """
+    """Surrounds the unary calls of this API."""
 
     def __init__(
         self,
         metrics: Metrics,
         health: Health,
-        credentials: Credentials | None,
+        authenticator: Authenticator | None,
+        admission: Admission,
         *,
-        max_concurrent_calls: int,
+        max_request_bytes: int,
+        default_deadline_s: float,
         max_budget_s: float,
     ) -> None:
-        """Start with `max_concurrent_calls` free places.
+        """Bind to what is asked of each call.
 
-        Without credentials everybody may do everything but administration. `max_budget_s` is the time of a call without
-        a deadline, and the most that is used of one, in seconds.
+        Without an authenticator everybody may do everything but administration. A call without a deadline has
+        `default_deadline_s`; `max_budget_s` is the most that is used of either, in seconds.
         """
         self._metrics = metrics
         self._health = health
-        self._credentials = credentials
-        self._place_count = self._free_count = max_concurrent_calls
+        self._authenticator = authenticator
+        self._admission = admission
+        self._max_request_bytes = max_request_bytes
+        self._default_deadline_s = default_deadline_s
         self._max_budget_s = max_budget_s
 
     async def intercept_service(
@@ -173,7 +181,7 @@ class CallPipeline(aio.ServerInterceptor):
         started_s = time.monotonic()
         # The type stubs promise a number; grpc.aio gives None for a call without a deadline.
         remaining_s = cast("float | None", context.time_remaining())
-        budget_s = self._max_budget_s if remaining_s is None else min(remaining_s, self._max_budget_s)
+        budget_s = min(self._default_deadline_s if remaining_s is None else remaining_s, self._max_budget_s)
         call = Call(method, new_decision_id(), started_s + budget_s)
         _CURRENT.set(call)
         structlog.contextvars.bind_contextvars(decision_id=call.decision_id)
@@ -199,48 +207,36 @@ class CallPipeline(aio.ServerInterceptor):
     async def _run(
         self, call: Call, handler: "Handler[RequestT, ResponseT]", messages: Messages, context: Context
     ) -> ResponseT:
-        self._authorize(call, context)
+        await self._authorize(call, context)
         if self._health.closed:
             msg = "the process is shutting down"
             raise ShuttingDownError(msg, retry_after_s=SHUTTING_DOWN_RETRY_AFTER_S)
-        self._check_room(1)  # nothing is received and decoded for a call that would be refused anyhow
+        # Nothing is received for a call that would be refused anyhow.
+        self._admission.check(is_batch=call.method.rpc_method == "BatchSelectRoutes")
         # The type stubs describe handlers of synchronous servers; those of grpc.aio are coroutine functions.
         proceed = cast("Callable[[RequestT, Context], Awaitable[ResponseT]]", handler.unary_unary)
-        request = await _receive(call, cast("Callable[[bytes], RequestT]", handler.request_deserializer), messages)
-        count = self._place_count_of(request)
-        self._check_room(count)
-        self._free_count -= count
-        try:
+        encoded = await _receive(call, messages)
+        if len(encoded) > self._max_request_bytes:
+            raise RequestTooLargeError(byte_count=len(encoded), max_byte_count=self._max_request_bytes)
+        request = _decoded(call, cast("Callable[[bytes], RequestT]", handler.request_deserializer), encoded)
+        with self._admission.admit(request):
             return await proceed(request, context)
-        finally:
-            self._free_count += count
 
-    def _authorize(self, call: Call, context: Context) -> None:
-        scopes = OPEN_SCOPES
-        if self._credentials is not None:
-            credential = self._credentials.authenticate(context.invocation_metadata() or ())
-            call.log_fields["caller"] = credential.name
-            scopes = credential.scopes
+    async def _authorize(self, call: Call, context: Context) -> None:
         required = REQUIRED_SCOPES[call.method]
-        if required not in scopes:
+        if self._authenticator is None:
+            allowed = required in OPEN_SCOPES or bool(_THIS_MACHINE.match(context.peer()))
+        else:
+            call.caller = await self._authenticator.authenticate(
+                context.invocation_metadata() or (), context.auth_context()
+            )
+            call.log_fields["caller"] = call.caller.name
+            allowed = call.caller.may(required)
+        if not allowed:
             raise AuthorizationError(required.value)
 
-    def _place_count_of(self, request: object) -> int:
-        """Say how many places a call takes: one for each decision, but never more than there are.
-
-        A batch larger than that is thereby admitted while nothing else runs.
-        """
-        count = len(request.requests) if isinstance(request, v1.BatchSelectRoutesRequest) else 1
-        return min(max(count, 1), self._place_count)
-
-    def _check_room(self, count: int) -> None:
-        if self._free_count < count:
-            msg = (
-                f"{self._free_count} of {self._place_count} places are free (server.max_concurrent_calls), not {count}"
-            )
-            raise AdmissionError(msg, retry_after_s=OVERLOADED_RETRY_AFTER_S)
-
     def _record(self, call: Call, context: Context, code: StatusCode, duration_s: float) -> None:
+        call.code = code
         service, method = call.method.rpc_service, call.method.rpc_method
         self._metrics.rpc_in_flight.dec()
         self._metrics.rpc_requests.labels(service, method, code.name).inc()
@@ -260,17 +256,27 @@ class CallPipeline(aio.ServerInterceptor):
         )
 
 
-async def _receive(call: Call, decode: Callable[[bytes], RequestT], messages: Messages) -> RequestT:
-    """Wait for the request until the deadline, and decode it."""
+async def _receive(call: Call, messages: Messages) -> bytes:
+    """Wait for the request until the deadline."""
     try:
         async with asyncio.timeout(call.deadline_s - time.monotonic()):
-            encoded = await anext(messages)
-        return decode(encoded)
+            return await anext(messages)
     except TimeoutError as error:
         raise BudgetExceededError(remaining_s=0.0) from error
-    except (StopAsyncIteration, DecodeError) as error:  # without a message there is nothing to decode
-        text = f"the bytes are no request of {call.method.rpc_method}; use a client generated from archrouter/v1"
-        raise InvalidRequestError((Finding(Severity.ERROR, "", text),)) from error
+    except StopAsyncIteration as error:
+        raise _malformed(call) from error
+
+
+def _decoded(call: Call, decode: Callable[[bytes], RequestT], encoded: bytes) -> RequestT:
+    try:
+        return decode(encoded)
+    except DecodeError as error:
+        raise _malformed(call) from error
+
+
+def _malformed(call: Call) -> InvalidRequestError:
+    text = f"the bytes are no request of {call.method.rpc_method}; use a client generated from archrouter/v1"
+    return InvalidRequestError((Finding(Severity.ERROR, "", text),))
 
 
 def _has_expired(context: Context) -> bool:

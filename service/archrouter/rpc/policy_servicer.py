@@ -10,8 +10,9 @@ from grpc import aio
 
 from archrouter import v1
 from archrouter.application.policy_store import PolicySnapshot
-from archrouter.domain.errors import InvalidRequestError
+from archrouter.domain.errors import InvalidRequestError, PolicySetNotFoundError
 from archrouter.domain.findings import Finding, Severity
+from archrouter.rpc.authentication.scopes import Scope
 from archrouter.rpc.convert.policies import (
     checked_policy_set_from_proto,
     loaded_policy_set_to_proto,
@@ -21,6 +22,7 @@ from archrouter.rpc.convert.policies import (
 from archrouter.rpc.convert.routing import name_findings, policy_set_id
 from archrouter.rpc.dependencies import RpcDependencies
 from archrouter.rpc.errors import FeatureDisabledError
+from archrouter.rpc.pipeline import current_call
 
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 500
@@ -45,7 +47,11 @@ class PolicyServicer(v1.PolicyServiceServicer):
         """Show one loaded policy set."""
         del context
         _refuse(*name_findings("name", request.name))
-        loaded = self._dependencies.store.resolve(policy_set_id(request.name))
+        wanted = policy_set_id(request.name)
+        caller = current_call().caller
+        if caller is not None and wanted is not None and not caller.sees(Scope.POLICY_READ, wanted):
+            raise PolicySetNotFoundError(wanted)  # whether it exists or not
+        loaded = self._dependencies.store.resolve(wanted)
         return v1.GetPolicySetResponse(policy_set=loaded_policy_set_to_proto(loaded))
 
     async def ListPolicySets(  # noqa: N802  # named by the API
@@ -57,7 +63,7 @@ class PolicyServicer(v1.PolicyServiceServicer):
         del context
         if request.page_size < 0:
             _refuse(_error("page_size", f"{request.page_size} is negative; send 0 for the default"))
-        snapshot = self._dependencies.store.snapshot
+        snapshot = self._visible()
         start = decode_page_token(snapshot, request.page_token)
         end = start + min(request.page_size or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
         loaded = list(snapshot.loaded.values())
@@ -91,6 +97,15 @@ class PolicyServicer(v1.PolicyServiceServicer):
         before = self._dependencies.store.snapshot
         after = await self._dependencies.reload_policies()
         return reload_to_proto(before, after)
+
+    def _visible(self) -> PolicySnapshot:
+        """Give the loaded sets that the caller may see, so that even a page token tells nothing of others."""
+        snapshot, caller = self._dependencies.store.snapshot, current_call().caller
+        if caller is None or caller.sees_all(Scope.POLICY_READ):
+            return snapshot
+        return PolicySnapshot(
+            {key: loaded for key, loaded in snapshot.loaded.items() if caller.sees(Scope.POLICY_READ, key)}
+        )
 
     def _validate(self, request: v1.ValidatePolicySetRequest) -> v1.ValidatePolicySetResponse:
         if request.WhichOneof("source") == "inline_policy_set":

@@ -1,7 +1,9 @@
 """RoutingService: checks, converts, asks the router, converts back."""
 
 import asyncio
+import math
 import time
+from bisect import bisect_right
 from dataclasses import dataclass
 
 import structlog
@@ -10,21 +12,32 @@ from grpc import aio
 
 from archrouter import v1
 from archrouter.application.select_route import Decision
-from archrouter.domain.errors import ModelNotReadyError, PolicySetInvalidError
+from archrouter.domain.decision import CandidateKind
+from archrouter.domain.errors import (
+    ModelNotReadyError,
+    NoDefaultPolicySetError,
+    PolicySetInvalidError,
+    PolicySetNotFoundError,
+)
 from archrouter.domain.findings import Finding
 from archrouter.domain.policy import PolicySet
-from archrouter.observability.metrics import INLINE_POLICY_SET, Metrics
+from archrouter.observability.metrics import DECILES, INLINE_POLICY_SET, Metrics
+from archrouter.rpc.admission import Admission, makes_one_decision
+from archrouter.rpc.authentication.scopes import Scope
 from archrouter.rpc.convert.policies import checked_policy_set_from_proto
 from archrouter.rpc.convert.routing import (
+    ROUTING_MODES,
     TIERS,
     check_batch,
     check_select_route,
     decision_to_proto,
+    duration_to_proto,
+    policy_set_id,
     policy_set_name,
     select_route_from_proto,
 )
 from archrouter.rpc.dependencies import RpcDependencies
-from archrouter.rpc.errors import InlinePolicyDisabledError
+from archrouter.rpc.errors import AuthorizationError, InlinePolicyDisabledError
 from archrouter.rpc.pipeline import current_call, new_decision_id, record_failure
 
 MAX_BYTES_READ_ON_LOOP = 2048
@@ -40,9 +53,10 @@ MODEL_RETRY_AFTER_S = 1.0
 class RoutingServicer(v1.RoutingServiceServicer):
     """Handlers of RoutingService. What they raise is mapped by the pipeline."""
 
-    def __init__(self, dependencies: RpcDependencies) -> None:
-        """Serve from `dependencies`."""
+    def __init__(self, dependencies: RpcDependencies, admission: Admission) -> None:
+        """Serve from `dependencies`; the items of a batch ask `admission` one by one."""
         self._dependencies = dependencies
+        self._admission = admission
 
     async def SelectRoute(  # noqa: N802  # named by the API
         self,
@@ -89,7 +103,8 @@ class RoutingServicer(v1.RoutingServiceServicer):
         if profile is None:
             msg = "the model has not answered its first call yet"
             raise ModelNotReadyError(msg, retry_after_s=MODEL_RETRY_AFTER_S)
-        limits, default_id = self._dependencies.limits, self._dependencies.store.default_id
+        limits, default_id = self._dependencies.limits, self._default_id()
+        routing = self._dependencies.routing
         return v1.GetServerInfoResponse(
             version=self._dependencies.version,
             model_version=profile.model_version,
@@ -101,6 +116,15 @@ class RoutingServicer(v1.RoutingServiceServicer):
             max_messages=limits.max_messages,
             inline_policies_enabled=self._dependencies.policies.inline_enabled,
             default_policy_set=policy_set_name(default_id) if default_id else "",
+            max_budget=duration_to_proto(routing.max_budget_s),
+            default_deadline=duration_to_proto(routing.default_deadline_s),
+            min_budget=duration_to_proto(routing.min_budget_s),
+            routing_mode=ROUTING_MODES[routing.mode],
+            max_request_bytes=self._dependencies.server.max_receive_bytes,
+            max_message_characters=limits.max_message_characters,
+            max_inline_routes=limits.max_inline_routes,
+            max_concurrent_calls=self._dependencies.server.max_concurrent_calls,
+            max_explained_messages=limits.max_explained_messages,
         )
 
     async def _item(self, request: v1.SelectRouteRequest, inline: "_InlinePolicySets") -> "_Item":
@@ -108,7 +132,8 @@ class RoutingServicer(v1.RoutingServiceServicer):
         with structlog.contextvars.bound_contextvars(decision_id=decision_id):
             try:
                 check_select_route(request, self._dependencies.limits)
-                decision = await self._decide(request, decision_id, inline)
+                async with self._admission.item(is_measured=makes_one_decision(request)):
+                    decision = await self._decide(request, decision_id, inline)
             except Exception as error:  # noqa: BLE001  # supervises one task of the batch
                 failure = record_failure(error, decision_id)
                 # What the trailing metadata tells of a call, the details must tell of an item.
@@ -118,7 +143,10 @@ class RoutingServicer(v1.RoutingServiceServicer):
 
     async def _decide(self, request: v1.SelectRouteRequest, decision_id: str, inline: "_InlinePolicySets") -> Decision:
         policy_set = None
-        if request.WhichOneof("policy_source") == "inline_policy_set":
+        source = request.WhichOneof("policy_source")
+        if current_call().caller is not None:
+            self._check_sees(source, request.policy_set)
+        if source == "inline_policy_set":
             if not self._dependencies.policies.inline_enabled:
                 raise InlinePolicyDisabledError
             policy_set = await inline.read(request.inline_policy_set)
@@ -131,7 +159,36 @@ class RoutingServicer(v1.RoutingServiceServicer):
         budget_s = current_call().deadline_s - time.monotonic()
         decision = await self._dependencies.router.select_route(question, budget_s=budget_s)
         count_decision(self._dependencies.metrics, decision)
+        if (decision_log := self._dependencies.decision_log) is not None:
+            caller = str(current_call().log_fields.get("caller", ""))
+            decision_log.record(question, decision, caller=caller, correlation_id=request.correlation_id)
         return decision
+
+    def _check_sees(self, source: str | None, name: str) -> None:
+        """Refuse the policy sets that are not the caller's.
+
+        The answer follows from the name and the caller alone, so it is the same, to the byte and the microsecond,
+        whether the set exists or not.
+        """
+        caller = current_call().caller
+        if caller is None:
+            return
+        if source == "inline_policy_set":
+            if not caller.may(Scope.INLINE):
+                raise AuthorizationError(Scope.INLINE.value)
+        elif not caller.sees_all(Scope.ROUTE):
+            wanted = policy_set_id(name) if name else self._default_id()
+            if wanted is None:
+                raise NoDefaultPolicySetError
+            if not caller.sees(Scope.ROUTE, wanted):
+                raise PolicySetNotFoundError(wanted)
+
+    def _default_id(self) -> str | None:
+        """Name the set for requests that name none; None where the caller does not see it."""
+        caller, default_id = current_call().caller, self._dependencies.store.default_id
+        if default_id is None or caller is None or caller.sees(Scope.ROUTE, default_id):
+            return default_id
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,10 +234,12 @@ def log_fields(decision: Decision) -> dict[str, object]:
         "outcome": decision.outcome.value,
         "route_id": decision.route.id if decision.route else "",
         "confidence": round(decision.confidence, 6),
+        "reasons": [reason.value for reason in decision.reasons],
         "prompt_token_count": decision.usage.prompt_token_count,
         "dropped_token_count": decision.usage.dropped_token_count,
         "backend_duration_s": round(decision.times.queue_s + decision.times.inference_s, 6),
         "model_version": decision.profile.model_version,
+        "tier": decision.profile.tier.value,
     }
 
 
@@ -196,3 +255,19 @@ def count_decision(metrics: Metrics, decision: Decision) -> None:
     metrics.stage_duration.labels("inference").observe(decision.times.inference_s)
     if decision.times.queue_s:  # 0: the inference server did not tell
         metrics.stage_duration.labels("queue").observe(decision.times.queue_s)
+    _count_drift(metrics, policy_set, decision)
+
+
+def _count_drift(metrics: Metrics, policy_set: str, decision: Decision) -> None:
+    """Count what shows that conversations or policies are no longer like those the model was calibrated on."""
+    tier, reference, leader = decision.profile.tier.value, decision.profile.reference, decision.candidates[0]
+    entropy = -sum(one.probability * math.log(one.probability) for one in decision.candidates if one.probability > 0)
+    metrics.top_probability.labels(policy_set, tier).observe(leader.probability)
+    metrics.entropy.labels(policy_set, tier).observe(entropy / math.log(len(decision.candidates)))
+    if leader.kind is CandidateKind.NO_MATCH:
+        metrics.no_match_leads.labels(policy_set, tier).inc()
+    if reference is not None:
+        decile = bisect_right(reference.top_probability_deciles, leader.probability)
+        metrics.reference_deciles.labels(policy_set, tier, DECILES[decile]).inc()
+        metrics.reference_no_match.labels(tier).set(reference.no_match_share)
+        metrics.reference_entropy.labels(tier).set(reference.mean_entropy)

@@ -35,6 +35,10 @@ _UNAVAILABLE = "the inference server does not answer; retry after the delay in R
 _NOT_READY = "the model is not ready yet; retry after the delay in RetryInfo"
 _SHUTTING_DOWN = "this server is shutting down; retry to reach another one"
 _OVERLOADED = "the server has as many calls in flight as it takes; retry after the delay in RetryInfo"
+_UNAUTHENTICATED = (
+    "the call carries no credentials that this server accepts; send the metadata 'authorization: Bearer <token>', or "
+    "connect with a client certificate"
+)
 _INTERNAL = "the server failed; report the decision id to its operator"
 
 
@@ -184,7 +188,7 @@ TABLE: Mapping[type[errors.ArchRouterError], Row] = MappingProxyType(
             lambda error: Details({"remainingSeconds": f"{error.remaining_s:.3f}"}),
         ),
         errors.BackendProtocolError: Row(StatusCode.INTERNAL, "BACKEND_PROTOCOL", text=_INTERNAL),
-        edge.AuthenticationError: Row(StatusCode.UNAUTHENTICATED, "CREDENTIALS_INVALID"),
+        edge.AuthenticationError: Row(StatusCode.UNAUTHENTICATED, "CREDENTIALS_INVALID", text=_UNAUTHENTICATED),
         edge.AuthorizationError: Row(
             StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED", lambda error: Details({"scope": error.scope})
         ),

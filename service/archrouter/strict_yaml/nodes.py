@@ -18,8 +18,9 @@ from archrouter.domain.findings import Finding, Severity, quoted
 MAX_DOCUMENT_BYTES = 1024 * 1024
 """As much as a Kubernetes ConfigMap holds, the way most policy files travel."""
 
-MAX_NODE_COUNT = 20_000
-"""Keys and values. Twice what a set of 512 routes needs; bounds the time of the parser, which is slow per node."""
+MAX_NODE_COUNT = 40_000
+"""Keys and values. Twice what a set of 512 routes with all its examples needs; bounds the time of the parser, which is
+slow per node."""
 
 MAX_DEPTH = 32
 """Nested mappings and lists. Far more than anybody writes; keeps the parser's recursion off the stack's end."""

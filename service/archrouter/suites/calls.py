@@ -14,13 +14,20 @@ DEFAULT_CONCURRENCY = 4
 """Calls in flight: enough to keep a small CPU server busy, few enough that its latency is not mostly queueing."""
 
 
+ATTEMPTS = 20
+"""Of a call that a server has no room for: with the half second that it advises, ten seconds."""
+
+OVERLOADED = v1.ErrorReason.Name(v1.ErrorReason.ERROR_REASON_OVERLOADED)
+
+
 @dataclass(frozen=True, slots=True)
 class Answered:
     """A call that gave a decision.
 
     Attributes:
         decision: The decision.
-        duration_s: How long the call took, seen from the client, in seconds; its retries included.
+        duration_s: How long the call took, seen from the client, in seconds; its retries included, but not the waiting
+            for a server without room.
     """
 
     decision: v1.Decision
@@ -61,7 +68,7 @@ async def ask_all(
     concurrency: int = DEFAULT_CONCURRENCY,
     on_answer: Callable[[int, Answer], None] = _ignore,
 ) -> tuple[Answer, ...]:
-    """Ask for many decisions. Retries are the client's; a call that still fails has an answer too.
+    """Ask for many decisions, and again where the server has no room; a call that still fails has an answer too.
 
     Args:
         client: Connected to the service.
@@ -88,9 +95,16 @@ async def ask_all(
 
 
 async def _ask(client: RoutingClient, request: v1.SelectRouteRequest) -> Answer:
-    started_s = time.perf_counter()
-    try:
-        response = await client.select_route(request)
-    except RoutingError as error:
-        return Failure(error.code, error.reason, error.message)
-    return Answered(response.decision, time.perf_counter() - started_s)
+    """Ask until the server has room, as it advises: nobody waits for these answers, and each of them counts."""
+    attempts = 0
+    while True:
+        attempts += 1
+        started_s = time.perf_counter()
+        try:
+            response = await client.select_route(request)
+        except RoutingError as error:
+            if attempts == ATTEMPTS or error.reason != OVERLOADED or error.retry_after_s is None:
+                return Failure(error.code, error.reason, error.message)
+            await asyncio.sleep(error.retry_after_s)
+        else:
+            return Answered(response.decision, time.perf_counter() - started_s)

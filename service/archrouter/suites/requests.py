@@ -46,6 +46,8 @@ def _route(route: RoutePolicy) -> v1.RoutePolicy:
         description=route.description,
         models=[_model_target(target) for target in route.models],
         min_confidence=route.min_confidence,
+        examples=route.examples,
+        not_examples=route.not_examples,
     )
 
 

@@ -168,3 +168,14 @@ def test_killed_command_takes_its_service_along(waiting_command: "subprocess.Pop
     assert len(started) > 1
     assert [] == _processes(run_folder)
     assert [] == list(run_folder.glob("archrouter-triton-*"))
+
+
+def test_doctor_policies_examines_and_cleans_up(root: Path, run_folder: Path) -> None:
+    """The doctor asks the real compact tier: each conversation has its verdict, and opaque routes are found wanting."""
+    done = _archrouter(root, "doctor", "policies", "tests/data/doctor_queues/sick", "--embedded", "--json")
+
+    (seen,) = json.loads(done.stdout)["policy_sets"]
+    assert 1 == done.returncode, done.stderr
+    assert 50 + 120 == seen["case_count"]
+    assert all(0 < each["evidence_count"] <= each["case_count"] for each in seen["findings"])
+    assert [] == _processes(run_folder)

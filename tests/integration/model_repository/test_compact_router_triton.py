@@ -1,8 +1,11 @@
 """The compact router behind a real Triton: the same answers as without it, and refusals that say what is wrong."""
 
+import asyncio
 import json
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,12 @@ import pytest
 from compact_model.router import CompactRouter, Scores
 from tritonclient.grpc import InferenceServerClient, InferInput
 from tritonclient.utils import InferenceServerException
+
+from archrouter.domain.policy import PolicySet, RoutePolicy
+from archrouter.domain.scoring import ScoringRequest
+from archrouter.inference.connect import connect
+from archrouter.inference.endpoint import EndpointSpec
+from archrouter.inference.per_policy_set import WARM_UP
 
 CONVERSATION = b'[{"role": "user", "content": "hello"}]'
 CANDIDATE = b'{"id": "a", "domain": "", "action": "a", "description": ""}'
@@ -78,6 +87,39 @@ def test_a_call_that_cannot_be_read_is_an_invalid_argument(
         score(client, conversation, candidates)
 
     assert "StatusCode.INVALID_ARGUMENT" == refusal.value.status()
+
+
+async def test_a_call_whose_caller_has_gone_is_not_computed(triton_endpoint: str) -> None:
+    """Triton hands over every call that waited; of those that were given up none costs what an answer costs."""
+    model = connect(EndpointSpec(triton_endpoint, "compact_router"), max_concurrent_requests=12)
+    await model.warm_up(timeout_s=CALL_TIMEOUT_S)
+    await model.score(unknown_to_the_model(0), timeout_s=CALL_TIMEOUT_S)
+    calls = [
+        asyncio.ensure_future(model.score(unknown_to_the_model(n), timeout_s=CALL_TIMEOUT_S)) for n in range(1, 13)
+    ]
+    await calls[0]  # the others wait behind it
+    started_s = time.perf_counter()
+
+    for call in calls:
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+    await model.score(WARM_UP, timeout_s=CALL_TIMEOUT_S)  # after them in the queue
+    given_up_s = time.perf_counter() - started_s
+    started_s = time.perf_counter()
+    await asyncio.gather(*(model.score(unknown_to_the_model(n), timeout_s=CALL_TIMEOUT_S) for n in range(13, 25)))
+    answered_s = time.perf_counter() - started_s
+    await model.close()
+
+    assert given_up_s < 0.5 * answered_s
+
+
+def unknown_to_the_model(number: int) -> ScoringRequest:
+    """Make a question whose candidates the model has yet to read, which takes it longest."""
+    routes = tuple(
+        RoutePolicy(f"r{number}_{index}", "", f"a{number} {index}", f"anything about {number} and {index}", ())
+        for index in range(40)
+    )
+    return replace(WARM_UP, policy_set=PolicySet("unknown", "", routes, ()))
 
 
 def test_calls_are_answered_while_a_large_policy_set_is_loaded(

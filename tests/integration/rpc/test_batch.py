@@ -2,7 +2,6 @@
 
 import asyncio
 
-import pytest
 from google.rpc import error_details_pb2
 from grpc import StatusCode
 from structlog.testing import capture_logs
@@ -89,14 +88,16 @@ async def test_batch_item_with_unknown_exception_hides_its_text(service: RpcServ
     assert "the server failed; report the decision id to its operator" == refusal.message
 
 
-async def test_batch_items_are_decided_at_the_same_time(service: RpcService) -> None:
-    """No item waits for another: all of them reach the model before the first is answered."""
-    service.backend.gate.clear()
-    call = service.routing.BatchSelectRoutes(v1.BatchSelectRoutesRequest(requests=[user_says("a refund")] * 8))
-    await eventually(lambda: len(service.backend.timeouts_s) == 8)
-    service.backend.gate.set()
+async def test_batch_items_are_decided_at_the_same_time() -> None:
+    """Where there is room no item waits for another: all reach the model before the first is answered."""
+    server = ServerSettings(listen="127.0.0.1:0", latency_tolerance=0)
 
-    response = await call
+    async with running_service(ServiceOptions(server=server)) as service:
+        service.backend.gate.clear()
+        call = service.routing.BatchSelectRoutes(batch_of(8))
+        await eventually(lambda: len(service.backend.timeouts_s) == 8)
+        service.backend.gate.set()
+        response = await call
 
     assert 8 == len(response.results)
 
@@ -155,41 +156,44 @@ async def test_log_line_of_a_batch_is_bounded() -> None:
     assert (MAX_LOGGED_ITEMS, 200) == (len(line["items"]), line["item_count"])
 
 
-@pytest.mark.parametrize(("count", "admitted"), [(1, True), (2, False), (8, False)])
-async def test_admission_counts_the_decisions_of_a_batch(count: int, *, admitted: bool) -> None:
-    """A batch takes a place for each of its decisions, and is refused at once when it would take more than are free."""
-    server = ServerSettings(listen="127.0.0.1:0", max_concurrent_calls=4)
-    batch = v1.BatchSelectRoutesRequest(requests=[user_says("a refund")] * count)
+FOUR_PLACES = ServerSettings(listen="127.0.0.1:0", max_concurrent_calls=4, latency_tolerance=0)
 
-    async with running_service(ServiceOptions(server=server)) as service:
+
+def batch_of(count: int) -> v1.BatchSelectRoutesRequest:
+    """Build a batch."""
+    return v1.BatchSelectRoutesRequest(requests=[user_says("a refund")] * count)
+
+
+async def test_a_full_batch_enters_while_calls_are_answered_and_leaves_them_places() -> None:
+    """A batch that is larger than all places needs no idle server; its items take three of four places at a time."""
+    async with running_service(ServiceOptions(server=FOUR_PLACES)) as service:
         service.backend.gate.clear()
-        first = service.routing.BatchSelectRoutes(v1.BatchSelectRoutesRequest(requests=[user_says("a refund")] * 3))
+        batch = service.routing.BatchSelectRoutes(batch_of(8))
         await eventually(lambda: len(service.backend.timeouts_s) == 3)
-        second = service.routing.BatchSelectRoutes(batch)
-        if not admitted:
-            refusal = await refusal_of(second)
-            assert (StatusCode.RESOURCE_EXHAUSTED, "ERROR_REASON_OVERLOADED", {}) == refusal.summary
-            assert ["google.rpc.RetryInfo"] == [detail.DESCRIPTOR.full_name for detail in refusal.further]
-        service.backend.gate.set()
-        await first
-        if admitted:
-            assert count == len((await second).results)
-
-
-async def test_batch_above_all_places_is_admitted_while_nothing_else_runs() -> None:
-    """A batch larger than the whole limit takes every place, and leaves them free for the next call."""
-    server = ServerSettings(listen="127.0.0.1:0", max_concurrent_calls=2)
-    batch = v1.BatchSelectRoutesRequest(requests=[user_says("a refund")] * 8)
-
-    async with running_service(ServiceOptions(server=server)) as service:
-        service.backend.gate.clear()
-        call = service.routing.BatchSelectRoutes(batch)
-        await eventually(lambda: len(service.backend.timeouts_s) == 8)
+        call = service.routing.SelectRoute(user_says("a refund"))
+        await eventually(lambda: len(service.backend.timeouts_s) == 4)
         refusal = await refusal_of(service.routing.SelectRoute(user_says("a refund")))
         service.backend.gate.set()
-        results = (await call).results
-        response = await service.routing.SelectRoute(user_says("a refund"))
+        results = (await batch).results
+        response = await call
 
-    assert StatusCode.RESOURCE_EXHAUSTED == refusal.code
+    assert (StatusCode.RESOURCE_EXHAUSTED, "ERROR_REASON_OVERLOADED", {}) == refusal.summary
     assert 8 == len(results)
+    assert all(result.HasField("response") for result in results)
     assert "billing" == response.decision.route_id
+
+
+async def test_batches_count_their_items() -> None:
+    """While batches have as many items to decide as there are places, a further one is refused at once."""
+    async with running_service(ServiceOptions(server=FOUR_PLACES)) as service:
+        service.backend.gate.clear()
+        first, second = (service.routing.BatchSelectRoutes(batch_of(count)) for count in (3, 1))
+        await eventually(lambda: len(service.backend.timeouts_s) == 3)
+        refusal = await refusal_of(service.routing.BatchSelectRoutes(batch_of(1)))
+        service.backend.gate.set()
+        await asyncio.gather(first, second)
+        third = await service.routing.BatchSelectRoutes(batch_of(1))
+
+    assert (StatusCode.RESOURCE_EXHAUSTED, "ERROR_REASON_OVERLOADED", {}) == refusal.summary
+    assert ["google.rpc.RetryInfo"] == [detail.DESCRIPTOR.full_name for detail in refusal.further]
+    assert 1 == len(third.results)

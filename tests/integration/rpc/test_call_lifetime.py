@@ -2,18 +2,15 @@
 
 import asyncio
 import socket
-from pathlib import Path
 
-import grpc
 import pytest
 from grpc import StatusCode, aio
+from grpc_status import rpc_status
 from tests.support.rpc_service import RpcService, ServiceOptions, eventually, refusal_of, running_service, user_says
 
-from archrouter import v1
 from archrouter.config import RoutingSettings, ServerSettings
 
 LISTEN = "127.0.0.1:0"
-TLS = Path(__file__).parent / "tls"
 
 
 def open_call(channel: aio.Channel) -> "aio.StreamUnaryCall[bytes, bytes]":
@@ -61,28 +58,44 @@ async def test_expired_deadline_stops_the_work_and_is_counted_as_such(service: R
     ("timeout_s", "least_s", "most_s"),
     [
         pytest.param(None, 1.5, 2.0, id="no_deadline_takes_the_default"),
-        pytest.param(30.0, 1.5, 2.0, id="longer_deadline_is_capped"),
-        pytest.param(1.0, 0.5, 1.1, id="shorter_deadline_is_passed_on"),  # the wire rounds it up
+        pytest.param(30.0, 3.5, 4.0, id="longer_deadline_is_capped"),
+        pytest.param(3.0, 2.5, 3.1, id="longer_than_the_default_is_passed_on"),  # the wire rounds it up
+        pytest.param(1.0, 0.5, 1.1, id="shorter_deadline_is_passed_on"),
     ],
 )
 async def test_model_gets_what_is_left_of_the_deadline(timeout_s: float | None, least_s: float, most_s: float) -> None:
-    """The model gets the caller's deadline less the time spent, and never more than the server's default."""
-    async with running_service(ServiceOptions(routing=RoutingSettings(default_deadline_s=2.0))) as service:
+    """The model gets the caller's deadline less the time spent, and never more than the server's cap."""
+    routing = RoutingSettings(default_deadline_s=2.0, max_budget_s=4.0)
+    async with running_service(ServiceOptions(routing=routing)) as service:
         await service.routing.SelectRoute(user_says("a refund"), timeout=timeout_s)
 
     (given_s,) = service.backend.timeouts_s
     assert least_s < given_s <= most_s
 
 
-async def test_too_large_request_is_refused_by_the_transport() -> None:
-    """A request above the size limit never reaches a handler."""
+async def test_too_large_request_is_told_its_size() -> None:
+    """A request above the size limit is the caller's fault, with both sizes, and never looks like overload."""
+    server = ServerSettings(listen=LISTEN, max_receive_bytes=2048)
+    request = user_says("x" * 4096)
+
+    async with running_service(ServiceOptions(server=server)) as service:
+        refusal = await refusal_of(service.routing.SelectRoute(request))
+
+    expected = {"requestBytes": str(request.ByteSize()), "maxRequestBytes": "2048"}
+    assert (StatusCode.INVALID_ARGUMENT, "ERROR_REASON_REQUEST_TOO_LARGE", expected) == refusal.summary
+    assert "server.max_receive_bytes" in refusal.message
+
+
+async def test_request_of_more_than_four_times_the_limit_is_refused_by_the_transport() -> None:
+    """What is larger by far is not even received; without details, which is how clients tell it from overload."""
     server = ServerSettings(listen=LISTEN, max_receive_bytes=2048)
 
     async with running_service(ServiceOptions(server=server)) as service:
         with pytest.raises(aio.AioRpcError) as caught:
-            await service.routing.SelectRoute(user_says("x" * 4096))
+            await service.routing.SelectRoute(user_says("x" * 8192))
 
     assert StatusCode.RESOURCE_EXHAUSTED == caught.value.code()
+    assert rpc_status.from_call(caught.value) is None
 
 
 async def test_request_that_never_comes_ends_with_the_deadline() -> None:
@@ -135,31 +148,6 @@ async def test_stop_finishes_calls_in_flight(service: RpcService) -> None:
 
     assert "billing" == (await call).decision.route_id
     await stopping
-
-
-async def test_tls_serves_clients_that_trust_the_certificate() -> None:
-    """With certificate and key configured the service speaks TLS."""
-    certificate, private_key = TLS / "certificate.pem", TLS / "private_key.pem"
-    server = ServerSettings(listen=LISTEN, tls_certificate_file=str(certificate), tls_private_key_file=str(private_key))
-    trust = grpc.ssl_channel_credentials(certificate.read_bytes())
-
-    async with (
-        running_service(ServiceOptions(server=server)) as service,
-        aio.secure_channel(f"localhost:{service.port}", trust) as channel,
-    ):
-        stub: v1.RoutingServiceAsyncStub = v1.RoutingServiceStub(channel)
-        response = await stub.SelectRoute(user_says("a refund"), timeout=5)
-
-    assert "billing" == response.decision.route_id
-
-
-async def test_half_configured_tls_is_refused() -> None:
-    """A certificate without its key is an error that names both settings, not a server without TLS."""
-    server = ServerSettings(listen=LISTEN, tls_certificate_file="certificate.pem")
-
-    with pytest.raises(ValueError, match=r"server\.tls_certificate_file and server\.tls_private_key_file"):
-        async with running_service(ServiceOptions(server=server)):
-            pass
 
 
 async def test_taken_port_is_reported_with_the_setting() -> None:

@@ -19,12 +19,13 @@ from archrouter.domain.errors import (
     PromptTooLongError,
 )
 from archrouter.domain.policy import PolicySet
-from archrouter.rpc.credentials import Credentials
+from archrouter.rpc.authentication.authenticator import Authenticator
+from archrouter.rpc.authentication.callers import Callers
 
 LISTEN = "127.0.0.1:0"
 INTERNAL_MESSAGE = "the server failed; report the decision id to its operator"
 
-ADMIN = Credentials.from_text(f"{hashlib.sha256(b'admin-token').hexdigest()} operator admin")
+ADMIN = Authenticator(Callers.from_text(f"{hashlib.sha256(b'admin-token').hexdigest()} operator admin"))
 
 
 def violation(field: str, description: str) -> error_details_pb2.BadRequest:
@@ -150,6 +151,21 @@ async def test_unknown_policy_set_names_the_resource(service: RpcService) -> Non
     assert (detail,) == refusal.further
 
 
+async def test_a_revision_that_is_not_kept_names_the_active_one(service: RpcService) -> None:
+    """A pinned revision that was never active here is NOT_FOUND with what to ask for instead."""
+    request = user_says("hello")
+    request.policy_set_revision = "sha256:" + "0" * 64
+
+    refusal = await refusal_of(service.routing.SelectRoute(request))
+
+    expected = {"policySet": "policySets/support", "activeRevision": SUPPORT.revision}
+    assert (StatusCode.NOT_FOUND, "ERROR_REASON_POLICY_SET_REVISION_NOT_FOUND", expected) == refusal.summary
+    detail = error_details_pb2.ResourceInfo(
+        resource_type="archrouter/PolicySet", resource_name="policySets/support", description=refusal.message
+    )
+    assert (detail,) == refusal.further
+
+
 async def test_missing_default_policy_set_names_the_setting() -> None:
     """A request that names no policy set, on a server with several and no default, is FAILED_PRECONDITION."""
     other = PolicySet("other-set", "", SUPPORT.routes, SUPPORT.fallback_models)
@@ -165,7 +181,9 @@ async def test_missing_default_policy_set_names_the_setting() -> None:
 
 async def test_disabled_rpc_names_the_setting() -> None:
     """An administrator who reloads on a server that does not serve it gets FAILED_PRECONDITION with the switch."""
-    async with running_service(ServiceOptions(credentials=ADMIN)) as service:
+    policies = PoliciesSettings(reload_enabled=False)
+
+    async with running_service(ServiceOptions(policies=policies, authenticator=ADMIN)) as service:
         metadata = (("authorization", "Bearer admin-token"),)
         refusal = await refusal_of(service.policies.ReloadPolicySets(v1.ReloadPolicySetsRequest(), metadata=metadata))
 
@@ -256,7 +274,7 @@ async def test_new_call_while_shutting_down_is_sent_elsewhere(service: RpcServic
 
 async def test_deadline_too_short_is_refused_before_any_work() -> None:
     """A deadline that leaves no time for a decision fails in the server, before the model is asked."""
-    options = ServiceOptions(routing=RoutingSettings(min_budget_s=60.0))
+    options = ServiceOptions(routing=RoutingSettings(min_budget_s=60.0, max_budget_s=5.0))
 
     async with running_service(options) as service:
         refusal = await refusal_of(service.routing.SelectRoute(user_says("hello"), timeout=30))

@@ -11,8 +11,8 @@ import archrouter.rpc
 PACKAGE = Path(archrouter.rpc.__file__).parents[1]
 
 
-async def test_decision_enters_three_files_of_the_edge(service: RpcService) -> None:
-    """A call runs through the pipeline, the servicer and one conversion module, and counts and logs in no other."""
+async def test_decision_enters_four_files_of_the_edge(service: RpcService) -> None:
+    """A call runs through pipeline, admission, servicer and one conversion module, and counts and logs in no other."""
     request = user_says("a refund")
     request.policy_set = "policySets/support"
     entered: set[str] = set()
@@ -29,4 +29,4 @@ async def test_decision_enters_three_files_of_the_edge(service: RpcService) -> N
         sys.setprofile(None)
 
     edge = {path for path in entered if path.startswith(("rpc/", "observability/", "config"))}
-    assert {"rpc/pipeline.py", "rpc/routing_servicer.py", "rpc/convert/routing.py"} == edge
+    assert {"rpc/pipeline.py", "rpc/admission.py", "rpc/routing_servicer.py", "rpc/convert/routing.py"} == edge

@@ -19,7 +19,8 @@ from tests.support.rpc_service import (
 
 from archrouter import v1
 from archrouter.domain.errors import BackendUnavailableError
-from archrouter.rpc.credentials import Credentials
+from archrouter.rpc.authentication.authenticator import Authenticator
+from archrouter.rpc.authentication.callers import Callers
 
 SECRET = "my-secret-invoice-number"  # noqa: S105  # stands for what nobody may read in a log
 SELECT_ROUTE = {"rpc_service": "archrouter.v1.RoutingService", "rpc_method": "SelectRoute"}
@@ -64,10 +65,12 @@ async def test_decision_gets_one_line_with_every_field(service: RpcService) -> N
         "policy_set": "support",
         "policy_set_revision": SUPPORT.revision,
         "outcome": "matched",
+        "reasons": ["route_leads", "threshold_of_route"],
         "route_id": "billing",
         "prompt_token_count": response.decision.usage.prompt_token_count,
         "dropped_token_count": 0,
         "model_version": FAKE_PROFILE.model_version,
+        "tier": "compact",
     } == {name: value for name, value in line.items() if name not in VARYING_FIELDS}
 
 
@@ -143,9 +146,9 @@ async def test_batch_gets_one_line_with_its_counts(service: RpcService) -> None:
 
 async def test_caller_is_logged_by_name() -> None:
     """The line of an authenticated call names the holder of the token, never the token."""
-    credentials = Credentials.from_text(f"{hashlib.sha256(b'router-token').hexdigest()} gateway route")
+    authenticator = Authenticator(Callers.from_text(f"{hashlib.sha256(b'router-token').hexdigest()} gateway route"))
 
-    async with running_service(ServiceOptions(credentials=credentials)) as service:
+    async with running_service(ServiceOptions(authenticator=authenticator)) as service:
         with capture_logs() as entries:
             await service.routing.SelectRoute(
                 user_says("a refund"), metadata=(("authorization", "Bearer router-token"),)
@@ -213,9 +216,9 @@ async def test_probes_are_neither_logged_nor_counted(service: RpcService) -> Non
 
 async def test_metrics_see_the_outcome_of_every_step() -> None:
     """A call that is refused by authentication is counted and logged like any other."""
-    credentials = Credentials.from_text(f"{hashlib.sha256(b'router-token').hexdigest()} gateway route")
+    authenticator = Authenticator(Callers.from_text(f"{hashlib.sha256(b'router-token').hexdigest()} gateway route"))
 
-    async with running_service(ServiceOptions(credentials=credentials)) as service:
+    async with running_service(ServiceOptions(authenticator=authenticator)) as service:
         with capture_logs() as entries:
             await refusal_of(service.routing.SelectRoute(user_says("a refund")))
             await eventually(lambda: completions(entries))

@@ -7,12 +7,12 @@ from grpc import StatusCode
 from tests.support.rpc_service import SUPPORT, RpcService, ServiceOptions, refusal_of, running_service
 
 from archrouter import v1
-from archrouter.config import PoliciesSettings
-from archrouter.rpc.credentials import Credentials
+from archrouter.rpc.authentication.authenticator import Authenticator
+from archrouter.rpc.authentication.callers import Callers
 
 SETS = tuple(replace(SUPPORT, id=f"set-{letter}") for letter in "abc")
 
-ADMIN = Credentials.from_text(f"{hashlib.sha256(b'admin-token').hexdigest()} operator policy.read,admin")
+ADMIN = Authenticator(Callers.from_text(f"{hashlib.sha256(b'admin-token').hexdigest()} operator policy.read,admin"))
 ADMIN_METADATA = (("authorization", "Bearer admin-token"),)
 
 POLICY_TEXT = """\
@@ -40,8 +40,8 @@ async def test_get_policy_set_shows_it_complete(service: RpcService) -> None:
 
 
 async def test_get_policy_set_with_malformed_name_is_refused(service: RpcService) -> None:
-    """A name without its collection is malformed, not absent."""
-    refusal = await refusal_of(service.policies.GetPolicySet(v1.GetPolicySetRequest(name="support")))
+    """A name of another collection is malformed, not absent."""
+    refusal = await refusal_of(service.policies.GetPolicySet(v1.GetPolicySetRequest(name="sets/support")))
 
     assert (StatusCode.INVALID_ARGUMENT, "name") == (refusal.code, refusal.info.metadata["field"])
 
@@ -132,7 +132,7 @@ async def test_validate_gives_text_and_message_the_same_revision(service: RpcSer
 
 async def test_validate_reports_a_bad_message_with_proto_field_paths(service: RpcService) -> None:
     """Findings about a message use the field names of the message, and all of them are reported."""
-    bad = v1.PolicySet(name="support", routes=[v1.RoutePolicy(id="other", description="x")])
+    bad = v1.PolicySet(name="Support", routes=[v1.RoutePolicy(id="other", description="x")])
     bad.fallback_models.add(model="m").parameters["weight"] = float("nan")
 
     response = await service.policies.ValidatePolicySet(v1.ValidatePolicySetRequest(inline_policy_set=bad))
@@ -151,9 +151,7 @@ async def test_validate_without_source_is_refused(service: RpcService) -> None:
 
 async def test_reload_reports_what_changed_and_what_was_rejected() -> None:
     """A reload tells the active revisions, which of them are new, and the sources that keep an old one."""
-    policies = PoliciesSettings(reload_enabled=True)
-
-    async with running_service(ServiceOptions(policies=policies, sets=SETS, credentials=ADMIN)) as service:
+    async with running_service(ServiceOptions(sets=SETS, authenticator=ADMIN)) as service:
         service.source.sets = (SETS[0], replace(SETS[1], description="changed"), SETS[2])
         service.source.broken = ("set-c.yaml",)
         response = await service.policies.ReloadPolicySets(v1.ReloadPolicySetsRequest(), metadata=ADMIN_METADATA)

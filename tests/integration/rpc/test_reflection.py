@@ -1,6 +1,7 @@
 """A client that knows nothing but reflection."""
 
 import asyncio
+from typing import Literal
 
 import grpc
 import pytest
@@ -11,9 +12,10 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc import StatusCode, aio
 from grpc_reflection.v1alpha import reflection_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
-from tests.support.rpc_service import RpcService, ServiceOptions, running_service
+from tests.support.rpc_service import RpcService, ServiceOptions, known_tokens, running_service
 
 from archrouter.config import ServerSettings
+from archrouter.rpc.authentication.authenticator import Authenticator
 
 API_SERVICES = {"archrouter.v1.RoutingService", "archrouter.v1.PolicyService", "grpc.health.v1.Health"}
 
@@ -62,11 +64,20 @@ async def test_reflection_answers_under_both_names(service: RpcService, version:
     assert API_SERVICES | {"grpc.reflection.v1alpha.ServerReflection"} == names
 
 
-async def test_reflection_can_be_switched_off() -> None:
-    """A server without reflection does not know the service."""
-    server = ServerSettings(listen="127.0.0.1:0", reflection_enabled=False)
+@pytest.mark.parametrize(
+    ("switch", "authenticator"),
+    [
+        pytest.param("false", None, id="switched_off"),
+        pytest.param("auto", known_tokens(gateway="route"), id="callers_must_authenticate"),
+    ],
+)
+async def test_reflection_can_be_switched_off(
+    switch: Literal["auto", "false"], authenticator: Authenticator | None
+) -> None:
+    """A server without reflection does not know the service; where callers must authenticate that is the default."""
+    server = ServerSettings(listen="127.0.0.1:0", reflection_enabled=switch)
 
-    async with running_service(ServiceOptions(server=server)) as service:
+    async with running_service(ServiceOptions(server=server, authenticator=authenticator)) as service:
         call: aio.StreamStreamMultiCallable[bytes, bytes] = service.channel.stream_stream(
             "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
         )
@@ -75,3 +86,18 @@ async def test_reflection_can_be_switched_off() -> None:
                 pass
 
     assert StatusCode.UNIMPLEMENTED == caught.value.code()
+
+
+async def test_reflection_can_be_kept_although_callers_must_authenticate() -> None:
+    """Who says so by name has both."""
+    server = ServerSettings(listen="127.0.0.1:0", reflection_enabled="true")
+
+    async with running_service(ServiceOptions(server=server, authenticator=known_tokens(gateway="route"))) as service:
+        call = service.channel.stream_stream(
+            "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+            request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+            response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+        )
+        responses = [one async for one in call(iter([reflection_pb2.ServerReflectionRequest(list_services="")]))]
+
+    assert API_SERVICES <= {one.name for one in responses[0].list_services_response.service}

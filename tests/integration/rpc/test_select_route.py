@@ -1,6 +1,7 @@
 """SelectRoute and GetServerInfo over the wire."""
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import Struct
 from tests.support.fake_backend import FAKE_PROFILE
 from tests.support.rpc_service import SUPPORT, VERSION, RpcService, ServiceOptions, running_service, user_says
@@ -159,5 +160,26 @@ async def test_server_info_tells_model_and_limits(service: RpcService) -> None:
         max_messages=256,
         inline_policies_enabled=False,
         default_policy_set="policySets/support",
+        max_budget=Duration(seconds=10),
+        default_deadline=Duration(seconds=5),
+        min_budget=Duration(nanos=5_000_000),
+        routing_mode=v1.RoutingMode.ROUTING_MODE_COMPACT,
+        max_request_bytes=4 * 1024 * 1024,
+        max_message_characters=1000,
+        max_inline_routes=4,
+        max_concurrent_calls=64,
+        max_explained_messages=8,
     )
     assert expected == info
+
+
+@pytest.mark.parametrize("policy_set", ["", "support", "policySets/support"])
+async def test_a_policy_set_is_named_in_full_by_its_id_or_not_at_all(service: RpcService, policy_set: str) -> None:
+    """The id alone is as good as the resource name, and an empty name means the default."""
+    request = user_says("a refund")
+    request.policy_set = policy_set
+
+    response = await service.routing.SelectRoute(request)
+
+    assert "policy_set" == request.WhichOneof("policy_source")
+    assert "policySets/support" == response.decision.policy_set

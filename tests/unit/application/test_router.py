@@ -11,12 +11,13 @@ from archrouter.application.policy_store import PolicyStore
 from archrouter.application.router import RequestLimits, Router
 from archrouter.application.select_route import SelectRoute
 from archrouter.domain.conversation import Message, Role
-from archrouter.domain.decision import CandidateKind, DecisionRule, Outcome
+from archrouter.domain.decision import CandidateKind, DecisionReason, DecisionRule, Outcome, Stickiness, TurnKind
 from archrouter.domain.errors import (
     BackendProtocolError,
     BackendUnavailableError,
     BudgetExceededError,
     InvalidRequestError,
+    PolicySetRevisionNotFoundError,
 )
 from archrouter.domain.posterior import Calibration, posterior_from_scores
 from archrouter.domain.scoring import Scoring, ScoringRequest, StageTimes, Usage
@@ -64,6 +65,17 @@ async def test_a_matching_conversation_gets_the_route_and_its_models() -> None:
     assert "m/coder" == decision.models[0].model
     assert FAKE_PROFILE.model_version == decision.profile.model_version
     assert sum(c.probability for c in decision.candidates) == pytest.approx(1.0, abs=1e-6)
+
+
+async def test_the_reasons_of_the_tier_come_before_those_of_the_choice() -> None:
+    """A decision says first why this model was asked, then why its answer led here."""
+    answer = replace(scoring(5.0, 1.0), reasons=(DecisionReason.COMPACT_SURE,))
+
+    decision = await (await make_router(Scripted(answer))).select_route(SelectRoute("id", CODE_QUESTION), budget_s=1)
+
+    assert DecisionRule() == decision.rule
+    expected = (DecisionReason.COMPACT_SURE, DecisionReason.ROUTE_LEADS, DecisionReason.THRESHOLD_OF_SERVER)
+    assert expected == decision.reasons
 
 
 async def test_no_match_returns_the_fallback_models() -> None:
@@ -169,6 +181,11 @@ async def test_the_threshold_of_the_request_is_used() -> None:
             WarningCode.CONFIDENCE_UNCALIBRATED,
             {"modelVersion": FAKE_PROFILE.model_version},
         ),
+        (
+            replace(scoring(1, 0), reasons=(DecisionReason.COMPACT_UNSURE, DecisionReason.ENGINE_UNAVAILABLE)),
+            WarningCode.ENGINE_UNAVAILABLE_COMPACT_USED,
+            {},
+        ),
     ],
 )
 async def test_facts_of_the_answer_become_warnings(
@@ -203,3 +220,44 @@ async def test_a_stale_policy_set_is_said_with_every_decision() -> None:
     decision = await router.select_route(SelectRoute("id", CODE_QUESTION), budget_s=1)
 
     assert WarningCode.POLICY_SET_STALE in [warning.code for warning in decision.warnings]
+
+
+async def test_an_inline_set_decides_only_in_the_revision_that_is_asked_for() -> None:
+    """A caller who pins what it also sends learns when the two differ."""
+    router, inline = await make_router(), make_set("inline")
+    pinned = SelectRoute("id", CODE_QUESTION, inline_policy_set=inline, policy_set_revision=inline.revision)
+    other = replace(pinned, policy_set_revision="sha256:" + "0" * 64)
+
+    decision = await router.select_route(pinned, budget_s=1)
+    with pytest.raises(PolicySetRevisionNotFoundError) as caught:
+        await router.select_route(other, budget_s=1)
+
+    assert inline.revision == decision.policy_set.revision == caught.value.active_revision
+
+
+async def test_a_ticket_keeps_the_route_of_the_decision_before() -> None:
+    """The next question is about something else; a tool's result stays, and the reasons say why and by what."""
+    router = await make_router()
+    begun = await router.select_route(SelectRoute("id", CODE_QUESTION), budget_s=1)
+    stickiness = Stickiness(turn_kind=TurnKind.TOOL_RESULT, route_ticket=begun.route_ticket)
+    tool_result = SelectRoute("id", (Message(Role.USER, "thanks, bye"),), rule=DecisionRule(stickiness=stickiness))
+
+    decision = await router.select_route(tool_result, budget_s=1)
+
+    assert decision.kept
+    assert (DecisionReason.ROUTE_TICKET, DecisionReason.KEPT_FOR_TOOL_RESULT) == decision.reasons[:2]
+    assert () == decision.warnings
+
+
+async def test_a_ticket_that_cannot_be_used_is_a_warning_and_no_route_has_no_ticket() -> None:
+    """The conversation is decided as if the ticket had not been sent."""
+    stickiness = Stickiness(turn_kind=TurnKind.TOOL_RESULT, route_ticket="made-up")
+    request = SelectRoute("id", (Message(Role.USER, "thanks, bye"),), rule=DecisionRule(stickiness=stickiness))
+
+    decision = await (await make_router()).select_route(request, budget_s=1)
+
+    assert Outcome.NO_MATCH is decision.outcome
+    assert "" == decision.route_ticket
+    assert [(WarningCode.ROUTE_TICKET_IGNORED, {"cause": "malformed"})] == [
+        (warning.code, warning.metadata) for warning in decision.warnings
+    ]

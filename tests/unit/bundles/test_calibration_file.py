@@ -15,6 +15,7 @@ from archrouter.bundles.calibration_file import (
 )
 from archrouter.bundles.manifest import BundleError
 from archrouter.domain.posterior import Calibration, IsotonicMap
+from archrouter.domain.scoring import CalibrationReference
 
 VERSION = "sha256:" + "a" * 64
 FIGURES = Figures(log_loss=0.5, brier_score=0.1, expected_calibration_error=0.05, area_under_risk_coverage=0.1)
@@ -26,6 +27,7 @@ EVIDENCE = Evidence(
     uncalibrated=FIGURES,
     cross_validated={"temperature": FIGURES, "isotonic": FIGURES},
 )
+REFERENCE = CalibrationReference((0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9), 0.25, 0.5)
 CALIBRATIONS = [
     Calibration(1.25, 300),
     Calibration(1.0, 300, IsotonicMap((0.0, 0.25, 1.0), (0.0, 0.125, 0.875))),
@@ -35,9 +37,9 @@ CALIBRATIONS = [
 @pytest.mark.parametrize("calibration", CALIBRATIONS, ids=["temperature", "isotonic"])
 def test_a_written_calibration_is_read_as_it_was(tmp_path: Path, calibration: Calibration) -> None:
     """Both kinds, bit by bit."""
-    written = write_calibration(tmp_path, CalibrationFile.of(calibration, VERSION, EVIDENCE))
+    written = write_calibration(tmp_path, CalibrationFile.of(calibration, VERSION, EVIDENCE, REFERENCE))
 
-    assert calibration == read_calibration(tmp_path, VERSION)
+    assert (calibration, REFERENCE) == read_calibration(tmp_path, VERSION)
     assert [written] == list(tmp_path.iterdir())
     assert 0o644 == stat.S_IMODE(written.stat().st_mode)
 
@@ -47,7 +49,7 @@ def test_a_calibration_replaces_an_earlier_one(tmp_path: Path) -> None:
     for calibration in CALIBRATIONS:
         write_calibration(tmp_path, CalibrationFile.of(calibration, VERSION, EVIDENCE))
 
-    assert CALIBRATIONS[-1] == read_calibration(tmp_path, VERSION)
+    assert (CALIBRATIONS[-1], None) == read_calibration(tmp_path, VERSION)
 
 
 def test_a_failed_write_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,13 +64,16 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path, monkeypatch: pytes
 
     with pytest.raises(OSError, match="no space left"):
         write_calibration(tmp_path, CalibrationFile.of(CALIBRATIONS[1], VERSION, EVIDENCE))
-    assert CALIBRATIONS[0] == read_calibration(tmp_path, VERSION)
+    assert (CALIBRATIONS[0], None) == read_calibration(tmp_path, VERSION)
     assert 1 == len(list(tmp_path.iterdir()))
 
 
 def test_no_file_is_no_calibration(tmp_path: Path) -> None:
     """Nothing measured, nothing claimed."""
-    assert not read_calibration(tmp_path, VERSION).is_fitted
+    calibration, reference = read_calibration(tmp_path, VERSION)
+
+    assert not calibration.is_fitted
+    assert reference is None
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,13 @@ import json
 import grpc
 import pytest
 from click.testing import CliRunner, Result
+from tests.support.certificates import Authority
 from tests.support.routing_services import ScriptedService, matched, refused, serving
 
 from archrouter import v1
 from archrouter.cli import cli
+from archrouter.config import Settings
+from archrouter.config_sources import load_settings
 from archrouter.version import VERSION
 
 
@@ -47,6 +50,31 @@ def test_route_sends_alternating_messages_and_options() -> None:
     assert "policySets/support" == request.policy_set
     assert v1.RoutingOptions(min_confidence=0.0) == request.options
     assert v1.DecisionView.DECISION_VIEW_FULL == request.view
+
+
+def _explained(request: v1.SelectRouteRequest) -> v1.Decision:
+    decision = _decision(request)
+    decision.reasons.extend([v1.DecisionReason.DECISION_REASON_ROUTE_LEADS, 99])  # type: ignore[list-item]  # a later one
+    decision.explanation.runner_up.kind = v1.CandidateKind.CANDIDATE_KIND_NO_MATCH
+    decision.explanation.lead = 0.5
+    decision.explanation.message_effects.add(message_index=0, probability_change=0.25, changes_leader=True)
+    decision.explanation.message_effects.add(message_index=2, probability_change=-0.125)
+    decision.explanation.deciding_message_index = 0
+    return decision
+
+
+def test_route_explains_the_decision() -> None:
+    """The table says what each message adds and marks the one that decided; unknown reasons are told by number."""
+    service = ScriptedService(_explained)
+
+    result = _invoke(service, "route", "--explain", "first words", "b", "last words")
+
+    assert v1.DecisionView.DECISION_VIEW_EXPLAIN == service.requests[0].view
+    rows = [line.split() for line in result.stdout.splitlines()]
+    assert ["reasons", "route", "leads,", "99"] in rows
+    assert ["leads", "other,", "the", "runner-up,", "by", "50.0", "%"] in rows
+    assert ["│", "*", "│", "first", "words", "│", "+25.0", "%", "│", "yes", "│"] in rows
+    assert ["│", "│", "last", "words", "│", "-12.5", "%", "│", "no", "│"] in rows
 
 
 def test_route_leaves_options_unset_that_were_not_given() -> None:
@@ -170,3 +198,34 @@ def test_version_prints_the_server_line_by_line() -> None:
     result = _invoke(ScriptedService(_decision), "version")
 
     assert "default_policy_set: policySets/support\n" in result.stdout
+
+
+def test_token_comes_from_the_environment_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable is no setting of the service; a file counts before it."""
+    service = ScriptedService(_decision)
+    monkeypatch.setenv("ARCHROUTER_TOKEN", "from-the-environment\n")
+
+    _invoke(service, "route", "hi")
+
+    assert "Bearer from-the-environment" == service.metadata[0]["authorization"]
+    assert Settings() == load_settings({}, None, {"ARCHROUTER_TOKEN": "secret"})
+
+
+def test_certificates_are_shown_and_checked(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A service that asks for client certificates is reached with one of its authority, and not without."""
+    folder, authority = tmp_path_factory.mktemp("tls"), Authority()
+    server, client = authority.server(), authority.certify(dns=["gateway.shop"])
+    for name, content in {"ca": authority.pem, "cert": client.chain, "key": client.key}.items():
+        (folder / name).write_bytes(content)
+    credentials = grpc.ssl_server_credentials([(server.key, server.chain)], authority.pem, require_client_auth=True)
+    mutual = ["--tls-cert", str(folder / "cert"), "--tls-key", str(folder / "key")]
+
+    with serving(ScriptedService(_decision), credentials) as target:
+        address = target.replace("127.0.0.1", "localhost")
+        command = ["route", "hi", "--target", address, "--tls-ca", str(folder / "ca")]
+        good = CliRunner().invoke(cli, [*command, *mutual])
+        bad = CliRunner().invoke(cli, [*command, "--timeout", "1"])
+        half = CliRunner().invoke(cli, [*command, *mutual[:2]])
+
+    assert (0, 3, 2) == (good.exit_code, bad.exit_code, half.exit_code)
+    assert "--tls-key" in half.stderr

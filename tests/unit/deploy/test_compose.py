@@ -134,6 +134,14 @@ def test_the_published_port_is_the_one_served(service: Document, service_image: 
     assert _settings(service, service_image).server.listen.endswith(":50051")
 
 
+def test_a_server_open_to_its_host_says_so(service: Document, service_image: Dockerfile) -> None:
+    """The port is published on this host only, so the service starts without callers; the image alone does not."""
+    target = service["build"]["target"]
+
+    assert _settings(service, service_image).auth.allow_unauthenticated
+    assert not load_settings({}, None, service_image.environment(target)).auth.allow_unauthenticated
+
+
 def test_running_calls_end_before_the_container_is_killed(service: Document, service_image: Dockerfile) -> None:
     """The stop waits longer than the drain delay and the grace together."""
     server = _settings(service, service_image).server

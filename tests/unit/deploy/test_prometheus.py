@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 from tests.support.deployment import Dockerfile, Document, mounts, read_yaml
-from tests.support.known_metrics import Query, known_metrics
+from tests.support.known_metrics import RECORDED, Query, known_metrics
 
 
 @pytest.fixture
 def alerts(deploy: Path) -> list[Document]:
     """Return every alert rule."""
     groups = read_yaml(deploy / "prometheus" / "alerts.yaml")["groups"]
-    return [rule for group in groups for rule in group["rules"]]
+    return [rule for group in groups for rule in group["rules"] if "alert" in rule]
 
 
 @pytest.fixture
@@ -48,12 +48,15 @@ def test_prometheus_starts_with_the_mounted_configuration(deploy: Path, gpu_host
     assert (deploy / folder / rule_file).is_file()
 
 
-def test_every_rule_reads_what_exists(alerts: list[Document], jobs: dict[str, list[str]]) -> None:
-    """Metric, label and value of each expression are ones the service, Triton or Prometheus has."""
+def test_every_rule_reads_what_exists(deploy: Path, jobs: dict[str, list[str]]) -> None:
+    """Metric, label and value of each expression are ones the service, Triton, Prometheus or a rule has."""
+    groups = read_yaml(deploy / "prometheus" / "alerts.yaml")["groups"]
+    rules: list[Document] = [rule for group in groups for rule in group["rules"]]
     known = known_metrics()
     known["up"] = {**known["up"], "job": frozenset(jobs)}
 
-    problems = {rule["alert"]: Query.parse(rule["expr"]).problems(known) for rule in alerts}
+    assert RECORDED.keys() == {rule["record"] for rule in rules if "record" in rule}
+    problems = {rule.get("alert", rule.get("record")): Query.parse(rule["expr"]).problems(known) for rule in rules}
 
     assert {} == {name: found for name, found in problems.items() if found}
 

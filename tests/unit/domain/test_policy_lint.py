@@ -34,13 +34,24 @@ def test_lint_of_clear_set_says_nothing() -> None:
         ("refactoring", "Wishes to refactor existing code"),
         ("codeReview", "A review before the merge"),
         ("SQL-query", "Any query to a database"),
+        ("math", "Mathematics, from sums to proofs"),
         ("trip.planning", "PLANNING of a whole journey"),
+        ("math", "Mathematics and quantitative reasoning"),
+        ("bug_fixing", "Finding what is wrong, for all bugs"),
         ("旅行计划", "旅行和签证的问题"),
     ],
 )
 def test_lint_accepts_id_that_shares_the_stem_of_a_word(route_id: str, description: str) -> None:
     """Inflection, case, and the way an id joins its words do not matter."""
     assert () == lint_policy_set(_set(replace(_REVIEW, id=route_id, description=description)))
+
+
+@pytest.mark.parametrize("description", ["Mathematics and proofs of it", "An arc in a circle"])
+def test_lint_takes_no_two_letters_for_a_word(description: str) -> None:
+    """That a word begins with one or two letters of the id says nothing."""
+    findings = lint_policy_set(_set(replace(_REVIEW, id="ar_ma", description=description)))
+
+    assert ["routes[0].id"] == [finding.field_path for finding in findings]
 
 
 def test_lint_warns_of_id_that_shares_no_word_with_its_description() -> None:
@@ -144,3 +155,19 @@ def test_lint_of_any_set_gives_warnings_about_its_routes(texts: list[tuple[str, 
     paths = {f"routes[{i}].{field}" for i in range(len(routes)) for field in ("id", "description", "domain", "action")}
     assert {finding.severity for finding in findings} <= {Severity.WARNING}
     assert {finding.field_path for finding in findings} <= paths
+
+
+def test_lint_accepts_a_short_description_or_none_where_examples_tell() -> None:
+    """Examples say what a route is for, and share the words of its id."""
+    named_only = replace(_REVIEW, description="", examples=("please review my merge request",))
+
+    assert () == lint_policy_set(_set(named_only, replace(_TRAVEL, description="Planning", examples=("plan a trip",))))
+
+
+def test_lint_warns_of_an_example_that_two_routes_have() -> None:
+    """Case and spaces make no other example; the earlier route is named. What is not meant may be meant elsewhere."""
+    first = replace(_REVIEW, examples=("look at this",), not_examples=("plan a trip",))
+    second = replace(_TRAVEL, examples=("plan a trip", "Look  at THIS"))
+
+    message = "'Look  at THIS' is an example of 'code_review' too; keep it at the one it means"
+    assert (_warning("routes[1].examples[1]", message),) == lint_policy_set(_set(first, second))

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from compact_model.inputs import parse_candidate
 from tests.support.fakes import make_set
 
 from archrouter.domain.conversation import Conversation, Message, Role
@@ -16,10 +17,11 @@ from archrouter.domain.errors import (
     OverloadedError,
     PromptTooLongError,
 )
+from archrouter.domain.policy import RoutePolicy
 from archrouter.domain.posterior import Calibration, IsotonicMap
-from archrouter.domain.scoring import Overflow, ScoringRequest
+from archrouter.domain.scoring import CalibrationReference, Overflow, ScoringRequest
 from archrouter.inference import tensors
-from archrouter.inference.compact import CompactBackend
+from archrouter.inference.compact import CompactBackend, _candidate_json
 from archrouter.inference.per_policy_set import INLINE_CAPACITY, WARM_UP
 from archrouter.inference.triton_client import NamedArray, TritonClient
 
@@ -181,6 +183,40 @@ async def test_a_calibration_of_another_shape_breaks_the_contract(connection: Co
         await CompactBackend(connection, "m").warm_up(timeout_s=1.0)
 
 
+async def test_a_reference_of_the_calibration_is_read_where_there_is_one(connection: Connection) -> None:
+    """A model without one serves all the same."""
+    assert (await CompactBackend(connection, "m").warm_up(timeout_s=1.0)).reference is None
+    deciles = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+    reference = {"top_probability_deciles": deciles, "no_match_share": 0.25, "mean_entropy": 0.5, "sample_count": 9}
+    connection.parameters[tensors.PARAMETER_CALIBRATION_REFERENCE] = json.dumps(reference)
+
+    profile = await CompactBackend(connection, "m").warm_up(timeout_s=1.0)
+
+    assert CalibrationReference(tuple(deciles), 0.25, 0.5) == profile.reference
+
+
+@pytest.mark.parametrize(
+    ("deciles", "share", "entropy"),
+    [
+        ([0.5] * 8, 0.5, 0.5),
+        ([0.5] * 8 + [0.4], 0.5, 0.5),
+        ([0.5] * 8 + [1.1], 0.5, 0.5),
+        ([0.5] * 9, 1.5, 0.5),
+        ([0.5] * 9, 0.5, -0.5),
+        (None, 0.5, 0.5),
+    ],
+)
+async def test_a_reference_of_another_shape_breaks_the_contract(
+    connection: Connection, deciles: list[float] | None, share: float, entropy: float
+) -> None:
+    """The parameter is named, as that of the calibration is."""
+    reference = {"top_probability_deciles": deciles, "no_match_share": share, "mean_entropy": entropy}
+    connection.parameters[tensors.PARAMETER_CALIBRATION_REFERENCE] = json.dumps(reference)
+
+    with pytest.raises(BackendProtocolError, match="'calibration_reference'"):
+        await CompactBackend(connection, "m").warm_up(timeout_s=1.0)
+
+
 @pytest.fixture
 async def backend(connection: Connection) -> CompactBackend:
     """Return a backend that reads 300 tokens."""
@@ -225,3 +261,18 @@ async def test_a_refused_conversation_is_told_what_would_be_read_of_it(
         await backend.score(request, timeout_s=1.0)
 
     assert (10, 300) == (caught.value.prompt_token_count, caught.value.max_prompt_token_count)
+
+
+def test_candidates_tell_examples_only_where_there_are_any() -> None:
+    """A model that knows nothing of examples sees what it always saw; the committed one reads both kinds."""
+    plain = RoutePolicy("code", "", "", "Writing code", ())
+    told = replace(plain, examples=("write a script",), not_examples=("write a poem",))
+
+    tensors = [_candidate_json(plain), _candidate_json(told), _candidate_json(replace(told, not_examples=()))]
+
+    keys = ["id", "domain", "action", "description"]
+    assert [keys, [*keys, "examples", "not_examples"], [*keys, "examples"]] == [
+        list(json.loads(tensor)) for tensor in tensors
+    ]
+    assert ["write a script"] == json.loads(tensors[1])["examples"]
+    assert ["Writing code"] * 3 == [parse_candidate(tensor, 0).description for tensor in tensors]

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,36 @@ async def test_a_server_is_started_again_whatever_kept_it() -> None:
     failed = [log["reason"] for log in logs if log["event"] == "embedded_triton_restart_failed"]
     assert ["not ready", "out of processes"] == failed
     assert "embedded_triton_restarted" == logs[-1]["event"]
+
+
+class Crashing(Server):
+    """Starts each time, and ends at once."""
+
+    def __init__(self) -> None:
+        """Remember when it was started."""
+        super().__init__()
+        self.failures = []
+        self.started_s: list[float] = []
+
+    async def wait_exit(self) -> int:
+        """End."""
+        self.pid = None
+        return -9
+
+    async def start(self) -> None:
+        """Start."""
+        await super().start()
+        self.started_s.append(asyncio.get_running_loop().time())
+
+
+async def test_a_server_that_keeps_ending_is_started_ever_more_slowly() -> None:
+    """A first crash costs a tenth of a second; a model that crashes on every start does not keep the machine busy."""
+    server = Crashing()
+    running = asyncio.ensure_future(keep_running(server, restart_delay_s=0.01))  # type: ignore[arg-type]
+    async with asyncio.timeout(5):
+        while len(server.started_s) < 5:
+            await asyncio.sleep(0.005)
+    running.cancel()
+
+    gaps = [later - earlier for earlier, later in pairwise(server.started_s)]
+    assert all(gap >= 0.01 * 2**number for number, gap in enumerate(gaps, start=1))

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from tests.support.fake_backend import FAKE_PROFILE
 from tests.support.fakes import make_set
+from tests.support.fleet_scene import WATCH
 from tests.support.rpc_service import GatedBackend
 
 from archrouter.domain.conversation import Conversation, Message, Role
@@ -29,7 +30,7 @@ AWAY = BackendUnavailableError("gone", retry_after_s=1.0)
 
 def make_endpoint(backend: GatedBackend, name: str = "a", sets: tuple[PolicySet, ...] = ()) -> Endpoint:
     """Make an endpoint that waits."""
-    return Endpoint(EndpointSpec(f"{name}:8001", "m"), backend, lambda: sets)
+    return Endpoint(EndpointSpec(f"{name}:8001", "m"), backend, lambda: sets, WATCH)
 
 
 def make_fleet(*backends: GatedBackend) -> Fleet:
@@ -47,9 +48,7 @@ def make_fleet(*backends: GatedBackend) -> Fleet:
 def empty_fleet() -> Fleet:
     """Make a fleet without endpoints."""
     nothing = EndpointList((), ())
-    return Fleet(
-        lambda: nothing, lambda _spec: GatedBackend(), lambda _status: None, interval_s=1.0, warm_up_timeout_s=1.0
-    )
+    return Fleet(lambda: nothing, lambda _spec: GatedBackend(), lambda _status: None, WATCH)
 
 
 async def ask(fleet: Fleet) -> str:
@@ -66,7 +65,7 @@ async def test_a_call_goes_to_the_endpoint_with_the_fewest_calls() -> None:
     calls = [asyncio.ensure_future(ask(fleet)) for _ in range(6)]
     await asyncio.sleep(0)
 
-    counts = [endpoint.call_count for endpoint in fleet.endpoints]
+    counts = [len(endpoint.calls) for endpoint in fleet.endpoints]
     for backend in backends:
         backend.gate.set()
 

@@ -2,18 +2,21 @@
 
 import asyncio
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 from tests.support.engine_bundles import VOCAB_SIZE, change_engine, write_engine_bundle
 from tests.support.engine_triton import engine_triton
+from tests.support.fleet_scene import WATCH
 
-from archrouter.app.wiring import endpoint_reader, load_engine_bundle
+from archrouter.app.wiring import endpoint_readers, load_engine_bundle
 from archrouter.bundles.loader import load_bundle
 from archrouter.bundles.manifest import BundleError
 from archrouter.config import EmbeddedSettings, RoutingSettings, Settings, TritonSettings
 from archrouter.domain.errors import BackendProtocolError, ModelNotReadyError
+from archrouter.domain.scoring import Tier
 from archrouter.inference.endpoint import Endpoint, EndpointSpec, EndpointState
 from archrouter.inference.language_model import LanguageModelBackend
 from archrouter.inference.per_policy_set import WARM_UP
@@ -47,8 +50,10 @@ async def test_health_waits_for_the_right_engine_and_the_log_says_why(checkpoint
     async with engine_triton("sha256:" + "f" * 64, vocab_size=VOCAB_SIZE) as triton:
         connection = TritonClient(triton.endpoint, max_concurrent_requests=1)
         backend = LanguageModelBackend(connection, "tensorrt_llm", bundle)
-        endpoint = Endpoint(EndpointSpec(triton.endpoint, "tensorrt_llm", bundle), backend, tuple)
-        watch = endpoint.watch(lambda: changes.append(endpoint.state), interval_s=0.01, warm_up_timeout_s=TIMEOUT_S)
+        endpoint = Endpoint(
+            EndpointSpec(triton.endpoint, "tensorrt_llm", bundle), backend, tuple, replace(WATCH, interval_s=0.01)
+        )
+        watch = endpoint.watch(lambda: changes.append(endpoint.state))
         with capture_logs() as logs:
             watching = asyncio.ensure_future(watch)
             await asyncio.sleep(0.2)
@@ -84,12 +89,12 @@ async def test_health_waits_for_the_right_engine_and_the_log_says_why(checkpoint
 def test_an_endpoints_file_beside_a_setting_that_contradicts_it_is_refused(settings: Settings, message: str) -> None:
     """Neither of the two is silently ignored."""
     with pytest.raises(ValueError, match=f"triton.endpoints_file is set, but {message}; change one of the two"):
-        endpoint_reader(settings, None, None)
+        endpoint_readers(settings, None, None)
 
 
 def test_one_endpoint_needs_no_endpoints_file() -> None:
     """Without the file the settings are the list; with it there is no single bundle."""
-    listed = endpoint_reader(Settings(), None, None)()
+    listed = endpoint_readers(Settings(), None, None)[Tier.COMPACT]()
 
     assert ["127.0.0.1:8001/compact_router"] == [endpoint.name for endpoint in listed.endpoints]
     assert load_engine_bundle(Settings(routing=ENGINE, triton=FILE)) is None

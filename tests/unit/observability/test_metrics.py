@@ -31,6 +31,7 @@ def test_exposition_is_the_documented_one(registry: CollectorRegistry) -> None:
     recorded.start_rpc_series([("archrouter.v1.RoutingService", "SelectRoute")])
     recorded.start_policy_set_series(["support"])
     recorded.rpc_in_flight.inc()
+    recorded.admission_limit.set(8)
     recorded.rpc_requests.labels("archrouter.v1.RoutingService", "SelectRoute", "OK").inc()
     recorded.rpc_duration.labels("archrouter.v1.RoutingService", "SelectRoute").observe(0.003)
     recorded.decisions.labels("support", "matched").inc()
@@ -40,9 +41,13 @@ def test_exposition_is_the_documented_one(registry: CollectorRegistry) -> None:
     recorded.stage_duration.labels("tokenize").observe(0.0004)
     recorded.stage_duration.labels("inference").observe(0.002)
     recorded.backend_requests.labels("OK").inc()
-    recorded.count_policy_reload(rejected_count=0, unix_time_s=1_700_000_000.0)
+    recorded.decision_log_records.labels("written").inc()
+    recorded.count_policy_reload(is_success=True, unix_time_s=1_700_000_000.0)
     recorded.count_endpoint_reload("failure")
     recorded.set_endpoint_states({"ready": 2, "draining": 1})
+    recorded.count_credential_reload("tls", "success")
+    recorded.certificate_expiry.set(1_800_000_000)
+    recorded.tier_ready.labels("engine").set(1)
 
     assert GOLDEN.read_text() == exposition(registry)
 
@@ -50,9 +55,9 @@ def test_exposition_is_the_documented_one(registry: CollectorRegistry) -> None:
 def test_failed_reload_keeps_the_time_of_the_last_success(registry: CollectorRegistry) -> None:
     """A load with a rejected file counts as a failure and does not move the time of the last success."""
     recorded = Metrics(registry, version="1.2.3")
-    recorded.count_policy_reload(rejected_count=0, unix_time_s=100.0)
+    recorded.count_policy_reload(is_success=True, unix_time_s=100.0)
 
-    recorded.count_policy_reload(rejected_count=2, unix_time_s=200.0)
+    recorded.count_policy_reload(is_success=False, unix_time_s=200.0)
 
     assert 1 == registry.get_sample_value("archrouter_policy_reloads_total", {"result": "failure"})
     assert 100 == registry.get_sample_value("archrouter_policy_last_reload_success_timestamp_seconds")

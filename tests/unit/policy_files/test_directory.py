@@ -79,13 +79,24 @@ def test_load_of_missing_directory_rejects_the_directory(tmp_path: Path) -> None
 def test_load_sees_what_has_changed_since_the_last_time(tmp_path: Path) -> None:
     """Nothing is remembered between two loads."""
     source = PolicyDirectory(tmp_path)
+    _write(tmp_path, a="old")
     before = source.load()
     _write(tmp_path, a="new")
 
     after = source.load()
 
-    assert PolicyLoad((), ()) == before
-    assert ["new"] == [sourced.policy_set.id for sourced in after.accepted]
+    assert [["old"], ["new"]] == [[one.policy_set.id for one in load.accepted] for load in (before, after)]
+
+
+def test_load_of_a_folder_without_policy_files_rejects_the_folder(tmp_path: Path) -> None:
+    """A folder whose content could not be mounted is empty; nobody has taken every policy away on purpose."""
+    _write(tmp_path, a_test="a suite")
+
+    load = PolicyDirectory(tmp_path).load()
+
+    message = "the policy directory holds no policy file; write one, or set policies.directory"
+    finding = Finding(Severity.ERROR, "", message)
+    assert PolicyLoad((), (RejectedSource(tmp_path.name, (finding,)),), complete=False) == load
 
 
 def test_load_follows_the_links_of_a_mounted_configmap(tmp_path: Path) -> None:

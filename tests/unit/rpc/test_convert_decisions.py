@@ -7,15 +7,15 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from archrouter import v1
-from archrouter.application.select_route import Decision, DecisionTimes
-from archrouter.domain.decision import Candidate, CandidateKind, Outcome
+from archrouter.application.select_route import Decision, DecisionTimes, Explanation, MessageEffect
+from archrouter.domain.decision import Candidate, CandidateKind, DecisionReason, Outcome
 from archrouter.domain.findings import Severity
 from archrouter.domain.policy import ModelTarget, PolicySet, RoutePolicy
 from archrouter.domain.posterior import Calibration
 from archrouter.domain.scoring import BackendProfile, Tier, Usage
 from archrouter.domain.warnings import DecisionWarning, WarningCode
 from archrouter.rpc.convert.policies import SEVERITIES
-from archrouter.rpc.convert.routing import CANDIDATE_KINDS, OUTCOMES, TIERS, WARNING_CODES, decision_to_proto
+from archrouter.rpc.convert.routing import CANDIDATE_KINDS, OUTCOMES, REASONS, TIERS, WARNING_CODES, decision_to_proto
 
 BASIC, FULL = v1.DecisionView.DECISION_VIEW_BASIC, v1.DecisionView.DECISION_VIEW_FULL
 
@@ -36,6 +36,7 @@ DECISION = Decision(
     inline=False,
     profile=BackendProfile(Tier.ENGINE, "sha256:model", "sha256:tokenizer", "sha256:prompt", 64, Calibration()),
     kept=True,
+    reasons=(DecisionReason.ROUTE_TICKET, DecisionReason.KEPT_FOR_RETRY),
     warnings=(DecisionWarning(WarningCode.CONVERSATION_TRUNCATED, "cut", {"droppedTokenCount": "7"}),),
     usage=Usage(10, 2, 3, 4, 7),
     times=DecisionTimes(total_s=1.5, tokenize_s=0.25, queue_s=0.125, inference_s=1.0),
@@ -93,6 +94,10 @@ def test_full_view_writes_every_field() -> None:
         domain="programming",
         action="coding",
         kept=True,
+        reasons=[
+            v1.DecisionReason.DECISION_REASON_ROUTE_TICKET,
+            v1.DecisionReason.DECISION_REASON_KEPT_FOR_RETRY,
+        ],
     )
     assert expected == message
 
@@ -105,6 +110,25 @@ def test_basic_view_is_the_full_view_without_candidates_and_timing(view: v1.Deci
     expected.ClearField("timing")
 
     assert expected == decision_to_proto(DECISION, view, max_candidates=0)
+
+
+@pytest.mark.parametrize("deciding", [None, 0, 2])
+def test_an_explanation_is_written_where_there_is_one(deciding: int | None) -> None:
+    """Message 0 may be the deciding one, which is not the same as none."""
+    explanation = Explanation(DECISION.candidates[1], 0.5, (MessageEffect(2, -0.25, changes_leader=True),), deciding)
+
+    message = decision_to_proto(
+        replace(DECISION, explanation=explanation), v1.DecisionView.DECISION_VIEW_EXPLAIN, max_candidates=0
+    )
+
+    expected = v1.Explanation(
+        runner_up=message.candidates[1],
+        lead=0.5,
+        message_effects=[v1.MessageEffect(message_index=2, probability_change=-0.25, changes_leader=True)],
+        deciding_message_index=deciding,
+    )
+    assert expected == message.explanation
+    assert (deciding is not None) == message.explanation.HasField("deciding_message_index")
 
 
 def test_decision_without_route_has_neither_route_nor_domain() -> None:
@@ -148,6 +172,7 @@ def test_candidates_are_cut_to_the_most_probable(max_candidates: int, expected: 
             set(),
             id="warning_code",
         ),
+        pytest.param(DecisionReason, REASONS, v1.DecisionReason.values(), set(), id="reason"),
         pytest.param(Severity, SEVERITIES, v1.Severity.values(), set(), id="severity"),
     ],
 )

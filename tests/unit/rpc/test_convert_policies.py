@@ -5,7 +5,7 @@ from google.protobuf.struct_pb2 import Struct
 
 from archrouter import v1
 from archrouter.domain.findings import Finding, Severity
-from archrouter.domain.policy import MAX_ROUTES, ModelTarget, PolicySet, RoutePolicy
+from archrouter.domain.policy import MAX_EXAMPLES, MAX_ROUTES, ModelTarget, PolicySet, RoutePolicy
 from archrouter.rpc.convert.policies import (
     MAX_MODELS,
     MAX_PARAMETER_BYTES,
@@ -24,6 +24,7 @@ POLICY_SET = PolicySet(
     routes=(
         RoutePolicy("coding", "programming", "", "writing code", (ModelTarget("m/coder", '{"temperature":0}'),), 0.0),
         RoutePolicy("billing", "", "", "an invoice", (ModelTarget("m/small"), ModelTarget("m/general"))),
+        RoutePolicy("returns", "", "", "", (ModelTarget("m/small"),), None, ("send it back",), ("it never came",)),
     ),
     fallback_models=(ModelTarget("m/general", '{"stop":["\\n"],"tools":{"web":true,"x":null}}'),),
     min_confidence=0.5,
@@ -73,10 +74,10 @@ def test_policy_set_without_name_is_called_inline() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["support", "policySets/", "policySets/UPPER", "sets/support", "policySets/" + "a" * 65]
+    "name", ["Support", "policySets/", "policySets/UPPER", "sets/support", "policySets/" + "a" * 65]
 )
 def test_name_that_is_no_resource_name_is_a_finding(name: str) -> None:
-    """A name in any other form than ``policySets/{id}`` makes the policy set invalid."""
+    """A name in any other form than ``policySets/{id}`` or the id makes the policy set invalid."""
     policy_set, findings = checked_policy_set_from_proto(v1.PolicySet(name=name))
 
     assert policy_set is None
@@ -166,6 +167,28 @@ def test_policy_set_with_long_lists_of_models_is_refused() -> None:
 
     assert policy_set is None
     assert ["routes[1].models", "fallback_models"] == [finding.field_path for finding in findings]
+
+
+def test_policy_set_with_long_lists_of_examples_is_refused() -> None:
+    """Two million empty texts fit into one request; nobody walks over them."""
+    message = policy_set_to_proto(POLICY_SET)
+    message.routes[0].examples.extend([""] * (MAX_EXAMPLES + 1))
+    message.routes[2].not_examples.extend([""] * MAX_EXAMPLES)
+
+    policy_set, findings = checked_policy_set_from_proto(message)
+
+    assert policy_set is None
+    assert ["routes[0].examples", "routes[2].not_examples"] == [finding.field_path for finding in findings]
+
+
+def test_findings_of_examples_have_the_path_of_the_text() -> None:
+    """A caller is led to the very text."""
+    message = policy_set_to_proto(POLICY_SET)
+    message.routes[2].examples.append(" ")
+
+    _, findings = checked_policy_set_from_proto(message)
+
+    assert ["routes[2].examples[1]"] == [finding.field_path for finding in findings]
 
 
 def test_policy_set_with_large_parameters_is_refused() -> None:

@@ -48,6 +48,19 @@ def test_request_options_are_taken_over() -> None:
     assert Overflow.REJECT is question.overflow
 
 
+def test_ticket_and_revision_are_taken_over() -> None:
+    """What the decision before left, and the revision that must decide."""
+    revision = "sha256:" + "0" * 64
+    request = v1.SelectRouteRequest(
+        policy_set_revision=revision, options=v1.RoutingOptions(route_ticket="ticket", switch_margin=0.5)
+    )
+
+    question = select_route_from_proto(request, "id-1", default_min_confidence=0.0)
+
+    assert revision == question.policy_set_revision
+    assert Stickiness("", TurnKind.USER, 0.5, "ticket") == question.rule.stickiness
+
+
 def test_inline_policy_set_is_taken_over() -> None:
     """A policy set that travels with the request is part of the question, whatever else is loaded."""
     inline = make_set("mine")
@@ -62,9 +75,10 @@ def test_inline_policy_set_is_taken_over() -> None:
 def test_name_and_id_lead_to_each_other() -> None:
     """An id has one name, and the name leads back to it."""
     assert "a-0" == policy_set_id(policy_set_name("a-0"))
+    assert "a-0" == policy_set_id("a-0")
 
 
-@pytest.mark.parametrize("name", ["", "a", "policySets/", "policySets/a/b", "policySets/a\n", " policySets/a"])
+@pytest.mark.parametrize("name", ["", "A", "policySets/", "policySets/a/b", "policySets/a\n", " policySets/a"])
 def test_other_text_is_no_name(name: str) -> None:
     """Only the whole form of a name is one."""
     assert policy_set_id(name) is None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from archrouter.rpc.credentials import REQUIRED_SCOPES
+from archrouter.rpc.authentication.scopes import REQUIRED_SCOPES
 from archrouter.rpc.health import ENDPOINTS_SERVICE, WHOLE_SERVER, Component, Health
 
 ROUTING, POLICY = "archrouter.v1.RoutingService", "archrouter.v1.PolicyService"

@@ -11,9 +11,10 @@ from prometheus_client import CollectorRegistry
 
 from archrouter import v1
 from archrouter.observability.metrics import Metrics
-from archrouter.rpc.credentials import REQUIRED_SCOPES, RpcMethod
+from archrouter.rpc.admission import Admission
+from archrouter.rpc.authentication.scopes import REQUIRED_SCOPES, RpcMethod
 from archrouter.rpc.health import Health
-from archrouter.rpc.pipeline import CallPipeline, new_decision_id
+from archrouter.rpc.pipeline import _THIS_MACHINE, CallPipeline, new_decision_id
 
 Handler = Any  # grpc's handler class has no type arguments at run time
 
@@ -39,7 +40,10 @@ async def surrounded(path: str, handler: Handler) -> Handler:
     """Let the pipeline see a call."""
     details = SimpleNamespace(method=path, invocation_metadata=())
     metrics = Metrics(CollectorRegistry(), version="1.2.3")
-    pipeline = CallPipeline(metrics, Health(), None, max_concurrent_calls=1, max_budget_s=1.0)
+    admission = Admission(1, 0.0, metrics.admission_limit.set)
+    pipeline = CallPipeline(
+        metrics, Health(), None, admission, max_request_bytes=1024, default_deadline_s=1.0, max_budget_s=1.0
+    )
     return await pipeline.intercept_service(finder(handler), details)
 
 
@@ -94,3 +98,26 @@ def test_decision_ids_are_ordered_by_time() -> None:
     ids = [new_decision_id() for _ in range(1000)]
 
     assert sorted(ids) == ids
+
+
+@pytest.mark.parametrize(
+    ("peer", "expected"),
+    [
+        ("ipv4:127.0.0.1:50412", True),
+        ("ipv4:127.8.9.10:50412", True),
+        ("ipv6:[::1]:50412", True),
+        ("ipv6:%5B::1%5D:50412", True),
+        ("ipv6:%5B::ffff:127.0.0.1%5D:50412", True),
+        ("unix:/run/archrouter.sock", True),
+        ("unix:", True),
+        ("ipv4:128.0.0.1:50412", False),
+        ("ipv4:10.127.0.1:50412", False),
+        ("ipv6:[::11]:50412", False),
+        ("ipv6:%5B2001:db8::1%5D:50412", False),
+        ("ipv6:%5B::ffff:10.0.0.1%5D:50412", False),
+        ("", False),
+    ],
+)
+def test_only_the_peers_of_this_machine_are_taken_for_its_operator(peer: str, *, expected: bool) -> None:
+    """The forms are those of gRPC's C core, which escapes brackets (grpc/grpc, src/core/lib/address_utils)."""
+    assert expected == bool(_THIS_MACHINE.match(peer))

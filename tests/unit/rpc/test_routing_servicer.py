@@ -8,8 +8,8 @@ from tests.support.fake_backend import FAKE_PROFILE
 from tests.support.fakes import make_set
 
 from archrouter.application.select_route import Decision, DecisionTimes
-from archrouter.domain.decision import Outcome
-from archrouter.domain.scoring import Usage
+from archrouter.domain.decision import Candidate, CandidateKind, DecisionReason, Outcome
+from archrouter.domain.scoring import CalibrationReference, Usage
 from archrouter.observability.metrics import Metrics
 from archrouter.rpc.routing_servicer import count_decision, log_fields
 
@@ -21,11 +21,15 @@ DECISION = Decision(
     route=POLICY_SET.routes[0],
     models=POLICY_SET.routes[0].models,
     confidence=0.75,
-    candidates=(),
+    candidates=(
+        Candidate(CandidateKind.ROUTE, "coding", 0.75, -0.25, exact=True),
+        Candidate(CandidateKind.NO_MATCH, "", 0.25, -1.0, exact=True),
+    ),
     policy_set=POLICY_SET,
     inline=False,
     profile=FAKE_PROFILE,
     kept=False,
+    reasons=(DecisionReason.ROUTE_LEADS, DecisionReason.THRESHOLD_OF_SERVER),
     warnings=(),
     usage=Usage(prompt_token_count=10, engine_call_count=1),
     times=DecisionTimes(total_s=1.0, tokenize_s=0.25, queue_s=0.0, inference_s=0.5),
@@ -86,3 +90,30 @@ def test_queue_time_is_measured_where_it_is_reported(queue_s: float, expected: i
 
     assert {"tokenize": 0.25, "inference": 0.5, "queue": queue_s} == stages
     assert expected == counted(reported, "archrouter_stage_duration_seconds_count", stage="queue")
+
+
+def test_drift_is_counted_by_policy_set_and_tier() -> None:
+    """The leading probability and the entropy of every decision, and whether no match leads."""
+    labels = {"policy_set": "support", "tier": "compact"}
+    undecided = replace(DECISION, candidates=DECISION.candidates[::-1])
+
+    assert 0.75 == counted(DECISION, "archrouter_decision_top_probability_ratio_sum", **labels)
+    entropy = counted(DECISION, "archrouter_decision_entropy_ratio_sum", **labels)
+    assert 0.811278 == pytest.approx(entropy, abs=1e-6)  # in bits, of which two candidates have one
+    assert counted(DECISION, "archrouter_decision_no_match_leads_total", **labels) is None
+    assert 1 == counted(undecided, "archrouter_decision_no_match_leads_total", **labels)
+
+
+@pytest.mark.parametrize(("probability", "decile"), [(0.0, "1"), (0.74, "5"), (0.75, "6"), (1.0, "10")])
+def test_a_decision_falls_into_a_tenth_of_the_calibration(probability: float, decile: str) -> None:
+    """Where the model tells of its calibration, the share of each tenth shows how far conversations have moved."""
+    reference = CalibrationReference((0.1, 0.2, 0.3, 0.4, 0.75, 0.8, 0.85, 0.9, 0.95), 0.25, 0.5)
+    leader = replace(DECISION.candidates[0], probability=probability)
+    decision = replace(
+        DECISION, candidates=(leader, DECISION.candidates[1]), profile=replace(FAKE_PROFILE, reference=reference)
+    )
+
+    labels = {"policy_set": "support", "tier": "compact"}
+    assert 1 == counted(decision, "archrouter_decision_reference_decile_total", **labels, decile=decile)
+    assert 0.25 == counted(decision, "archrouter_calibration_no_match_ratio", tier="compact")
+    assert 0.5 == counted(decision, "archrouter_calibration_entropy_ratio", tier="compact")

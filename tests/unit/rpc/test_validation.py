@@ -26,6 +26,7 @@ def valid_request() -> v1.SelectRouteRequest:
         ),
         view=v1.DecisionView.DECISION_VIEW_FULL,
         correlation_id="c" * 64,
+        policy_set_revision="sha256:" + "0123456789abcdef" * 4,
     )
 
 
@@ -48,8 +49,8 @@ def test_valid_request_passes() -> None:
         ("messages", lambda r: r.messages.extend([v1.Message(role=v1.Role.ROLE_USER)] * 3)),
         ("messages[0].role", lambda r: r.messages[0].ClearField("role")),
         ("messages[0].role", lambda r: setattr(r.messages[0], "role", 5)),
-        ("policy_set", lambda r: setattr(r, "policy_set", "")),
-        ("policy_set", lambda r: setattr(r, "policy_set", "support")),
+        ("policy_set", lambda r: setattr(r, "policy_set", "Support")),
+        ("policy_set", lambda r: setattr(r, "policy_set", "sets/support")),
         ("policy_set", lambda r: setattr(r, "policy_set", "policySets/Support")),
         ("policy_set", lambda r: setattr(r, "policy_set", "policySets/" + "a" * 65)),
         ("inline_policy_set.routes", lambda r: r.inline_policy_set.routes.extend([v1.RoutePolicy()] * 3)),
@@ -60,8 +61,10 @@ def test_valid_request_passes() -> None:
         ("options.max_candidates", lambda r: setattr(r.options, "max_candidates", -1)),
         ("options.turn_kind", lambda r: setattr(r.options, "turn_kind", 4)),
         ("options.switch_margin", lambda r: setattr(r.options, "switch_margin", float("inf"))),
+        ("options.route_ticket", lambda r: setattr(r.options, "route_ticket", "t" * 1025)),
         ("view", lambda r: setattr(r, "view", 4)),
         ("correlation_id", lambda r: setattr(r, "correlation_id", "c" * 65)),
+        ("policy_set_revision", lambda r: setattr(r, "policy_set_revision", "sha256:" + "A" * 64)),
     ],
 )
 def test_malformed_field_is_reported_by_its_proto_path(
@@ -72,6 +75,14 @@ def test_malformed_field_is_reported_by_its_proto_path(
     spoil(request)
 
     assert [path] == paths_of_violations(request)
+
+
+def test_a_ticket_and_a_previous_route_are_one_too_many() -> None:
+    """Of two previous routes nobody could say which one counts."""
+    request = valid_request()
+    request.options.route_ticket, request.options.previous_route_id = "t" * 1024, "billing"
+
+    assert ["options.route_ticket"] == paths_of_violations(request)
 
 
 def test_every_violation_is_reported_in_field_order() -> None:

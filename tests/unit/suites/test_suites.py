@@ -2,7 +2,7 @@
 
 import grpc
 import pytest
-from tests.support.routing_services import ScriptedService, matched, no_match, refused, serving
+from tests.support.routing_services import ScriptedService, matched, no_match, overloaded, refused, serving
 
 from archrouter import v1
 from archrouter.client import ClientOptions, RoutingClient
@@ -11,7 +11,7 @@ from archrouter.domain.decision import Outcome
 from archrouter.domain.suite import Suite, SuiteCase
 from archrouter.policy_files.policies import load_policy_set
 from archrouter.rpc.convert.policies import policy_set_from_proto
-from archrouter.suites.calls import Answered, Failure
+from archrouter.suites.calls import ATTEMPTS, Answered, Failure
 from archrouter.suites.requests import inline_policy_set
 from archrouter.suites.run import CaseResult, outcome_name, run_suite
 
@@ -95,6 +95,25 @@ async def test_suite_goes_on_after_a_failed_call() -> None:
     assert [False, True] == [result.passed for result in results]
 
 
+@pytest.mark.parametrize(("refusals", "passed"), [(ATTEMPTS - 1, True), (ATTEMPTS, False)])
+async def test_suite_waits_for_a_server_that_has_no_room(refusals: int, *, passed: bool) -> None:
+    """A case that is refused for overload is asked again, as the server advises, and fails only in the end."""
+    left = refusals
+
+    def answer(_request: v1.SelectRouteRequest) -> v1.Decision:
+        nonlocal left
+        left -= 1
+        if left >= 0:
+            raise overloaded(retry_after_s=0.01)
+        return matched("a")
+
+    with serving(ScriptedService(answer)) as target:
+        async with RoutingClient(ClientOptions(target, timeout_s=5.0)) as client:
+            (result,) = await run_suite(client, Suite("support", (SuiteCase("a", HELLO, "a"),)))
+
+    assert passed is result.passed
+
+
 def test_inline_policy_set_keeps_its_revision() -> None:
     """A policy set that travels inline is the same set to the service: nothing of its meaning is lost."""
     policy_set, _ = load_policy_set(
@@ -106,6 +125,7 @@ def test_inline_policy_set_keeps_its_revision() -> None:
         fallback: [general, bare]
         routes:
           - {id: refund, description: Asks for a refund of money, models: [bare], min_confidence: 0}
+          - {id: returns, models: [bare], examples: [send it back], not_examples: [it never came]}
         """
     )
     assert policy_set is not None

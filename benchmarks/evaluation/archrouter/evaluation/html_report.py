@@ -3,8 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from archrouter.domain.policy import NO_MATCH_ID, PolicySet
 from archrouter.evaluation import charts, formats
 from archrouter.evaluation.confusion import ConfusedPair
@@ -23,6 +21,7 @@ from archrouter.evaluation.runner import TurnResult
 from archrouter.evaluation.shapes import Plot, RowChart
 from archrouter.evaluation.significance import RESAMPLE_COUNT
 from archrouter.evaluation.turns import Scenario, Share
+from archrouter.workbench.pages import page_environment
 
 WORST_COUNT = 20
 _TEXT_CHARACTERS = 240
@@ -63,13 +62,7 @@ def render_html(report: Report, dataset: Dataset) -> str:
     What comes from the dataset or the service is escaped, messages of wrong decisions are shortened, and the page's
     own policy forbids scripts and loading.
     """
-    environment = Environment(
-        loader=PackageLoader("archrouter.evaluation"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment("archrouter.evaluation")
     for format_of in (formats.percent, formats.percent_range, formats.points, formats.points_range, formats.duration):
         environment.filters[format_of.__name__] = format_of
     environment.filters["p_value"] = formats.p_value

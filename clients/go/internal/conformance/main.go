@@ -3,6 +3,8 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -36,9 +38,13 @@ type vector struct {
 	Request           json.RawMessage
 	Chat              json.RawMessage
 	PreviousRouteID   string
+	RouteTicket       string
+	TicketOf          json.RawMessage
 	Limits            archrouter.Limits
 	PaddingCharacters int
 	Fallback          []string
+	TLS               []string
+	Script            json.RawMessage
 	Expect            expectation
 }
 
@@ -143,7 +149,7 @@ func (v vector) compareConversation() error {
 	if err := protojson.Unmarshal(v.Expect.Request, expected); err != nil {
 		return err
 	}
-	request := conversation.Request(v.PreviousRouteID)
+	request := v.after(conversation, v.RouteTicket)
 	if !proto.Equal(expected, request) {
 		return fmt.Errorf("the request is %v", request)
 	}
@@ -159,6 +165,8 @@ func (v vector) client() (*archrouter.Client, error) {
 		"embedded": os.Getenv("CONFORMANCE_EMBEDDED"),
 		"scripted": os.Getenv("CONFORMANCE_SCRIPTED"),
 		"dead":     os.Getenv("CONFORMANCE_DEAD"),
+		"tls":      os.Getenv("CONFORMANCE_TLS"),
+		"mutual":   os.Getenv("CONFORMANCE_MUTUAL"),
 		"":         v.Target,
 	}
 	var opts []archrouter.Option
@@ -168,7 +176,35 @@ func (v vector) client() (*archrouter.Client, error) {
 	if v.Token != "" {
 		opts = append(opts, archrouter.WithToken(v.Token))
 	}
+	if v.TLS != nil {
+		config, err := v.tlsConfig()
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, archrouter.WithTLS(config))
+	}
 	return archrouter.New(servers[v.Server], opts...)
+}
+
+func (v vector) tlsConfig() (*tls.Config, error) {
+	file := func(name string) string { return filepath.Join(os.Getenv("CONFORMANCE_CERTIFICATES"), name+".pem") }
+	config := &tls.Config{}
+	if slices.Contains(v.TLS, "authority") {
+		authority, err := os.ReadFile(file("authority"))
+		if err != nil {
+			return nil, err
+		}
+		config.RootCAs = x509.NewCertPool()
+		config.RootCAs.AppendCertsFromPEM(authority)
+	}
+	if slices.Contains(v.TLS, "certificate") {
+		pair, err := tls.LoadX509KeyPair(file("certificate"), file("key"))
+		if err != nil {
+			return nil, err
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
+	return config, nil
 }
 
 func (v vector) request() (*archrouterv1.SelectRouteRequest, error) {
@@ -182,7 +218,8 @@ func (v vector) request() (*archrouterv1.SelectRouteRequest, error) {
 		if err != nil {
 			return nil, err
 		}
-		return conversation.Request(v.PreviousRouteID), nil
+		ticket, err := v.ticket()
+		return v.after(conversation, ticket), err
 	}
 	request := &archrouterv1.SelectRouteRequest{}
 	if err := protojson.Unmarshal(v.Request, request); err != nil {
@@ -192,10 +229,36 @@ func (v vector) request() (*archrouterv1.SelectRouteRequest, error) {
 		message := &archrouterv1.Message{Role: archrouterv1.Role_ROLE_USER, Content: padding}
 		request.Messages = append(request.Messages, message)
 	}
-	if v.Server == "scripted" {
+	if v.Script != nil {
 		request.CorrelationId = v.Name
 	}
 	return request, nil
+}
+
+// after asks about a conversation that goes on after a decision.
+func (v vector) after(conversation *archrouter.Conversation, ticket string) *archrouterv1.SelectRouteRequest {
+	if ticket != "" {
+		return conversation.RequestWithTicket(ticket)
+	}
+	return conversation.Request(v.PreviousRouteID)
+}
+
+// ticket has the conversation of before decided, if there is one, and returns the decision's ticket.
+func (v vector) ticket() (string, error) {
+	if v.TicketOf == nil {
+		return "", nil
+	}
+	before, err := archrouter.ParseConversation(v.TicketOf, v.Limits)
+	if err != nil {
+		return "", err
+	}
+	client, err := v.client()
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = client.Close() }()
+	decision, err := client.SelectRoute(context.Background(), before.Request(""))
+	return decision.GetRouteTicket(), err
 }
 
 func (v vector) ask(

@@ -6,16 +6,17 @@ import grpc.aio
 from archrouter.client.options import ClientOptions
 
 
-def open_channel(options: ClientOptions) -> grpc.aio.Channel:
+def open_channel(options: ClientOptions, *arguments: tuple[str, int]) -> grpc.aio.Channel:
     """Open a channel, for services that have no client here, e.g. the standard health service.
 
     Args:
         options: Target and security; deadline and token belong to each call.
+        arguments: Further ones of gRPC's, e.g. ``("grpc.keepalive_time_ms", 10_000)``.
 
     Returns:
         A channel that connects with its first call and that the caller closes.
     """
-    channel_options = (("grpc.service_config", options.service_config),)
+    channel_options = (("grpc.service_config", options.service_config), *arguments)
     credentials = _credentials(options)
     if credentials is None:
         return grpc.aio.insecure_channel(options.target, options=channel_options)

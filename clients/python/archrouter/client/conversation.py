@@ -46,17 +46,20 @@ class Conversation:
     cut_messages: int
     dropped_messages: int
 
-    def request(self, previous_route_id: str = "") -> SelectRouteRequest:
+    def request(self, previous_route_id: str = "", *, route_ticket: str = "") -> SelectRouteRequest:
         """Ask about the conversation.
 
         Args:
             previous_route_id: Route of the conversation's decision before this one, which tool results and turns
                 without text keep; empty: there is none.
+            route_ticket: ``route_ticket`` of that decision, in place of its route; the server refuses both.
 
         Returns:
             A request, to be completed with a policy set where the server's default is not meant.
         """
-        options = RoutingOptions(previous_route_id=previous_route_id, turn_kind=self.turn_kind)
+        options = RoutingOptions(
+            previous_route_id=previous_route_id, route_ticket=route_ticket, turn_kind=self.turn_kind
+        )
         return SelectRouteRequest(messages=self.messages, options=options)
 
 

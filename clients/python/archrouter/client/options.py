@@ -37,10 +37,10 @@ class RetryOptions:
         backoff_multiplier: Growth of the wait from attempt to attempt, >= 1.
     """
 
-    max_attempts: int = 4
+    max_attempts: int = 5
     initial_backoff_s: float = 0.1
-    max_backoff_s: float = 1.0
-    backoff_multiplier: float = 3.0
+    max_backoff_s: float = 1.75
+    backoff_multiplier: float = 5.0
 
     def attempts_within(self, timeout_s: float) -> int:
         """Count the attempts that can start before a deadline, so that a call fails for its reason and not at it."""

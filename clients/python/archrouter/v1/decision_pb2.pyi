@@ -435,7 +435,7 @@ class Explanation(_message.Message):
     """`confidence` less the runner-up's probability, in [-1, 1]. Below 0 when a kept route is not the leader."""
     deciding_message_index: _builtins.int
     """Index in `messages` of the one that decided: without it the decision changes, or loses most confidence.
-    Unset when no message can be left out.
+    Unset when none costs confidence, or none can be left out.
     """
     @_builtins.property
     def runner_up(self) -> Global___Candidate:
@@ -445,7 +445,8 @@ class Explanation(_message.Message):
     def message_effects(self) -> _containers.RepeatedCompositeFieldContainer[Global___MessageEffect]:
         """What each message contributed, in the order of the conversation: of the latest
         `limits.max_explained_messages` that the model reads. The latest user message is left out only when
-        another one would then decide.
+        another one would then decide. Fewer, the newest, where the time of the call or the inference server does
+        not allow for all.
         """
 
     def __init__(

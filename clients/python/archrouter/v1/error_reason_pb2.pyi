@@ -65,8 +65,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         }
     """
     ERROR_REASON_POLICY_SET_NOT_FOUND: _ErrorReason.ValueType  # 5
-    """NOT_FOUND. No policy set of that name is loaded. The caller corrects the name; ListPolicySets gives
-    those that are. With google.rpc.ResourceInfo.
+    """NOT_FOUND. No policy set of that name is loaded, or none that the caller may use: the two are answered
+    alike. The caller corrects the name; ListPolicySets gives those that are. With google.rpc.ResourceInfo.
 
         {
           "reason": "ERROR_REASON_POLICY_SET_NOT_FOUND",
@@ -76,7 +76,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_DEFAULT_POLICY_SET_MISSING: _ErrorReason.ValueType  # 6
     """FAILED_PRECONDITION. The request names no policy set and the server has no default, or the default is
-    not loaded. The caller names one. With google.rpc.PreconditionFailure.
+    not loaded or not the caller's to use. The caller names one. With google.rpc.PreconditionFailure.
 
         {
           "reason": "ERROR_REASON_DEFAULT_POLICY_SET_MISSING",
@@ -85,10 +85,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         }
     """
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 7
-    """RESOURCE_EXHAUSTED. The server, or the inference server behind it, has as many calls in flight as it
-    takes: at most `server.max_concurrent_calls`, and fewer while calls take longer than they should; a batch
-    takes one place for each of its requests. The caller
-    waits as long as google.rpc.RetryInfo says, or goes on without a decision.
+    """RESOURCE_EXHAUSTED. The server, or the inference server behind it, makes as many decisions as it can at
+    a time: at most `server.max_concurrent_calls`, and fewer while they take longer than it tolerates. Each
+    request of a batch is one. The caller waits as long as google.rpc.RetryInfo says, or goes on without a
+    decision.
 
         {
           "reason": "ERROR_REASON_OVERLOADED",
@@ -157,8 +157,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         }
     """
     ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 14
-    """PERMISSION_DENIED. The credentials are valid but lack the scope the RPC needs. Checked before anything
-    is looked up, so it tells nothing about what exists.
+    """PERMISSION_DENIED. The credentials are valid but lack the scope that the RPC, or an inline policy set,
+    needs. Checked before anything is looked up, so it tells nothing about what exists.
 
         {
           "reason": "ERROR_REASON_PERMISSION_DENIED",
@@ -257,8 +257,8 @@ names a loaded policy set instead. With google.rpc.PreconditionFailure.
     }
 """
 ERROR_REASON_POLICY_SET_NOT_FOUND: ErrorReason.ValueType  # 5
-"""NOT_FOUND. No policy set of that name is loaded. The caller corrects the name; ListPolicySets gives
-those that are. With google.rpc.ResourceInfo.
+"""NOT_FOUND. No policy set of that name is loaded, or none that the caller may use: the two are answered
+alike. The caller corrects the name; ListPolicySets gives those that are. With google.rpc.ResourceInfo.
 
     {
       "reason": "ERROR_REASON_POLICY_SET_NOT_FOUND",
@@ -268,7 +268,7 @@ those that are. With google.rpc.ResourceInfo.
 """
 ERROR_REASON_DEFAULT_POLICY_SET_MISSING: ErrorReason.ValueType  # 6
 """FAILED_PRECONDITION. The request names no policy set and the server has no default, or the default is
-not loaded. The caller names one. With google.rpc.PreconditionFailure.
+not loaded or not the caller's to use. The caller names one. With google.rpc.PreconditionFailure.
 
     {
       "reason": "ERROR_REASON_DEFAULT_POLICY_SET_MISSING",
@@ -277,10 +277,10 @@ not loaded. The caller names one. With google.rpc.PreconditionFailure.
     }
 """
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 7
-"""RESOURCE_EXHAUSTED. The server, or the inference server behind it, has as many calls in flight as it
-takes: at most `server.max_concurrent_calls`, and fewer while calls take longer than they should; a batch
-takes one place for each of its requests. The caller
-waits as long as google.rpc.RetryInfo says, or goes on without a decision.
+"""RESOURCE_EXHAUSTED. The server, or the inference server behind it, makes as many decisions as it can at
+a time: at most `server.max_concurrent_calls`, and fewer while they take longer than it tolerates. Each
+request of a batch is one. The caller waits as long as google.rpc.RetryInfo says, or goes on without a
+decision.
 
     {
       "reason": "ERROR_REASON_OVERLOADED",
@@ -349,8 +349,8 @@ ERROR_REASON_CREDENTIALS_INVALID: ErrorReason.ValueType  # 13
     }
 """
 ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 14
-"""PERMISSION_DENIED. The credentials are valid but lack the scope the RPC needs. Checked before anything
-is looked up, so it tells nothing about what exists.
+"""PERMISSION_DENIED. The credentials are valid but lack the scope that the RPC, or an inline policy set,
+needs. Checked before anything is looked up, so it tells nothing about what exists.
 
     {
       "reason": "ERROR_REASON_PERMISSION_DENIED",

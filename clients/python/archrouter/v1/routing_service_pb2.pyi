@@ -426,7 +426,9 @@ class GetServerInfoResponse(_message.Message):
     max_inline_routes: _builtins.int
     """Routes of an inline policy set at most: `limits.max_inline_routes`. Above 0."""
     max_concurrent_calls: _builtins.int
-    """Calls answered at a time at most: `server.max_concurrent_calls`. Above 0."""
+    """Decisions made at a time at most: `server.max_concurrent_calls`. Fewer while they take longer than the
+    server tolerates. Above 0.
+    """
     routing_mode: Global___RoutingMode.ValueType
     """How the tiers share the work: `routing.mode`. Always set."""
     max_explained_messages: _builtins.int

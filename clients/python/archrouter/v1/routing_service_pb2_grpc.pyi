@@ -47,8 +47,8 @@ class RoutingServiceStub:
     """Returns the decisions for several independent conversations, which share the deadline of the call.
     A conversation that fails does not fail the others: its result is an error. The call as a whole fails
     with INVALID_ARGUMENT when it holds no request or more than `limits.max_batch_size`, and with
-    RESOURCE_EXHAUSTED when the server has no room for all of them; a batch larger than
-    `server.max_concurrent_calls` is admitted while nothing else runs.
+    RESOURCE_EXHAUSTED while other batches have more to decide than the server has room for. Requests of a
+    batch that find no room wait within the call, and leave some of the room to others.
     """
     GetServerInfo: _grpc.UnaryUnaryMultiCallable[_routing_service_pb2.GetServerInfoRequest, _routing_service_pb2.GetServerInfoResponse]
     """Returns what this server is and what it accepts. UNAVAILABLE: its model has not answered yet."""
@@ -72,8 +72,8 @@ class RoutingServiceAsyncStub(RoutingServiceStub):
     """Returns the decisions for several independent conversations, which share the deadline of the call.
     A conversation that fails does not fail the others: its result is an error. The call as a whole fails
     with INVALID_ARGUMENT when it holds no request or more than `limits.max_batch_size`, and with
-    RESOURCE_EXHAUSTED when the server has no room for all of them; a batch larger than
-    `server.max_concurrent_calls` is admitted while nothing else runs.
+    RESOURCE_EXHAUSTED while other batches have more to decide than the server has room for. Requests of a
+    batch that find no room wait within the call, and leave some of the room to others.
     """
     GetServerInfo: _aio.UnaryUnaryMultiCallable[_routing_service_pb2.GetServerInfoRequest, _routing_service_pb2.GetServerInfoResponse]  # type: ignore[assignment]
     """Returns what this server is and what it accepts. UNAVAILABLE: its model has not answered yet."""
@@ -106,8 +106,8 @@ class RoutingServiceServicer(metaclass=_abc_1.ABCMeta):
         """Returns the decisions for several independent conversations, which share the deadline of the call.
         A conversation that fails does not fail the others: its result is an error. The call as a whole fails
         with INVALID_ARGUMENT when it holds no request or more than `limits.max_batch_size`, and with
-        RESOURCE_EXHAUSTED when the server has no room for all of them; a batch larger than
-        `server.max_concurrent_calls` is admitted while nothing else runs.
+        RESOURCE_EXHAUSTED while other batches have more to decide than the server has room for. Requests of a
+        batch that find no room wait within the call, and leave some of the room to others.
         """
 
     @_abc_1.abstractmethod

@@ -5,10 +5,10 @@ export const publishedServiceConfig = {
     {
       "name": [{"service": "archrouter.v1.RoutingService"}],
       "retryPolicy": {
-        "maxAttempts": 4,
+        "maxAttempts": 5,
         "initialBackoff": "0.1s",
-        "maxBackoff": "1s",
-        "backoffMultiplier": 3,
+        "maxBackoff": "1.75s",
+        "backoffMultiplier": 5,
         "retryableStatusCodes": ["UNAVAILABLE"]
       }
     }

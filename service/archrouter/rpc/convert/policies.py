@@ -8,7 +8,15 @@ from google.protobuf.struct_pb2 import Struct, Value
 from archrouter import v1
 from archrouter.application.policy_store import LoadedPolicySet, PolicySnapshot
 from archrouter.domain.findings import Finding, Severity, has_errors
-from archrouter.domain.policy import MAX_ROUTES, ModelTarget, PolicySet, RoutePolicy, check_policy_set, derive_route_id
+from archrouter.domain.policy import (
+    MAX_EXAMPLES,
+    MAX_ROUTES,
+    ModelTarget,
+    PolicySet,
+    RoutePolicy,
+    check_policy_set,
+    derive_route_id,
+)
 from archrouter.rpc.convert.routing import name_findings, policy_set_id, policy_set_name, targets_to_proto
 
 INLINE_POLICY_SET_ID = "inline"
@@ -65,6 +73,8 @@ def policy_set_from_proto(message: v1.PolicySet) -> tuple[PolicySet, tuple[Findi
             description=route.description,
             models=_targets_from_proto(route.models, f"routes[{index}].models", findings),
             min_confidence=route.min_confidence if route.HasField("min_confidence") else None,
+            examples=tuple(route.examples),
+            not_examples=tuple(route.not_examples),
         )
         for index, route in enumerate(message.routes)
     )
@@ -153,6 +163,11 @@ def _size_findings(message: v1.PolicySet) -> Iterator[Finding]:
     if len(message.routes) > MAX_ROUTES:
         yield Finding(Severity.ERROR, "routes", f"{len(message.routes)} routes exceed {MAX_ROUTES}; split the set")
         return
+    for index, route in enumerate(message.routes):
+        for name, texts in (("examples", route.examples), ("not_examples", route.not_examples)):
+            if len(texts) > MAX_EXAMPLES:
+                text = f"{len(texts)} texts exceed {MAX_EXAMPLES}; send the most telling ones"
+                yield Finding(Severity.ERROR, f"routes[{index}].{name}", text)
     lists = {f"routes[{index}].models": route.models for index, route in enumerate(message.routes)}
     for path, targets in {**lists, "fallback_models": message.fallback_models}.items():
         if len(targets) > MAX_MODELS:
@@ -198,6 +213,8 @@ def _route_to_proto(route: RoutePolicy) -> v1.RoutePolicy:
         description=route.description,
         models=targets_to_proto(route.models),
         min_confidence=route.min_confidence,
+        examples=route.examples,
+        not_examples=route.not_examples,
     )
 
 

@@ -11,20 +11,30 @@ from google.protobuf.struct_pb2 import Struct
 
 from archrouter import v1
 from archrouter.application.router import RequestLimits
-from archrouter.application.select_route import Decision, DecisionTimes, SelectRoute
+from archrouter.application.select_route import Decision, DecisionTimes, Explanation, SelectRoute
 from archrouter.domain.conversation import Message, Role
-from archrouter.domain.decision import Candidate, CandidateKind, DecisionRule, Outcome, Stickiness, TurnKind
+from archrouter.domain.decision import (
+    Candidate,
+    CandidateKind,
+    DecisionReason,
+    DecisionRule,
+    Outcome,
+    Stickiness,
+    TurnKind,
+)
 from archrouter.domain.errors import InvalidRequestError
 from archrouter.domain.findings import Finding, Severity, quoted
 from archrouter.domain.policy import ModelTarget, PolicySet
 from archrouter.domain.scoring import Overflow, Tier
+from archrouter.domain.ticket import MAX_TICKET_CHARACTERS
 from archrouter.domain.warnings import WarningCode
 
 MAX_CORRELATION_ID_CHARACTERS = 64
 """Part of the API: fits a UUID, a trace id or a ULID, and bounds a log line."""
 
 _COLLECTION = "policySets/"
-_NAME = re.compile(r"policySets/([a-z0-9-]{1,64})")
+_NAME = re.compile(r"(?:policySets/)?([a-z0-9-]{1,64})")
+_REVISION = re.compile(r"sha256:[0-9a-f]{64}")
 
 ROLES = {
     v1.Role.ROLE_USER: Role.USER,
@@ -49,22 +59,18 @@ OUTCOMES = {
     Outcome.NO_MATCH: v1.Outcome.OUTCOME_NO_MATCH,
     Outcome.LOW_CONFIDENCE: v1.Outcome.OUTCOME_LOW_CONFIDENCE,
 }
+ROUTING_MODES = {
+    "compact": v1.RoutingMode.ROUTING_MODE_COMPACT,
+    "engine": v1.RoutingMode.ROUTING_MODE_ENGINE,
+    "cascade": v1.RoutingMode.ROUTING_MODE_CASCADE,
+}
 TIERS = {Tier.ENGINE: v1.Tier.TIER_ENGINE, Tier.COMPACT: v1.Tier.TIER_COMPACT}
 CANDIDATE_KINDS = {
     CandidateKind.ROUTE: v1.CandidateKind.CANDIDATE_KIND_ROUTE,
     CandidateKind.NO_MATCH: v1.CandidateKind.CANDIDATE_KIND_NO_MATCH,
 }
-WARNING_CODES = {
-    WarningCode.CONVERSATION_TRUNCATED: v1.WarningCode.WARNING_CODE_CONVERSATION_TRUNCATED,
-    WarningCode.MESSAGE_TRUNCATED: v1.WarningCode.WARNING_CODE_MESSAGE_TRUNCATED,
-    WarningCode.MESSAGES_IGNORED: v1.WarningCode.WARNING_CODE_MESSAGES_IGNORED,
-    WarningCode.LAST_MESSAGE_NOT_USER: v1.WarningCode.WARNING_CODE_LAST_MESSAGE_NOT_USER,
-    WarningCode.POLICY_SET_STALE: v1.WarningCode.WARNING_CODE_POLICY_SET_STALE,
-    WarningCode.CONFIDENCE_UNCALIBRATED: v1.WarningCode.WARNING_CODE_CONFIDENCE_UNCALIBRATED,
-    WarningCode.ENGINE_UNAVAILABLE_COMPACT_USED: v1.WarningCode.WARNING_CODE_ENGINE_UNAVAILABLE_COMPACT_USED,
-    WarningCode.ANSWER_OFF_POLICY: v1.WarningCode.WARNING_CODE_ANSWER_OFF_POLICY,
-    WarningCode.ROUTE_TICKET_IGNORED: v1.WarningCode.WARNING_CODE_ROUTE_TICKET_IGNORED,
-}
+REASONS = {reason: v1.DecisionReason.Value(f"DECISION_REASON_{reason.name}") for reason in DecisionReason}
+WARNING_CODES = {code: v1.WarningCode.Value(f"WARNING_CODE_{code.name}") for code in WarningCode}
 
 
 def policy_set_name(policy_set_id: str) -> str:
@@ -73,7 +79,7 @@ def policy_set_name(policy_set_id: str) -> str:
 
 
 def policy_set_id(name: str) -> str | None:
-    """Read the id out of a resource name; None when the name does not have the form ``policySets/{id}``."""
+    """Read the id out of a resource name, ``policySets/{id}`` or the id alone; None when it has neither form."""
     match = _NAME.fullmatch(name)
     return match[1] if match else None
 
@@ -81,7 +87,7 @@ def policy_set_id(name: str) -> str | None:
 def name_findings(field_path: str, name: str) -> Iterator[Finding]:
     """Say what is wrong with the name of a policy set, if anything."""
     if policy_set_id(name) is None:
-        text = f"{quoted(name)} does not name a policy set; send policySets/{{id}}, the id of a-z, 0-9 and '-'"
+        text = f"{quoted(name)} does not name a policy set; send policySets/{{id}} or the id alone, of a-z, 0-9 and '-'"
         yield _error(field_path, text)
 
 
@@ -92,11 +98,11 @@ def check_select_route(request: v1.SelectRouteRequest, limits: RequestLimits) ->
     Raises InvalidRequestError with every finding at once.
     """
     miscounted = limits.count_findings(len(request.messages), len(request.inline_policy_set.routes))
-    named = request.WhichOneof("policy_source") == "policy_set"
     findings = (
         *(_in_proto_words(finding) for finding in miscounted),
         *_message_findings(request.messages[: limits.max_messages]),
-        *(name_findings("policy_set", request.policy_set) if named else ()),
+        *(name_findings("policy_set", request.policy_set) if request.policy_set else ()),
+        *_revision_findings(request.policy_set_revision),
         *_option_findings(request.options),
         *_enum_findings("view", request.view, v1.DecisionView.DESCRIPTOR),
         *_correlation_id_findings(request.correlation_id),
@@ -122,12 +128,12 @@ def select_route_from_proto(
 ) -> SelectRoute:
     """Read a request that `check_select_route` accepts; its inline policy set has been read already."""
     options = request.options
-    named = request.WhichOneof("policy_source") == "policy_set"
     return SelectRoute(
         decision_id=decision_id,
         messages=tuple(Message(ROLES[message.role], message.content) for message in request.messages),
-        policy_set_id=policy_set_id(request.policy_set) if named else None,
+        policy_set_id=policy_set_id(request.policy_set),  # unset or empty: the default
         inline_policy_set=inline_policy_set,
+        policy_set_revision=request.policy_set_revision,
         rule=DecisionRule(
             min_confidence=options.min_confidence if options.HasField("min_confidence") else None,
             default_min_confidence=default_min_confidence,
@@ -135,9 +141,11 @@ def select_route_from_proto(
                 previous_route_id=options.previous_route_id,
                 turn_kind=TURN_KINDS[options.turn_kind],
                 switch_margin=options.switch_margin,
+                route_ticket=options.route_ticket,
             ),
         ),
         overflow=OVERFLOWS[options.overflow_behavior],
+        explain=request.view == v1.DecisionView.DECISION_VIEW_EXPLAIN,
     )
 
 
@@ -168,10 +176,14 @@ def decision_to_proto(decision: Decision, view: v1.DecisionView.ValueType, *, ma
         domain=route.domain if route else "",
         action=route.action if route else "",
         kept=decision.kept,
+        route_ticket=decision.route_ticket,
+        reasons=[REASONS[reason] for reason in decision.reasons],
     )
     if view >= v1.DecisionView.DECISION_VIEW_FULL:
         message.candidates.extend(_candidate_to_proto(one) for one in decision.candidates[: max_candidates or None])
         message.timing.CopyFrom(_timing_to_proto(decision.times))
+    if decision.explanation is not None:
+        message.explanation.CopyFrom(_explanation_to_proto(decision.explanation))
     return message
 
 
@@ -199,16 +211,33 @@ def _candidate_to_proto(candidate: Candidate) -> v1.Candidate:
     )
 
 
-def _timing_to_proto(times: DecisionTimes) -> v1.Timing:
-    return v1.Timing(
-        total_duration=_duration(times.total_s),
-        tokenize_duration=_duration(times.tokenize_s),
-        queue_duration=_duration(times.queue_s) if times.queue_s else None,  # 0: the inference server told none
-        inference_duration=_duration(times.inference_s),
+def _explanation_to_proto(explanation: Explanation) -> v1.Explanation:
+    return v1.Explanation(
+        runner_up=_candidate_to_proto(explanation.runner_up),
+        lead=explanation.lead,
+        message_effects=[
+            v1.MessageEffect(
+                message_index=effect.message_index,
+                probability_change=effect.probability_change,
+                changes_leader=effect.changes_leader,
+            )
+            for effect in explanation.message_effects
+        ],
+        deciding_message_index=explanation.deciding_message_index,
     )
 
 
-def _duration(seconds: float) -> Duration:
+def _timing_to_proto(times: DecisionTimes) -> v1.Timing:
+    return v1.Timing(
+        total_duration=duration_to_proto(times.total_s),
+        tokenize_duration=duration_to_proto(times.tokenize_s),
+        queue_duration=duration_to_proto(times.queue_s) if times.queue_s else None,  # 0: the inference server told none
+        inference_duration=duration_to_proto(times.inference_s),
+    )
+
+
+def duration_to_proto(seconds: float) -> Duration:
+    """Write seconds as the API does."""
     duration = Duration()
     duration.FromNanoseconds(round(seconds * 1e9))
     return duration
@@ -240,6 +269,11 @@ def _option_findings(options: v1.RoutingOptions) -> Iterator[Finding]:
     yield from _enum_findings("options.turn_kind", options.turn_kind, v1.TurnKind.DESCRIPTOR)
     if options.HasField("switch_margin"):
         yield from _ratio_findings("options.switch_margin", options.switch_margin)
+    if options.route_ticket and options.previous_route_id:
+        yield _error("options.route_ticket", "stands beside options.previous_route_id; send one of the two")
+    if len(options.route_ticket) > MAX_TICKET_CHARACTERS:
+        text = f"{len(options.route_ticket)} characters exceed {MAX_TICKET_CHARACTERS}; send it as it was received"
+        yield _error("options.route_ticket", text)
 
 
 def _ratio_findings(path: str, value: float) -> Iterator[Finding]:
@@ -250,6 +284,12 @@ def _ratio_findings(path: str, value: float) -> Iterator[Finding]:
 def _enum_findings(path: str, value: int, enum: EnumDescriptor) -> Iterator[Finding]:
     if value not in enum.values_by_number:
         yield _error(path, f"{value} is no {enum.name} this server knows; see the API's enum")
+
+
+def _revision_findings(revision: str) -> Iterator[Finding]:
+    if revision and not _REVISION.fullmatch(revision):
+        text = f"{quoted(revision)} is no revision; send one as GetPolicySet tells it: sha256: and 64 hex digits"
+        yield _error("policy_set_revision", text)
 
 
 def _correlation_id_findings(correlation_id: str) -> Iterator[Finding]:

@@ -210,7 +210,8 @@ export type Explanation = Message<"archrouter.v1.Explanation"> & {
   /**
    * What each message contributed, in the order of the conversation: of the latest
    * `limits.max_explained_messages` that the model reads. The latest user message is left out only when
-   * another one would then decide.
+   * another one would then decide. Fewer, the newest, where the time of the call or the inference server does
+   * not allow for all.
    *
    * @generated from field: repeated archrouter.v1.MessageEffect message_effects = 3;
    */
@@ -218,7 +219,7 @@ export type Explanation = Message<"archrouter.v1.Explanation"> & {
 
   /**
    * Index in `messages` of the one that decided: without it the decision changes, or loses most confidence.
-   * Unset when no message can be left out.
+   * Unset when none costs confidence, or none can be left out.
    *
    * @generated from field: optional int32 deciding_message_index = 4;
    */

@@ -84,8 +84,8 @@ export enum ErrorReason {
   INLINE_POLICY_DISABLED = 4,
 
   /**
-   * NOT_FOUND. No policy set of that name is loaded. The caller corrects the name; ListPolicySets gives
-   * those that are. With google.rpc.ResourceInfo.
+   * NOT_FOUND. No policy set of that name is loaded, or none that the caller may use: the two are answered
+   * alike. The caller corrects the name; ListPolicySets gives those that are. With google.rpc.ResourceInfo.
    *
    *     {
    *       "reason": "ERROR_REASON_POLICY_SET_NOT_FOUND",
@@ -99,7 +99,7 @@ export enum ErrorReason {
 
   /**
    * FAILED_PRECONDITION. The request names no policy set and the server has no default, or the default is
-   * not loaded. The caller names one. With google.rpc.PreconditionFailure.
+   * not loaded or not the caller's to use. The caller names one. With google.rpc.PreconditionFailure.
    *
    *     {
    *       "reason": "ERROR_REASON_DEFAULT_POLICY_SET_MISSING",
@@ -112,10 +112,10 @@ export enum ErrorReason {
   DEFAULT_POLICY_SET_MISSING = 6,
 
   /**
-   * RESOURCE_EXHAUSTED. The server, or the inference server behind it, has as many calls in flight as it
-   * takes: at most `server.max_concurrent_calls`, and fewer while calls take longer than they should; a batch
-   * takes one place for each of its requests. The caller
-   * waits as long as google.rpc.RetryInfo says, or goes on without a decision.
+   * RESOURCE_EXHAUSTED. The server, or the inference server behind it, makes as many decisions as it can at
+   * a time: at most `server.max_concurrent_calls`, and fewer while they take longer than it tolerates. Each
+   * request of a batch is one. The caller waits as long as google.rpc.RetryInfo says, or goes on without a
+   * decision.
    *
    *     {
    *       "reason": "ERROR_REASON_OVERLOADED",
@@ -212,8 +212,8 @@ export enum ErrorReason {
   CREDENTIALS_INVALID = 13,
 
   /**
-   * PERMISSION_DENIED. The credentials are valid but lack the scope the RPC needs. Checked before anything
-   * is looked up, so it tells nothing about what exists.
+   * PERMISSION_DENIED. The credentials are valid but lack the scope that the RPC, or an inline policy set,
+   * needs. Checked before anything is looked up, so it tells nothing about what exists.
    *
    *     {
    *       "reason": "ERROR_REASON_PERMISSION_DENIED",

@@ -334,7 +334,8 @@ export type GetServerInfoResponse = Message$1<"archrouter.v1.GetServerInfoRespon
   maxInlineRoutes: number;
 
   /**
-   * Calls answered at a time at most: `server.max_concurrent_calls`. Above 0.
+   * Decisions made at a time at most: `server.max_concurrent_calls`. Fewer while they take longer than the
+   * server tolerates. Above 0.
    *
    * @generated from field: int32 max_concurrent_calls = 14;
    */
@@ -714,8 +715,8 @@ export const RoutingService: GenService<{
    * Returns the decisions for several independent conversations, which share the deadline of the call.
    * A conversation that fails does not fail the others: its result is an error. The call as a whole fails
    * with INVALID_ARGUMENT when it holds no request or more than `limits.max_batch_size`, and with
-   * RESOURCE_EXHAUSTED when the server has no room for all of them; a batch larger than
-   * `server.max_concurrent_calls` is admitted while nothing else runs.
+   * RESOURCE_EXHAUSTED while other batches have more to decide than the server has room for. Requests of a
+   * batch that find no room wait within the call, and leave some of the room to others.
    *
    * @generated from rpc archrouter.v1.RoutingService.BatchSelectRoutes
    */

@@ -107,6 +107,17 @@ public record Conversation(
     return SelectRouteRequest.newBuilder().addAllMessages(messages).setOptions(options).build();
   }
 
+  /**
+   * Asks about the conversation, as {@link #request} does, but by a ticket, which holds over reloads and replicas.
+   *
+   * @param routeTicket that of the conversation's decision before this one; empty when there is none
+   */
+  public SelectRouteRequest requestWithTicket(String routeTicket) {
+    SelectRouteRequest.Builder request = request("").toBuilder();
+    request.getOptionsBuilder().setRouteTicket(routeTicket);
+    return request.build();
+  }
+
   private static TurnKind turnKind(Role role, boolean unreadable) {
     if (role == Role.ROLE_TOOL) {
       return TurnKind.TURN_KIND_TOOL_RESULT;

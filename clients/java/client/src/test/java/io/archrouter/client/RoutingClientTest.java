@@ -157,7 +157,7 @@ class RoutingClientTest {
 
   /** The config retries as often as fits between a call's start and its deadline. */
   @ParameterizedTest
-  @CsvSource({"100,", "300,2", "1000,3", "2000,4"})
+  @CsvSource({"100,", "300,2", "1000,3", "3000,4", "5000,5"})
   void retriesFitTheDeadline(long timeoutMs, Double attempts) {
     Map<String, Object> config = ServiceConfig.within(Duration.ofMillis(timeoutMs));
 

@@ -5,6 +5,7 @@ import com.google.gson.JsonArray;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
+import com.google.gson.JsonPrimitive;
 import com.google.protobuf.InvalidProtocolBufferException;
 import com.google.protobuf.util.JsonFormat;
 import io.archrouter.client.ArchRouterException;
@@ -18,7 +19,10 @@ import io.archrouter.v1.Message;
 import io.archrouter.v1.ModelTarget;
 import io.archrouter.v1.Role;
 import io.archrouter.v1.SelectRouteRequest;
+import io.grpc.ChannelCredentials;
+import io.grpc.TlsChannelCredentials;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -131,7 +135,7 @@ public final class Main {
     JsonObject observed = new JsonObject();
     if (vector.has("chat")) {
       Conversation conversation = Conversation.parse(vector.get("chat").toString(), limits(vector));
-      String sent = JsonFormat.printer().print(conversation.request(text(vector, "previousRouteId")));
+      String sent = JsonFormat.printer().print(after(vector, conversation, text(vector, "routeTicket")));
       observed.add("request", JsonParser.parseString(sent));
       observed.addProperty("skippedParts", conversation.skippedParts());
       observed.addProperty("cutMessages", conversation.cutMessages());
@@ -197,6 +201,25 @@ public final class Main {
     if (vector.has("token")) {
       builder.token(text(vector, "token"));
     }
+    if (vector.has("tls")) {
+      builder.credentials(credentials(vector.getAsJsonArray("tls")));
+    }
+    return builder.build();
+  }
+
+  private static ChannelCredentials credentials(JsonArray given) {
+    Path folder = Path.of(environment("CERTIFICATES"));
+    TlsChannelCredentials.Builder builder = TlsChannelCredentials.newBuilder();
+    try {
+      if (given.contains(new JsonPrimitive("authority"))) {
+        builder.trustManager(folder.resolve("authority.pem").toFile());
+      }
+      if (given.contains(new JsonPrimitive("certificate"))) {
+        builder.keyManager(folder.resolve("certificate.pem").toFile(), folder.resolve("key.pem").toFile());
+      }
+    } catch (IOException unreadable) {
+      throw new UncheckedIOException(unreadable);
+    }
     return builder.build();
   }
 
@@ -207,16 +230,34 @@ public final class Main {
       if (!padding.isEmpty()) {
         chat = "[{\"role\": \"user\", \"content\": \"" + padding + "\"}]";
       }
-      return Conversation.parse(chat, limits(vector)).request(text(vector, "previousRouteId"));
+      return after(vector, Conversation.parse(chat, limits(vector)), ticketOfBefore(vector));
     }
     SelectRouteRequest.Builder request = request(vector.get("request")).toBuilder();
     if (!padding.isEmpty()) {
       request.addMessages(Message.newBuilder().setRole(Role.ROLE_USER).setContent(padding));
     }
-    if (text(vector, "server").equals("scripted")) {
+    if (vector.has("script")) {
       request.setCorrelationId(text(vector, "name"));
     }
     return request.build();
+  }
+
+  /** Asks about a conversation that goes on after a decision. */
+  private static SelectRouteRequest after(JsonObject vector, Conversation conversation, String ticket) {
+    return ticket.isEmpty()
+        ? conversation.request(text(vector, "previousRouteId"))
+        : conversation.requestWithTicket(ticket);
+  }
+
+  /** Has the conversation of before decided, if there is one, and returns the decision's ticket. */
+  private static String ticketOfBefore(JsonObject vector) {
+    if (!vector.has("ticketOf")) {
+      return "";
+    }
+    Conversation before = Conversation.parse(vector.get("ticketOf").toString(), limits(vector));
+    try (RoutingClient client = client(vector)) {
+      return client.selectRoute(before.request(""), CallSettings.NONE).getRouteTicket();
+    }
   }
 
   private static SelectRouteRequest request(JsonElement json) throws InvalidProtocolBufferException {

@@ -1,0 +1,56 @@
+"""The load benchmark's figures: what they are made of, and what they are held against."""
+
+import numpy as np
+from benchmarks.load.generator import OK, REFUSED, Calls
+from benchmarks.load.parts import summary
+from benchmarks.load.report import rows
+from benchmarks.load.scene import read_conversations
+
+from archrouter.domain.conversation import Role
+
+
+def calls() -> Calls:
+    """Make a call each tenth of a second for ten seconds; every other one is refused."""
+    due_s = np.arange(100) / 10
+    refused = np.arange(100) % 2 == 1
+    return Calls(due_s, np.where(refused, 0.001, 0.1), np.where(refused, REFUSED, OK))
+
+
+def test_calls_are_told_apart_by_code_and_time() -> None:
+    """A span keeps what was due in it, a code what ended with it."""
+    span = calls().between(2.0, 4.0)
+
+    assert 20 == len(span.due_s)
+    assert 10 == len(span.of(OK))
+    assert 0.001 == span.of(REFUSED).max()
+
+
+def test_summary_of_nothing_has_no_percentiles() -> None:
+    """A part in which no call was refused has no latency of refusals, rather than none at all."""
+    assert {"count": 0, "median_s": None, "p90_s": None, "p99_s": None} == summary(np.array([]))
+    assert 0.1 == summary(calls().of(OK))["p99_s"]
+
+
+def test_report_holds_each_figure_against_its_bound() -> None:
+    """The table has the ratio of the two latencies, goodput, refusals, recovery and memory."""
+    usage = {"resident_growth_ratio": 0.001}
+    accepted, half = {"p99_s": 0.2, "count": 9}, {"median_s": 0.02, "p99_s": 0.1, "count": 7}
+    refused = {"median_s": 0.004, "count": 5}
+    twice = {"accepted": accepted, "refused": refused, "goodput_ratio": 0.95, "recovery_s": 0.4, "codes": {"OK": 9}}
+
+    found = {
+        figure: (value, bound) for _, figure, value, bound, _ in rows({"half": half, "twice": twice | {"usage": usage}})
+    }
+
+    assert ("2.00", "≤ 3") == found["accepted p99 / p99 at half load"]
+    assert ("0.95", "≥ 0.9") == found["goodput / capacity"]
+    assert ("4.0 ms", "≤ 10 ms") == found["refusals, median"]
+    assert ("0.40 s", "≤ 1 s") == found["last refusal after the overload"]
+
+
+def test_conversations_end_with_the_user() -> None:
+    """Every question is one that a gateway asks when the user has spoken."""
+    conversations = read_conversations()
+
+    assert 64 == len(conversations)
+    assert {Role.USER} == {messages[-1].role for messages in conversations}
