@@ -215,7 +215,7 @@ class TurnSampler:
             kin = [each.name for each in slot.domain.actions]
             names = [name for name in kin if name not in names and (slot.action is not None or name in taken)]
         examples = (example for name in names for example in self._examples.get((slot.unit, name), ()))
-        return list(dict.fromkeys(example.messages[-1].content for example in examples if _asks_clearly(example)))
+        return list(dict.fromkeys(example.messages[-1].content for example in examples if len(example.messages) == 1))
 
     def _draw_foreign(self, slots: Sequence[Slot], units: Sequence[Unit], random: Random) -> tuple[str, Example | None]:
         """Draw a turn of another taxonomy, or of a domain of the set's own that was left out."""
