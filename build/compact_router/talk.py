@@ -91,9 +91,9 @@ class Talk:
 
     def social(self, kind: str, random: Random) -> str:
         """Draw a message that asks for nothing."""
-        lists = {GREETING: "greetings", THANKS: "thanks"}
-        if kind in lists and random.random() < FOREIGN_SOCIAL_SHARE:
-            return random.choice(getattr(load_phrases()[random.choice(self._languages)], lists[kind]))
+        if kind in (GREETING, THANKS) and random.random() < FOREIGN_SOCIAL_SHARE:
+            phrases = load_phrases()[random.choice(self._languages)]
+            return random.choice(phrases.greetings if kind == GREETING else phrases.thanks)
         return lowered(expand(random.choice(self._social[kind]), random), random)
 
     def routes(self, random: Random, *, names_only: bool) -> tuple[TalkRoute, ...]:
