@@ -29,8 +29,8 @@ from compact_router.learner import make_router
 from compact_router.network import WIDTH, Encoder, Router, Routes, Said
 from compact_router.plan import LIMITS
 from compact_router.pretrained import E5_SMALL, ENCODERS, MINILM, encoder_files, text_reader
+from compact_router.slots import Turn
 from compact_router.smoothing import smoothed
-from compact_router.turns import Turn
 from compact_router.views import FINE, View
 from onnx import TensorProto, helper, numpy_helper
 
