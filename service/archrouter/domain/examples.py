@@ -15,7 +15,9 @@ EXAMPLE_SHARE = 0.25
 
 
 _MARGIN_TOKENS = 4
-"""For the words and punctuation around a text."""
+"""For the punctuation around a text, and for what a tokenizer cuts otherwise where texts meet."""
+
+_FOR, _AGAINST = "For example: ", "But not: "
 
 _SENTENCE_ENDS = ".!?\u3002\uff01\uff1f"
 
@@ -37,10 +39,12 @@ def with_examples(
     """
     taken: list[tuple[list[str], list[str]]] = [([], []) for _ in routes]
     for is_for_routes, index, text in _in_turns(routes):
-        cost = count_tokens(_quoted(text)) + _MARGIN_TOKENS
+        texts = taken[index][0 if is_for_routes else 1]
+        words = "" if texts else _FOR if is_for_routes else _AGAINST
+        cost = count_tokens(words + _quoted(text)) + _MARGIN_TOKENS
         if cost <= budget_tokens:
             budget_tokens -= cost
-            taken[index][0 if is_for_routes else 1].append(text)
+            texts.append(text)
     return tuple(
         replace(route, description=_described(route.description, *of_route)) if any(of_route) else route
         for route, of_route in zip(routes, taken, strict=True)
@@ -63,7 +67,7 @@ def _described(description: str, examples: Sequence[str], not_examples: Sequence
     sentences = [description.strip()] if description.strip() else []
     if sentences and sentences[0][-1] not in _SENTENCE_ENDS:
         sentences[0] += "."
-    for words, texts in (("For example: ", examples), ("But not: ", not_examples)):
+    for words, texts in ((_FOR, examples), (_AGAINST, not_examples)):
         if texts:
             sentences.append(words + "; ".join(map(_quoted, texts)) + ".")
     return " ".join(sentences)

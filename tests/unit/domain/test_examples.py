@@ -56,11 +56,11 @@ def test_every_route_gets_its_first_example_before_any_gets_its_second() -> None
     first = replace(CODE, examples=("a b", "c d"), not_examples=("e f",))
     second = replace(CODE, id="text", examples=("g h", "i " * 50, "j"))
 
-    # A text of two words costs six, one of one word five.
+    # The first text of its kind costs two more, for its words: here eight; a later one of one word five.
     assert [
         'Writing code. For example: "a b". But not: "e f".',
         'Writing code. For example: "g h"; "j".',
-    ] == descriptions(first, second, budget=6 * 3 + 5)
+    ] == descriptions(first, second, budget=8 * 3 + 5)
 
 
 def test_without_room_there_are_no_examples() -> None:
