@@ -86,7 +86,7 @@ async def test_link_swaps_under_load_fail_no_call_and_mix_no_revision(
     texts = [policy_text(f"vendor/{index}") for index in range(SWAP_COUNT + 1)]
     policies = PoliciesSettings(directory=str(folder), watch_interval_s=0.2)
 
-    async with serving(triton_endpoint, policies, tmp_path / "ready") as service, under_load(service) as load:
+    async with serving(triton_endpoint, policies, tmp_path) as service, under_load(service) as load:
         for text in texts[1:]:
             mount_config_map(folder, {"live.yaml": text})
             await service.reload()  # the watch sees each swap too, but waits until the folder has come to rest
@@ -104,7 +104,7 @@ async def test_a_broken_file_under_load_keeps_the_last_good_revision_until_it_is
     """Not one call fails; the warning comes and goes with the broken file."""
     policies = PoliciesSettings(directory=str(folder), watch_interval_s=0.2)
 
-    async with serving(triton_endpoint, policies, tmp_path / "ready") as service, under_load(service) as load:
+    async with serving(triton_endpoint, policies, tmp_path) as service, under_load(service) as load:
         mount_config_map(folder, {"live.yaml": policy_text("vendor/1").replace("routes:", "routes: [")})
         broken = await service.warns(stale=True)
         mount_config_map(folder, {"live.yaml": policy_text("vendor/2")})
@@ -122,7 +122,7 @@ async def test_a_folder_that_is_deleted_or_emptied_keeps_what_served(
     """A volume that went away is no wish to route nothing."""
     policies = PoliciesSettings(directory=str(folder), watch_interval_s=0.2)
 
-    async with serving(triton_endpoint, policies, tmp_path / "ready") as service:
+    async with serving(triton_endpoint, policies, tmp_path) as service:
         shutil.rmtree(folder)
         deleted = await service.warns(stale=True)
         folder.mkdir()
@@ -139,16 +139,16 @@ async def test_a_broken_file_does_not_keep_a_service_from_starting_again(
     triton_endpoint: str, folder: Path, tmp_path: Path
 ) -> None:
     """With a folder for its copies a restart serves the last good revision, with a warning; without one it refuses."""
-    text, ready_file = policy_text("vendor/0"), tmp_path / "ready"
+    text = policy_text("vendor/0")
     with_state = PoliciesSettings(directory=str(folder), state_directory=str(tmp_path / "state"))
-    async with serving(triton_endpoint, with_state, ready_file) as service:
+    async with serving(triton_endpoint, with_state, tmp_path) as service:
         await service.serves(text)
     mount_config_map(folder, {"live.yaml": "policy_set: live\nroutes: []\n"})
 
-    async with serving(triton_endpoint, with_state, ready_file) as service:
+    async with serving(triton_endpoint, with_state, tmp_path) as service:
         decision = await service.decide()
     with pytest.raises(StartError):
-        async with serving(triton_endpoint, PoliciesSettings(directory=str(folder)), ready_file):
+        async with serving(triton_endpoint, PoliciesSettings(directory=str(folder)), tmp_path):
             pass
 
     assert (True, revision_of(text)) == (is_stale(decision), decision.policy_set_revision)
@@ -161,7 +161,7 @@ async def test_a_request_may_be_pinned_to_an_earlier_revision(
     texts = [policy_text(f"vendor/{index}") for index in range(3)]
     policies = PoliciesSettings(directory=str(folder), watch_interval_s=0.2, kept_revisions=1)
 
-    async with serving(triton_endpoint, policies, tmp_path / "ready") as service:
+    async with serving(triton_endpoint, policies, tmp_path) as service:
         for text in texts[1:]:
             mount_config_map(folder, {"live.yaml": text})
             await service.serves(text)
@@ -180,7 +180,7 @@ async def test_an_operator_on_the_machine_reloads_without_a_token(
     """ReloadPolicySets tells what changed, also where nothing watches the folder."""
     policies = PoliciesSettings(directory=str(folder), watch_enabled=False)
 
-    async with serving(triton_endpoint, policies, tmp_path / "ready") as service:
+    async with serving(triton_endpoint, policies, tmp_path) as service:
         mount_config_map(folder, {"live.yaml": policy_text("vendor/1"), "new.yaml": policy_text("vendor/1", "new")})
         response = await service.reload()
 

@@ -77,7 +77,7 @@ async def replicas(triton_endpoint: str, tmp_path: Path) -> AsyncIterator[Replic
     policies = PoliciesSettings(directory=str(folder))
     async with AsyncExitStack() as stack:
         services = [
-            await stack.enter_async_context(serving(triton_endpoint, policies, tmp_path / f"ready{index}", routing))
+            await stack.enter_async_context(serving(triton_endpoint, policies, tmp_path / f"replica{index}", routing))
             for index in range(2)
         ]
         yield Replicas(services, folder, key_file)

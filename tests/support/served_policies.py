@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grpc import aio
+from tests.support.service_runs import service_in_process
 
 from archrouter import v1
-from archrouter.app.service import _Service
 from archrouter.config import PoliciesSettings, RoutingSettings, ServerSettings, Settings, TritonSettings
 from archrouter.policy_files.policies import load_policy_set
 
@@ -67,26 +67,14 @@ def is_stale(decision: v1.Decision) -> bool:
 
 @asynccontextmanager
 async def serving(
-    triton: str, policies: PoliciesSettings, ready_file: Path, routing: RoutingSettings | None = None
+    triton: str, policies: PoliciesSettings, folder: Path, routing: RoutingSettings | None = None
 ) -> AsyncIterator[Running]:
-    """Run the whole service in this process over a Triton."""
+    """Run the whole service in this process over a Triton; see `service_in_process`."""
     settings = Settings(
         server=ServerSettings(listen="127.0.0.1:0", drain_delay_s=0.0, shutdown_grace_s=1.0),
         policies=policies,
         routing=routing or RoutingSettings(),
         triton=TritonSettings(endpoint=triton),
     )
-    ready_file.unlink(missing_ok=True)
-    service = _Service(settings, ready_file)
-    running = asyncio.create_task(service.run())
-    async with asyncio.timeout(60):
-        while not (ready_file.exists() or running.done()):
-            await asyncio.sleep(0.02)
-    if running.done():
-        await running
-    async with aio.insecure_channel(service._address) as channel:
-        try:
-            yield Running(Path(policies.directory), channel)
-        finally:
-            service._stop.set()
-            await running
+    async with service_in_process(settings, folder) as running:
+        yield Running(Path(policies.directory), running.channel)

@@ -143,7 +143,9 @@ async def service_in_process(settings: Settings, folder: Path) -> AsyncIterator[
 
     Its log is kept from the terminal: tracebacks in colour would cost more than the calls.
     """
+    folder.mkdir(exist_ok=True)
     ready_file = folder / "ready"
+    ready_file.unlink(missing_ok=True)
     service = _Service(settings, ready_file)
     with capture_logs():
         running = asyncio.create_task(service.run())

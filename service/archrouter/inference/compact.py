@@ -8,7 +8,7 @@ from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
 from archrouter.domain.conversation import Message
 from archrouter.domain.errors import (
@@ -181,23 +181,8 @@ class _CalibrationParameter(BaseModel):
         return Calibration(self.temperature, self.sample_count, isotonic)
 
 
-class _ReferenceParameter(BaseModel):
-    """JSON of the optional parameter ``calibration_reference``."""
-
-    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
-
-    top_probability_deciles: tuple[float, ...]
-    no_match_share: float
-    mean_entropy: float
-
-    @model_validator(mode="after")
-    def _can_be(self) -> Self:
-        self.reference()  # raises ValueError for what no sample can give
-        return self
-
-    def reference(self) -> CalibrationReference:
-        """Return what drift is measured from."""
-        return CalibrationReference(self.top_probability_deciles, self.no_match_share, self.mean_entropy)
+_REFERENCE = TypeAdapter(CalibrationReference)
+"""JSON of the optional parameter ``calibration_reference``."""
 
 
 def _conversation_json(messages: tuple[Message, ...]) -> bytes:
@@ -222,7 +207,7 @@ def _candidate_json(route: RoutePolicy) -> bytes:
 
 
 def _reference(parameter: str) -> CalibrationReference | None:
-    return _ReferenceParameter.model_validate_json(parameter).reference() if parameter else None
+    return _REFERENCE.validate_json(parameter, strict=True) if parameter else None
 
 
 def _profile(model: str, parameters: dict[str, str]) -> BackendProfile:
@@ -243,7 +228,7 @@ def _profile(model: str, parameters: dict[str, str]) -> BackendProfile:
         raise BackendProtocolError(msg) from error
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'value'}: {e['msg']}" for e in error.errors())
-        name = "calibration_reference" if error.title == _ReferenceParameter.__name__ else "calibration"
+        name = "calibration_reference" if error.title == CalibrationReference.__name__ else "calibration"
         msg = f"model {model!r} has an unusable parameter {name!r} in its config.pbtxt: {problems}"
         raise BackendProtocolError(msg) from error
     except ValueError as error:

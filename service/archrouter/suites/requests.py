@@ -1,7 +1,7 @@
 """Domain values as request messages: the client side's counterpart of what the service reads."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from google.protobuf import struct_pb2
 
@@ -31,6 +31,18 @@ def inline_policy_set(policy_set: PolicySet) -> v1.PolicySet:
         fallback_models=[_model_target(target) for target in policy_set.fallback_models],
         min_confidence=policy_set.min_confidence,
     )
+
+
+def inline_requests(
+    questions: Iterable[tuple[PolicySet, Sequence[Message]]], view: v1.DecisionView.ValueType
+) -> Iterator[v1.SelectRouteRequest]:
+    """Ask about conversations, each by a policy set that travels with it; a set is written once for all its calls."""
+    written: dict[int, tuple[PolicySet, v1.PolicySet]] = {}  # with the set itself, whose id nothing else may get
+    for policy_set, messages in questions:
+        if id(policy_set) not in written:
+            written[id(policy_set)] = (policy_set, inline_policy_set(policy_set))
+        inline = written[id(policy_set)][1]
+        yield v1.SelectRouteRequest(messages=request_messages(messages), inline_policy_set=inline, view=view)
 
 
 def policy_set_name(policy_set_id: str) -> str:

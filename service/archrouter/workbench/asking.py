@@ -1,12 +1,12 @@
 """Asking a service for the decisions on many turns, each by a policy set that travels with the request."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from archrouter import v1
 from archrouter.client import RoutingClient
 from archrouter.domain.policy import PolicySet
 from archrouter.suites.calls import Answer, ask_all
-from archrouter.suites.requests import inline_policy_set, request_messages
+from archrouter.suites.requests import inline_requests
 from archrouter.workbench.policies import WorkbenchError
 from archrouter.workbench.traffic import Turn
 
@@ -39,14 +39,8 @@ async def ask_turns(
     if not info.inline_policies_enabled:
         msg = "the service takes no inline policy sets; start it with --policies-inline-enabled"
         raise WorkbenchError(msg)
-    return await ask_all(
-        client, _requests(questions, full=full), concurrency=concurrency, on_answer=lambda _index, _answer: on_answer()
+    requests = inline_requests(
+        ((policy_set, turn.messages) for turn, policy_set in questions),
+        v1.DecisionView.DECISION_VIEW_FULL if full else v1.DecisionView.DECISION_VIEW_BASIC,
     )
-
-
-def _requests(questions: Sequence[Question], *, full: bool) -> Iterator[v1.SelectRouteRequest]:
-    written: dict[str, v1.PolicySet] = {}
-    view = v1.DecisionView.DECISION_VIEW_FULL if full else v1.DecisionView.DECISION_VIEW_BASIC
-    for turn, policy_set in questions:
-        inline = written.setdefault(policy_set.revision, inline_policy_set(policy_set))
-        yield v1.SelectRouteRequest(messages=request_messages(turn.messages), inline_policy_set=inline, view=view)
+    return await ask_all(client, requests, concurrency=concurrency, on_answer=lambda _index, _answer: on_answer())

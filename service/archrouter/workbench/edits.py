@@ -1,13 +1,13 @@
 """Changes of a policy file's text that leave every other character alone, comments included."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
 import yaml
 
-from archrouter.domain.findings import Finding
+from archrouter.domain.findings import Finding, Severity
 from archrouter.domain.policy import PolicySet
 from archrouter.policy_files.policies import read_policy_document
 from archrouter.strict_yaml.nodes import compose_document
@@ -25,16 +25,34 @@ def set_values(text: str, values: Mapping[str, str], routes: Mapping[str, Mappin
     Returns:
         The text with these values in place of the old ones, or put in where the key was missing. O(len(text)).
     """
-    root = compose_document(text, "policy_set")
-    if isinstance(root, Finding):
-        raise WorkbenchError(root.message)
+    policy_set, root, mappings = read_nodes(text)
     edits = [_edit(text, root, key, value) for key, value in values.items()]
+    by_id = {route.id: mapping for route, mapping in zip(policy_set.routes, mappings, strict=True)}
     for route_id, keys in (routes or {}).items():
-        edits.extend(_edit(text, _route_node(root, route_id), key, value) for key, value in keys.items())
+        if route_id not in by_id:
+            msg = f"the route {route_id!r} was not found in the file"
+            raise WorkbenchError(msg)
+        edits.extend(_edit(text, by_id[route_id], key, value) for key, value in keys.items())
     # From the end of the text, so that places stay right; of several at one place the first comes to stand first.
     for _, (start, end, replacement) in sorted(enumerate(edits), key=lambda one: (one[1][0], one[0]), reverse=True):
         text = text[:start] + replacement + text[end:]
     return text
+
+
+def read_nodes(text: str) -> tuple[PolicySet, yaml.MappingNode, list[yaml.MappingNode]]:
+    """Read a policy file: its set, the file's mapping, and the mapping of each route in the order of the set.
+
+    Raises:
+        WorkbenchError: When the text holds no usable policy set.
+    """
+    document, root = read_policy_document(text), compose_document(text, "policy_set")
+    if document.content is None or isinstance(root, Finding):
+        msg = "the file does not hold a valid policy set"
+        raise WorkbenchError(msg)
+    mappings = {(node.start_mark.line, node.start_mark.column): node for node in _mappings(root)}
+    paths = (Finding(Severity.ERROR, f"routes[{index}]", "") for index in range(len(document.content.routes)))
+    places = document.places.locate(paths)
+    return document.content, root, [mappings[place.line - 1, place.column - 1] for place in places]
 
 
 def checked_edit(text: str, intended: PolicySet) -> str:
@@ -91,34 +109,11 @@ def _end(text: str, node: yaml.Node) -> int:
     return len(text[: node.end_mark.index].rstrip())
 
 
-def _route_node(root: yaml.MappingNode, route_id: str) -> yaml.MappingNode:
-    """Find a route in either form of a policy file, by its id or by the domain and action that give it."""
-    top = _members(root)
-    for domain in _items(top.get("domains")):
-        members = _members(domain)
-        name = _word(members, "domain")
-        if (_word(members, "id") or name) == route_id and "models" in members:
-            return domain
-        for action in _items(members.get("actions")):
-            own = _members(action)
-            if (_word(own, "id") or f"{name}_{_word(own, 'action')}") == route_id:
-                return action
-    for route in _items(top.get("routes")):
-        own = _members(route)
-        derived = "_".join(part for part in (_word(own, "domain"), _word(own, "action")) if part)
-        if (_word(own, "id") or derived) == route_id:
-            return route
-    msg = f"the route {route_id!r} was not found in the file"
-    raise WorkbenchError(msg)
-
-
-def _members(node: yaml.MappingNode) -> dict[str, yaml.Node]:
-    return {key.value: value for key, value in node.value}
-
-
-def _items(node: yaml.Node | None) -> list[yaml.MappingNode]:
-    return [item for item in node.value if isinstance(item, yaml.MappingNode)] if node is not None else []
-
-
-def _word(members: Mapping[str, yaml.Node], key: str) -> str:
-    return str(members[key].value) if key in members else ""
+def _mappings(node: yaml.Node) -> Iterator[yaml.MappingNode]:
+    if isinstance(node, yaml.MappingNode):
+        yield node
+        for _, value in node.value:
+            yield from _mappings(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _mappings(item)

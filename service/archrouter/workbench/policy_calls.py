@@ -6,7 +6,7 @@ from archrouter import v1
 from archrouter.client import RoutingClient, RoutingError
 from archrouter.domain.policy import PolicySet
 from archrouter.suites.calls import Answer, Failure, ask_all
-from archrouter.suites.requests import inline_policy_set, request_messages
+from archrouter.suites.requests import inline_requests
 from archrouter.workbench.policy_cases import Asked, PolicyCase, Verdict
 
 
@@ -31,15 +31,8 @@ async def ask_inline(
     Raises:
         RoutingError: When a call failed, the first of them: a diagnosis from the rest would be about another set.
     """
-    sets = {id(policy_set): policy_set for policy_set, _ in questions}
-    written = {key: inline_policy_set(policy_set) for key, policy_set in sets.items()}
-    requests = (
-        v1.SelectRouteRequest(
-            messages=request_messages(case.messages),
-            inline_policy_set=written[id(policy_set)],
-            view=v1.DecisionView.DECISION_VIEW_FULL,
-        )
-        for policy_set, case in questions
+    requests = inline_requests(
+        ((policy_set, case.messages) for policy_set, case in questions), v1.DecisionView.DECISION_VIEW_FULL
     )
     answers = await ask_all(client, requests, concurrency=concurrency, on_answer=on_answer)
     return [Asked(case, _verdict(answer)) for (_, case), answer in zip(questions, answers, strict=True)]

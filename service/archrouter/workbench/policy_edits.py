@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import yaml
 
-from archrouter.domain.findings import Finding, Severity
 from archrouter.domain.policy import PolicySet, RoutePolicy
 from archrouter.policy_files.policies import read_policy_document
-from archrouter.strict_yaml.nodes import compose_document
+from archrouter.workbench.edits import read_nodes
+from archrouter.workbench.policies import WorkbenchError
 
 _WIDTH = 110
 _LISTS = ("examples", "not_examples")
@@ -36,17 +36,16 @@ def reworded(text: str, proposed: PolicySet) -> str:
     Raises:
         EditError: When the text with the changes does not hold the proposed set.
     """
-    document, root = read_policy_document(text), compose_document(text, "")
-    if document.content is None or isinstance(root, Finding):
-        msg = "the file does not hold a valid policy set"
-        raise EditError(msg)
-    mappings = {(node.start_mark.line, node.start_mark.column): node for node in _mappings(root)}
-    edits: list[_Edit] = []
-    for index, (before, after) in enumerate(zip(document.content.routes, proposed.routes, strict=True)):
-        if before == after:
-            continue
-        (place,) = document.places.locate((Finding(Severity.ERROR, f"routes[{index}]", ""),))
-        edits += _route_edits(text, mappings[place.line - 1, place.column - 1], before, after)
+    try:
+        held, _, mappings = read_nodes(text)
+    except WorkbenchError as error:
+        raise EditError(str(error)) from error
+    edits = [
+        edit
+        for mapping, before, after in zip(mappings, held.routes, proposed.routes, strict=True)
+        if before != after
+        for edit in _route_edits(text, mapping, before, after)
+    ]
     for start, end, replacement in sorted(edits, key=lambda edit: edit[:2], reverse=True):
         text = text[:start] + replacement + text[end:]
     if read_policy_document(text).content != proposed:
@@ -61,16 +60,6 @@ def unified_diff(name: str, before: str, after: str) -> str:
         before.splitlines(keepends=True), after.splitlines(keepends=True), f"a/{name}", f"b/{name}"
     )
     return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
-
-
-def _mappings(node: yaml.Node) -> Iterator[yaml.MappingNode]:
-    if isinstance(node, yaml.MappingNode):
-        yield node
-        for _, value in node.value:
-            yield from _mappings(value)
-    elif isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            yield from _mappings(item)
 
 
 def _route_edits(text: str, mapping: yaml.MappingNode, before: RoutePolicy, after: RoutePolicy) -> Iterator[_Edit]:
