@@ -28,9 +28,9 @@ class SecureService:
     output: Path
 
     def events(self, event: str) -> list[dict[str, object]]:
-        """Read the log lines of an event."""
-        lines = (self.output / "stderr").read_text().splitlines()
-        records = [json.loads(line) for line in lines if line.startswith("{")]
+        """Read the log lines of an event, but for one that is being written."""
+        lines = (self.output / "stderr").read_text().splitlines(keepends=True)
+        records = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
         return [record for record in records if record["event"] == event]
 
     async def logged(self, event: str, count: int = 1) -> None:
