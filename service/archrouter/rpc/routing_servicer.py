@@ -26,7 +26,6 @@ from archrouter.rpc.admission import Admission, makes_one_decision
 from archrouter.rpc.authentication.scopes import Scope
 from archrouter.rpc.convert.policies import checked_policy_set_from_proto
 from archrouter.rpc.convert.routing import (
-    ROUTING_MODES,
     TIERS,
     check_batch,
     check_select_route,
@@ -119,7 +118,7 @@ class RoutingServicer(v1.RoutingServiceServicer):
             max_budget=duration_to_proto(routing.max_budget_s),
             default_deadline=duration_to_proto(routing.default_deadline_s),
             min_budget=duration_to_proto(routing.min_budget_s),
-            routing_mode=ROUTING_MODES[routing.mode],
+            routing_mode=v1.RoutingMode.Value(f"ROUTING_MODE_{routing.mode.upper()}"),
             max_request_bytes=self._dependencies.server.max_receive_bytes,
             max_message_characters=limits.max_message_characters,
             max_inline_routes=limits.max_inline_routes,

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc import StatusCode
@@ -21,7 +20,7 @@ from archrouter.domain import errors
 from archrouter.domain.findings import Finding, Severity
 from archrouter.rpc import errors as edge
 from archrouter.rpc.convert.policies import proto_field_path
-from archrouter.rpc.convert.routing import policy_set_name
+from archrouter.rpc.convert.routing import duration_to_proto, policy_set_name
 
 ERROR_DOMAIN = "archrouter"
 
@@ -124,9 +123,7 @@ def _resource(name: str, error: errors.ArchRouterError) -> error_details_pb2.Res
 
 
 def _retry_later(error: edge.AdmissionError | errors.OverloadedError | errors.UnavailableError) -> Details:
-    delay = Duration()
-    delay.FromNanoseconds(round(error.retry_after_s * 1e9))
-    return Details(further=error_details_pb2.RetryInfo(retry_delay=delay))
+    return Details(further=error_details_pb2.RetryInfo(retry_delay=duration_to_proto(error.retry_after_s)))
 
 
 def _missing(setting: str, error: Exception) -> Details:

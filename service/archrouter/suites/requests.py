@@ -9,12 +9,7 @@ from archrouter import v1
 from archrouter.domain.conversation import Message, Role
 from archrouter.domain.policy import ModelTarget, PolicySet, RoutePolicy
 
-_ROLES = {
-    Role.USER: v1.Role.ROLE_USER,
-    Role.ASSISTANT: v1.Role.ROLE_ASSISTANT,
-    Role.SYSTEM: v1.Role.ROLE_SYSTEM,
-    Role.TOOL: v1.Role.ROLE_TOOL,
-}
+_ROLES = {role: v1.Role.Value(f"ROLE_{role.name}") for role in Role}
 
 
 def request_messages(messages: Sequence[Message]) -> list[v1.Message]:

@@ -5,18 +5,10 @@ from dataclasses import dataclass
 
 from archrouter import v1
 from archrouter.client import RoutingClient
-from archrouter.domain.decision import Outcome
 from archrouter.domain.policy import NO_MATCH_ID, PolicySet
 from archrouter.domain.suite import Suite, SuiteCase
 from archrouter.suites.calls import DEFAULT_CONCURRENCY, Answer, Failure, ask_all
 from archrouter.suites.requests import inline_policy_set, policy_set_name, request_messages
-
-_OUTCOMES = {
-    Outcome.MATCHED: v1.Outcome.OUTCOME_MATCHED,
-    Outcome.DOMAIN_FALLBACK: v1.Outcome.OUTCOME_DOMAIN_FALLBACK,
-    Outcome.NO_MATCH: v1.Outcome.OUTCOME_NO_MATCH,
-    Outcome.LOW_CONFIDENCE: v1.Outcome.OUTCOME_LOW_CONFIDENCE,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +39,7 @@ class CaseResult:
             return False
         decision, outcome = self.answer.decision, self.case.expected_outcome
         return decision.route_id == self.case.expected_route_id and (
-            outcome is None or decision.outcome == _OUTCOMES[outcome]
+            outcome is None or outcome_name(decision.outcome) == outcome.name
         )
 
 

@@ -36,39 +36,14 @@ _COLLECTION = "policySets/"
 _NAME = re.compile(r"(?:policySets/)?([a-z0-9-]{1,64})")
 _REVISION = re.compile(r"sha256:[0-9a-f]{64}")
 
-ROLES = {
-    v1.Role.ROLE_USER: Role.USER,
-    v1.Role.ROLE_ASSISTANT: Role.ASSISTANT,
-    v1.Role.ROLE_SYSTEM: Role.SYSTEM,
-    v1.Role.ROLE_TOOL: Role.TOOL,
-}
-OVERFLOWS = {
-    v1.OverflowBehavior.OVERFLOW_BEHAVIOR_UNSPECIFIED: Overflow.TRUNCATE,
-    v1.OverflowBehavior.OVERFLOW_BEHAVIOR_TRUNCATE: Overflow.TRUNCATE,
-    v1.OverflowBehavior.OVERFLOW_BEHAVIOR_REJECT: Overflow.REJECT,
-}
-TURN_KINDS = {
-    v1.TurnKind.TURN_KIND_UNSPECIFIED: TurnKind.USER,
-    v1.TurnKind.TURN_KIND_USER: TurnKind.USER,
-    v1.TurnKind.TURN_KIND_TOOL_RESULT: TurnKind.TOOL_RESULT,
-    v1.TurnKind.TURN_KIND_RETRY: TurnKind.RETRY,
-}
-OUTCOMES = {
-    Outcome.MATCHED: v1.Outcome.OUTCOME_MATCHED,
-    Outcome.DOMAIN_FALLBACK: v1.Outcome.OUTCOME_DOMAIN_FALLBACK,
-    Outcome.NO_MATCH: v1.Outcome.OUTCOME_NO_MATCH,
-    Outcome.LOW_CONFIDENCE: v1.Outcome.OUTCOME_LOW_CONFIDENCE,
-}
-ROUTING_MODES = {
-    "compact": v1.RoutingMode.ROUTING_MODE_COMPACT,
-    "engine": v1.RoutingMode.ROUTING_MODE_ENGINE,
-    "cascade": v1.RoutingMode.ROUTING_MODE_CASCADE,
-}
-TIERS = {Tier.ENGINE: v1.Tier.TIER_ENGINE, Tier.COMPACT: v1.Tier.TIER_COMPACT}
-CANDIDATE_KINDS = {
-    CandidateKind.ROUTE: v1.CandidateKind.CANDIDATE_KIND_ROUTE,
-    CandidateKind.NO_MATCH: v1.CandidateKind.CANDIDATE_KIND_NO_MATCH,
-}
+ROLES = {v1.Role.Value(f"ROLE_{role.name}"): role for role in Role}
+OVERFLOWS = {v1.OverflowBehavior.Value(f"OVERFLOW_BEHAVIOR_{each.name}"): each for each in Overflow}
+OVERFLOWS[v1.OverflowBehavior.OVERFLOW_BEHAVIOR_UNSPECIFIED] = Overflow.TRUNCATE
+TURN_KINDS = {v1.TurnKind.Value(f"TURN_KIND_{kind.name}"): kind for kind in TurnKind}
+TURN_KINDS[v1.TurnKind.TURN_KIND_UNSPECIFIED] = TurnKind.USER
+OUTCOMES = {outcome: v1.Outcome.Value(f"OUTCOME_{outcome.name}") for outcome in Outcome}
+TIERS = {tier: v1.Tier.Value(f"TIER_{tier.name}") for tier in Tier}
+CANDIDATE_KINDS = {kind: v1.CandidateKind.Value(f"CANDIDATE_KIND_{kind.name}") for kind in CandidateKind}
 REASONS = {reason: v1.DecisionReason.Value(f"DECISION_REASON_{reason.name}") for reason in DecisionReason}
 WARNING_CODES = {code: v1.WarningCode.Value(f"WARNING_CODE_{code.name}") for code in WarningCode}
 
