@@ -3,13 +3,14 @@
 import os
 import tempfile
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError
 
 from archrouter.bundles.manifest import CALIBRATION_FILE, BundleError, Strict, problems_of
-from archrouter.domain.posterior import Calibration, IsotonicMap
+from archrouter.domain.posterior import Calibration
 from archrouter.domain.scoring import CalibrationReference
+from archrouter.inference.calibration import CalibrationMap, Knot
 
 _DIGEST = r"^sha256:[0-9a-f]{64}$"
 
@@ -34,51 +35,16 @@ class Evidence(Strict):
     cross_validated: dict[Literal["temperature", "isotonic"], Figures]
 
 
-class Knot(Strict):
-    """A point of the isotonic map."""
-
-    input: float = Field(ge=0, le=1)
-    output: float = Field(ge=0, le=1)
-
-
-class Reference(Strict):
-    """How the model answered the decisions that it was fitted on; what drift is measured from."""
-
-    top_probability_deciles: tuple[float, ...] = Field(description="Nine, rising: of the leading candidates.")
-    no_match_share: float = Field(ge=0, le=1, description="Of decisions whose leading candidate was no match.")
-    mean_entropy: float = Field(ge=0, le=1, description="As a share of that of an even posterior.")
-
-    @model_validator(mode="after")
-    def _can_be(self) -> Self:
-        self.reference()  # raises ValueError for what no sample can give
-        return self
-
-    def reference(self) -> CalibrationReference:
-        """Return what the service takes."""
-        return CalibrationReference(self.top_probability_deciles, self.no_match_share, self.mean_entropy)
-
-
-class CalibrationFile(Strict):
+class CalibrationFile(CalibrationMap):
     """Content of the file."""
 
-    model_version: str = Field(pattern=_DIGEST, description="The weights and prompt it was measured on.")
-    kind: Literal["temperature", "isotonic"] = "temperature"
-    temperature: float = Field(1.0, gt=0)
-    knots: tuple[Knot, ...] = Field((), description="Of the isotonic map; empty for a temperature.")
-    sample_count: int = Field(ge=0, description="Labelled decisions it was fitted on.")
-    reference: Reference | None = Field(None, description="What drift is measured from; without it nothing warns.")
-    evidence: Evidence | None = Field(None, description="For people; the service does not read it.")
+    model_config = ConfigDict(extra="forbid")
 
-    @model_validator(mode="after")
-    def _fits_its_kind(self) -> Self:
-        if (self.kind == "isotonic") != bool(self.knots):
-            msg = f"kind {self.kind!r} with {len(self.knots)} knots; an isotonic map has knots, a temperature has none"
-            raise ValueError(msg)
-        if self.kind == "temperature" and "temperature" not in self.model_fields_set:
-            msg = "kind 'temperature' without a temperature"
-            raise ValueError(msg)
-        self.calibration()
-        return self
+    model_version: str = Field(pattern=_DIGEST, description="The weights and prompt it was measured on.")
+    reference: CalibrationReference | None = Field(
+        None, description="How the model answered then; what drift is measured from. Without it nothing warns."
+    )
+    evidence: Evidence | None = Field(None, description="For people; the service does not read it.")
 
     @classmethod
     def of(
@@ -97,16 +63,9 @@ class CalibrationFile(Strict):
             temperature=calibration.temperature,
             knots=tuple(Knot(input=input_, output=output) for input_, output in points),
             sample_count=calibration.sample_count,
-            reference=Reference.model_validate(reference, from_attributes=True) if reference else None,
+            reference=reference,
             evidence=evidence,
         )
-
-    def calibration(self) -> Calibration:
-        """Return what the service applies."""
-        isotonic = None
-        if self.knots:
-            isotonic = IsotonicMap(tuple(knot.input for knot in self.knots), tuple(knot.output for knot in self.knots))
-        return Calibration(self.temperature, self.sample_count, isotonic)
 
 
 def read_calibration(directory: Path, model_version: str) -> tuple[Calibration, CalibrationReference | None]:
@@ -129,7 +88,7 @@ def read_calibration(directory: Path, model_version: str) -> tuple[Calibration, 
             "remove it or calibrate again"
         )
         raise BundleError(msg)
-    return measured.calibration(), measured.reference.reference() if measured.reference else None
+    return measured.calibration(), measured.reference
 
 
 def write_calibration(directory: Path, content: CalibrationFile) -> Path:

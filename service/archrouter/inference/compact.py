@@ -4,11 +4,10 @@ import contextlib
 import json
 import time
 from dataclasses import replace
-from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
+from pydantic import TypeAdapter, ValidationError
 
 from archrouter.domain.conversation import Message
 from archrouter.domain.errors import (
@@ -20,7 +19,7 @@ from archrouter.domain.errors import (
     UnavailableError,
 )
 from archrouter.domain.policy import PolicySet, RoutePolicy
-from archrouter.domain.posterior import Calibration, IsotonicMap, posterior_from_scores
+from archrouter.domain.posterior import posterior_from_scores
 from archrouter.domain.scoring import (
     BackendProfile,
     CalibrationReference,
@@ -32,6 +31,7 @@ from archrouter.domain.scoring import (
     Usage,
 )
 from archrouter.inference import tensors
+from archrouter.inference.calibration import CalibrationMap
 from archrouter.inference.per_policy_set import WARM_UP, PerPolicySet
 from archrouter.inference.triton_client import NamedArray, TritonClient, output_array
 from archrouter.inference.triton_errors import RETRY_AFTER_S
@@ -144,43 +144,6 @@ class CompactBackend:
         return known if known is not None else self._candidates.put(policy_set, _candidate_array(policy_set))
 
 
-class _Knot(BaseModel):
-    """A point of the isotonic map."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
-    input: float
-    output: float
-
-
-class _CalibrationParameter(BaseModel):
-    """JSON of the parameter ``calibration``: of every kind that `Calibration` knows, in a bundle's words."""
-
-    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
-
-    kind: Literal["temperature", "isotonic"] = "temperature"
-    temperature: float = 1.0
-    knots: tuple[_Knot, ...] = ()
-    sample_count: int
-
-    @model_validator(mode="after")
-    def _fits_its_kind(self) -> Self:
-        if (self.kind == "isotonic") != bool(self.knots):
-            msg = f"kind {self.kind!r} has {len(self.knots)} knots"
-            raise ValueError(msg)
-        if self.kind == "temperature" and "temperature" not in self.model_fields_set:
-            msg = "kind 'temperature' has no temperature"
-            raise ValueError(msg)
-        self.calibration()  # raises ValueError for a map that no fit can produce
-        return self
-
-    def calibration(self) -> Calibration:
-        """Return what the service applies."""
-        knots = tuple((knot.input, knot.output) for knot in self.knots)
-        isotonic = IsotonicMap(*zip(*knots, strict=True)) if knots else None
-        return Calibration(self.temperature, self.sample_count, isotonic)
-
-
 _REFERENCE = TypeAdapter(CalibrationReference)
 """JSON of the optional parameter ``calibration_reference``."""
 
@@ -206,11 +169,8 @@ def _candidate_json(route: RoutePolicy) -> bytes:
     return json.dumps(candidate, ensure_ascii=False).encode()
 
 
-def _reference(parameter: str) -> CalibrationReference | None:
-    return _REFERENCE.validate_json(parameter, strict=True) if parameter else None
-
-
 def _profile(model: str, parameters: dict[str, str]) -> BackendProfile:
+    reference = parameters.get(tensors.PARAMETER_CALIBRATION_REFERENCE, "")
     try:
         return BackendProfile(
             tier=Tier.COMPACT,
@@ -218,10 +178,8 @@ def _profile(model: str, parameters: dict[str, str]) -> BackendProfile:
             tokenizer_digest=parameters[tensors.PARAMETER_TOKENIZER_DIGEST],
             prompt_template_version="",
             max_prompt_token_count=int(parameters[tensors.PARAMETER_MAX_PROMPT_TOKEN_COUNT]),
-            calibration=_CalibrationParameter.model_validate_json(
-                parameters[tensors.PARAMETER_CALIBRATION]
-            ).calibration(),
-            reference=_reference(parameters.get(tensors.PARAMETER_CALIBRATION_REFERENCE, "")),
+            calibration=CalibrationMap.model_validate_json(parameters[tensors.PARAMETER_CALIBRATION]).calibration(),
+            reference=_REFERENCE.validate_json(reference, strict=True) if reference else None,
         )
     except KeyError as error:
         msg = f"model {model!r} lacks the parameter {error.args[0]!r} in its config.pbtxt"
