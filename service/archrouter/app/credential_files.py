@@ -9,6 +9,7 @@ from pathlib import Path
 import structlog
 
 from archrouter.observability.metrics import Metrics
+from archrouter.policy_files.watch import file_identity
 
 LOOK_INTERVAL_S = 1.0
 """A change counts once two looks in a row see it alike: whoever writes two files is given the time to."""
@@ -73,7 +74,7 @@ class CredentialFiles:
             _log.info("credentials_loaded", source=self._source)
 
     def _fingerprint(self) -> Fingerprint:
-        return tuple(_identity(path) for path in self._files.values())
+        return tuple(file_identity(path) for path in self._files.values())
 
     def _read(self, setting: str) -> bytes:
         try:
@@ -85,21 +86,12 @@ class CredentialFiles:
             raise _unreadable(setting, error) from None
 
 
-async def watch_credentials(groups: tuple[CredentialFiles, ...], interval_s: float = LOOK_INTERVAL_S) -> None:
+async def watch_credentials(groups: tuple[CredentialFiles, ...]) -> None:
     """Look at all files, for ever; off the event loop, since a network's file system may hang."""
     while True:
-        await asyncio.sleep(interval_s)
+        await asyncio.sleep(LOOK_INTERVAL_S)
         for group in groups:
             await asyncio.to_thread(group.look)
-
-
-def _identity(path: Path) -> tuple[int, ...]:
-    """Tell a file from every other that its path leads to at another time; empty without one."""
-    try:
-        found = path.stat()
-    except (OSError, ValueError):
-        return ()
-    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _unreadable(setting: str, error: Exception) -> OSError:

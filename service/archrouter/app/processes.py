@@ -5,19 +5,19 @@ each new connection to one of the processes, with which it stays.
 """
 
 import asyncio
-import json
+import contextlib
 import os
 import secrets
 import signal
 import sys
 import tempfile
-from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import structlog
 
 from archrouter.app.listeners import check_can_listen, reserve_port
+from archrouter.app.records import write_ready_file
 from archrouter.app.wiring import build_embedded_triton, load_engine_bundle
 from archrouter.config import Settings, split_address
 from archrouter.inference import guard
@@ -121,7 +121,8 @@ class ServerProcesses:
             if len(self._ready) < self._settings.server.processes:  # it cannot start: nobody would see it try for ever
                 self._fail()
                 return
-            await _first_of(self._stop.wait(), asyncio.sleep(RESTART_DELAY_S))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), RESTART_DELAY_S)
 
     async def _note_ready(self, index: int, process: asyncio.subprocess.Process, address: str) -> None:
         """Read the line that a process writes whenever it gets ready, until it ends."""
@@ -132,14 +133,7 @@ class ServerProcesses:
             self._ready.add(index)
             if len(self._ready) == self._settings.server.processes:
                 _log.info("service_ready", address=address, server_process_count=len(self._ready))
-                self._write_ready_file(address)
-
-    def _write_ready_file(self, address: str) -> None:
-        if self._ready_file is not None:
-            try:
-                self._ready_file.write_text(json.dumps({"listen": address}) + "\n")
-            except OSError as error:
-                _log.error("ready_file_not_written", reason=str(error))  # no reason to stop answering
+                write_ready_file(self._ready_file, address)
 
     def _pass_on_reload(self) -> None:
         for index, process in self._processes.items():
@@ -190,10 +184,3 @@ def _send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
 async def _cancel(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-
-
-async def _first_of(*works: Coroutine[object, object, object]) -> None:
-    tasks = [asyncio.ensure_future(work) for work in works]
-    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in tasks:
-        task.cancel()

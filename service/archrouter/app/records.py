@@ -1,9 +1,12 @@
-"""Builds what the service writes down beside its answers: the decision log, and traces."""
+"""What the service writes down beside its answers: the decision log, traces, and where it listens."""
 
+import json
 import os
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import structlog
 
 from archrouter.config import Settings
 from archrouter.decision_log.log import DecisionLog, open_decision_log
@@ -12,6 +15,8 @@ from archrouter.version import VERSION
 
 if TYPE_CHECKING:
     from archrouter.observability.tracing import Tracing
+
+_log = structlog.get_logger(__name__)
 
 _OTLP_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
@@ -52,3 +57,12 @@ def build_tracing(settings: Settings, stack: AsyncExitStack) -> "Tracing | None"
     tracing = otlp_tracing(settings.tracing.otlp_endpoint, VERSION)
     stack.callback(tracing.close)
     return tracing
+
+
+def write_ready_file(file: Path | None, address: str) -> None:
+    """Tell the program around the service, if it wants to know, that it answers, and where."""
+    if file is not None:
+        try:
+            file.write_text(json.dumps({"listen": address}) + "\n")
+        except OSError as error:
+            _log.error("ready_file_not_written", reason=str(error))  # no reason to stop answering

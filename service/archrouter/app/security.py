@@ -2,7 +2,7 @@
 
 import ipaddress
 import socket
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -19,6 +19,7 @@ from archrouter.rpc.tls import ServerTls
 
 _CERTIFICATE, _KEY = "server.tls_certificate_file", "server.tls_private_key_file"
 _CLIENT_CA, _CALLERS, _JWKS = "server.tls_client_ca_file", "auth.callers_file", "auth.jwt_jwks"
+_TICKET_KEYS = "routing.ticket_key_file"
 
 _log = structlog.get_logger(__name__)
 
@@ -29,12 +30,14 @@ class Security:
 
     Attributes:
         authenticator: Knows the callers; None where nobody has to authenticate.
+        tickets: Signs and reads route tickets.
         tls: The listener's certificates; None in plaintext.
         files: What is looked at again and again.
         key_set: What is fetched again and again, every `refresh_interval_s` seconds.
     """
 
     authenticator: Authenticator | None
+    tickets: Tickets
     tls: ServerTls | None
     files: tuple[CredentialFiles, ...]
     key_set: KeySetUrl | None
@@ -59,6 +62,7 @@ async def build_security(settings: Settings, metrics: Metrics) -> Security:
     must_authenticate = bool(auth.callers_file or auth.jwt_jwks or server.tls_client_ca_file)
     _refuse_open_listener(settings, must_authenticate=must_authenticate)
     tls = verifier = key_set = authenticator = None
+    tickets = Tickets(lifetime_s=settings.routing.ticket_lifetime_s)
     if server.tls_certificate_file or server.tls_private_key_file:
         tls = ServerTls()
         files.append(_tls_files(settings, tls, metrics))
@@ -72,14 +76,17 @@ async def build_security(settings: Settings, metrics: Metrics) -> Security:
             verifier.refresh_by(key_set.refresh)
             await key_set.load()
         else:
-            files.append(_key_set_file(auth.jwt_jwks, verifier, metrics))
+            files.append(_file("jwks", _JWKS, auth.jwt_jwks, verifier.use_keys, metrics))
     if must_authenticate:
         authenticator = Authenticator(None, verifier)
         if auth.callers_file:
-            files.append(_callers_file(auth.callers_file, authenticator, metrics))
+            use = authenticator.use_callers
+            files.append(_file("callers", _CALLERS, auth.callers_file, lambda text: use(_callers(text)), metrics))
+    if key_file := settings.routing.ticket_key_file:
+        files.append(_file("ticket_keys", _TICKET_KEYS, key_file, lambda text: _use_keys(tickets, text), metrics))
     for group in files:
         group.load()
-    return Security(authenticator, tls, tuple(files), key_set, auth.jwt_refresh_interval_s)
+    return Security(authenticator, tickets, tls, tuple(files), key_set, auth.jwt_refresh_interval_s)
 
 
 def _tls_files(settings: Settings, tls: ServerTls, metrics: Metrics) -> CredentialFiles:
@@ -99,21 +106,20 @@ def _tls_files(settings: Settings, tls: ServerTls, metrics: Metrics) -> Credenti
     return CredentialFiles("tls", files, use, metrics)
 
 
-def _callers_file(path: str, authenticator: Authenticator, metrics: Metrics) -> CredentialFiles:
-    def use(contents: Mapping[str, bytes]) -> None:
-        """Accept the callers of the file."""
-        try:
-            text = contents[_CALLERS].decode()
-        except UnicodeDecodeError:
-            msg = "the callers file is not UTF-8"
-            raise ValueError(msg) from None
-        authenticator.use_callers(Callers.from_text(text))
-
-    return CredentialFiles("callers", {_CALLERS: path}, use, metrics)
+def _file(source: str, setting: str, path: str, use: Callable[[bytes], None], metrics: Metrics) -> CredentialFiles:
+    return CredentialFiles(source, {setting: path}, lambda contents: use(contents[setting]), metrics)
 
 
-def _key_set_file(path: str, verifier: JwtVerifier, metrics: Metrics) -> CredentialFiles:
-    return CredentialFiles("jwks", {_JWKS: path}, lambda contents: verifier.use_keys(contents[_JWKS]), metrics)
+def _use_keys(tickets: Tickets, content: bytes) -> None:
+    tickets.replace_keys(read_keys(content.decode(errors="replace")))
+
+
+def _callers(content: bytes) -> Callers:
+    try:
+        return Callers.from_text(content.decode())
+    except UnicodeDecodeError:
+        msg = "the callers file is not UTF-8"
+        raise ValueError(msg) from None
 
 
 def _rules(auth: AuthSettings) -> JwtRules:
@@ -151,23 +157,3 @@ def _is_loopback(address: str) -> bool:
     except socket.gaierror:
         return False
     return all(ipaddress.ip_address(place[0]).is_loopback for _, _, _, _, place in places)
-
-
-def load_ticket_keys(settings: Settings, tickets: Tickets, metrics: Metrics) -> tuple[CredentialFiles, ...]:
-    """Give the keys of the key file to `tickets`; return what is to be looked at again, nothing where no file is set.
-
-    Raises:
-        OSError: When the file cannot be read.
-        ValueError: When it holds no usable key.
-    """
-    setting, file = "routing.ticket_key_file", settings.routing.ticket_key_file
-    if not file:
-        return ()
-
-    def use(contents: Mapping[str, bytes]) -> None:
-        """Sign and accept by the keys of the file."""
-        tickets.replace_keys(read_keys(contents[setting].decode(errors="replace")))
-
-    files = CredentialFiles("ticket_keys", {setting: file}, use, metrics)
-    files.load()
-    return (files,)

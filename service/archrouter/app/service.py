@@ -1,7 +1,6 @@
 """Runs the service: start-up order, signals, graceful shutdown."""
 
 import asyncio
-import json
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
@@ -12,13 +11,12 @@ import structlog
 from grpc import aio
 from prometheus_client import CollectorRegistry, disable_created_metrics
 
-from archrouter.app.credential_files import CredentialFiles, watch_credentials
 from archrouter.app.fleet_reporter import FleetReporter, reload_endpoints
 from archrouter.app.listeners import check_can_listen, serve_metrics
 from archrouter.app.policy_reloader import PolicyReloader
 from archrouter.app.processes import ServerProcesses
-from archrouter.app.records import build_decision_log, build_tracing
-from archrouter.app.security import build_security, load_ticket_keys
+from archrouter.app.records import build_decision_log, build_tracing, write_ready_file
+from archrouter.app.security import build_security
 from archrouter.app.wiring import (
     build_core,
     build_embedded_triton,
@@ -106,11 +104,11 @@ class _Service:
             reporter = FleetReporter(metrics, self._health, self._model_changed)
             decision_log = build_decision_log(settings, metrics, stack)
             tracing = build_tracing(settings, stack)
-            core = build_core(settings, endpoint_readers(settings, bundle, triton), reporter, metrics, tracing)
+            readers = endpoint_readers(settings, bundle, triton)
+            core = build_core(settings, readers, reporter, metrics, security.tickets, tracing)
             for fleet in core.fleets:
                 stack.push_async_callback(fleet.close)
                 fleet.start()
-            ticket_keys = load_ticket_keys(settings, core.tickets, metrics)
             reloader = PolicyReloader(core.store, metrics, self._health)
             policies = settings.policies  # the watch begins before the load, so that no change falls between the two
             watch = PolicyWatch(Path(policies.directory), interval_s=policies.watch_interval_s)
@@ -135,23 +133,14 @@ class _Service:
             if settings.triton.endpoints_file:  # after the policies: a new endpoint is prepared for the new ones
                 reloads.append(lambda: reload_endpoints(core.fleets[0], metrics))
             watchers = {f"watch the endpoints {index}": fleet.run() for index, fleet in enumerate(core.fleets)}
-            watchers |= security.watchers() | self._file_watchers(ticket_keys, watch, reloader)
+            watchers |= security.watchers()
+            if policies.watch_enabled:
+                watchers["watch the policies"] = _reload_on_change(watch, reloader.reload)
             if triton is not None:
                 restart_delay_s = settings.embedded.restart_delay_s
                 watchers["watch the embedded Triton"] = keep_running(triton, restart_delay_s=restart_delay_s)
             await self._until_stopped(server, reloads, watchers)
         return self._exit_code
-
-    def _file_watchers(
-        self, ticket_keys: tuple[CredentialFiles, ...], watch: PolicyWatch, reloader: PolicyReloader
-    ) -> dict[str, Coroutine[object, object, None]]:
-        """Give what looks for changed files as long as the service runs, by name."""
-        watchers: dict[str, Coroutine[object, object, None]] = {}
-        if ticket_keys:
-            watchers["watch the ticket keys"] = watch_credentials(ticket_keys)
-        if self._settings.policies.watch_enabled:
-            watchers["watch the policies"] = _reload_on_change(watch, reloader.reload)
-        return watchers
 
     async def _start_triton(self, triton: EmbeddedTriton | None, stack: AsyncExitStack) -> None:
         if triton is None:
@@ -176,11 +165,7 @@ class _Service:
         if not (ready and self._health.is_serving(WHOLE_SERVER)):
             return
         _log.info("service_ready", address=self._address)
-        if self._ready_file is not None:
-            try:
-                self._ready_file.write_text(json.dumps({"listen": self._address}) + "\n")
-            except OSError as error:
-                _log.error("ready_file_not_written", reason=str(error))  # no reason to stop answering
+        write_ready_file(self._ready_file, self._address)
 
     async def _until_stopped(
         self, server: aio.Server, reloads: list[Reload], watchers: dict[str, Coroutine[object, object, None]]

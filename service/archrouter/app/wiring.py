@@ -53,13 +53,11 @@ class Core:
         fleets: Those that may decide, the engine's first.
         store: The policy sets.
         router: The use case.
-        tickets: What signs and reads route tickets.
     """
 
     fleets: tuple[Fleet, ...]
     store: PolicyStore
     router: Router
-    tickets: Tickets
 
     def profile(self) -> BackendProfile | None:
         """Return the facts of the model that has the last word; None while no model has answered."""
@@ -127,7 +125,8 @@ def build_core(
     readers: ListReaders,
     on_change: Callable[[Tier, FleetStatus], None],
     metrics: Metrics,
-    tracing: "Tracing | None" = None,
+    tickets: Tickets,
+    tracing: "Tracing | None",
 ) -> Core:
     """Wire a fleet for each tier, and policy store and router around them; nothing is loaded yet."""
     clock = SystemClock()
@@ -152,17 +151,16 @@ def build_core(
         kept_revisions=settings.policies.kept_revisions,
         memory=PolicyState(Path(state), policies) if state else None,
     )
-    tickets = Tickets(lifetime_s=settings.routing.ticket_lifetime_s)
     router = Router(
         store,
         backend,
         clock,
-        request_limits(settings),
+        RequestLimits(**settings.limits.model_dump()),
         min_budget_s=settings.routing.min_budget_s,
         deadline_margin_s=settings.triton.deadline_margin_s,
         tickets=tickets,
     )
-    return Core(tuple(fleets.values()), store, router, tickets)
+    return Core(tuple(fleets.values()), store, router)
 
 
 def build_rpc_dependencies(
@@ -173,15 +171,15 @@ def build_rpc_dependencies(
     health: Health,
     reload_policies: Callable[[], Awaitable[PolicySnapshot]],
     security: Security,
-    decision_log: DecisionLog | None = None,
-    tracing: "Tracing | None" = None,
+    decision_log: DecisionLog | None,
+    tracing: "Tracing | None",
 ) -> RpcDependencies:
     """Gather what the gRPC edge needs."""
     return RpcDependencies(
         server=settings.server,
         policies=settings.policies,
         routing=settings.routing,
-        limits=request_limits(settings),
+        limits=RequestLimits(**settings.limits.model_dump()),
         router=core.router,
         store=core.store,
         metrics=metrics,
@@ -194,17 +192,6 @@ def build_rpc_dependencies(
         tls=security.tls,
         decision_log=decision_log,
         start_span=tracing.server_span if tracing else None,
-    )
-
-
-def request_limits(settings: Settings) -> RequestLimits:
-    """Take the limits of a request from the settings."""
-    return RequestLimits(
-        max_messages=settings.limits.max_messages,
-        max_message_characters=settings.limits.max_message_characters,
-        max_batch_size=settings.limits.max_batch_size,
-        max_inline_routes=settings.limits.max_inline_routes,
-        max_explained_messages=settings.limits.max_explained_messages,
     )
 
 

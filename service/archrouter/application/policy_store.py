@@ -24,7 +24,7 @@ from archrouter.domain.errors import (
     PolicySetNotFoundError,
     PolicySetRevisionNotFoundError,
 )
-from archrouter.domain.findings import Finding, Severity
+from archrouter.domain.findings import error_at
 from archrouter.domain.policy import PolicySet
 
 
@@ -185,7 +185,7 @@ class PolicyStore:
         try:
             await self._backend.prepare(sourced.policy_set)
         except (ArchRouterError, ValueError) as error:
-            return RejectedSource(sourced.source, (Finding(Severity.ERROR, "routes", str(error)),))
+            return RejectedSource(sourced.source, (error_at("routes", str(error)),))
         return None
 
     def _merge(

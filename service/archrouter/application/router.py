@@ -18,7 +18,7 @@ from archrouter.domain.errors import (
     InvalidRequestError,
     PolicySetRevisionNotFoundError,
 )
-from archrouter.domain.findings import Finding, Severity
+from archrouter.domain.findings import Finding, error_at
 from archrouter.domain.policy import PolicySet
 from archrouter.domain.posterior import decide, ranked
 from archrouter.domain.scoring import Scoring, ScoringRequest, Usage
@@ -76,13 +76,13 @@ class RequestLimits:
         findings = []
         if not 1 <= message_count <= self.max_messages:
             text = f"{message_count} messages; send 1 to {self.max_messages} (limits.max_messages)"
-            findings.append(Finding(Severity.ERROR, "messages", text))
+            findings.append(error_at("messages", text))
         if inline_route_count > self.max_inline_routes:
             text = (
                 f"{inline_route_count} routes exceed {self.max_inline_routes} (limits.max_inline_routes); "
                 "load the policy set on the server instead"
             )
-            findings.append(Finding(Severity.ERROR, "routes", text))
+            findings.append(error_at("routes", text))
         return findings
 
     def _message_findings(self, messages: Sequence[Message]) -> list[Finding]:
@@ -90,8 +90,7 @@ class RequestLimits:
         if miscounted:
             return miscounted
         findings = [
-            Finding(
-                Severity.ERROR,
+            error_at(
                 f"messages[{index}].content",
                 f"{len(message.content)} characters exceed {self.max_message_characters} "
                 "(limits.max_message_characters); shorten the message",
@@ -101,7 +100,7 @@ class RequestLimits:
         ]
         if not any(message.role is Role.USER and message.has_text for message in messages):
             text = "no user message with text; the route follows the latest user message, so send one"
-            findings.append(Finding(Severity.ERROR, "messages", text))
+            findings.append(error_at("messages", text))
         return findings
 
 

@@ -13,7 +13,7 @@ from archrouter.cli.policy_paths import (
     read_policy_sets,
     suite_paths,
 )
-from archrouter.domain.findings import Finding, Severity, quoted
+from archrouter.domain.findings import Finding, Severity, error_at, quoted
 from archrouter.domain.policy_lint import lint_policy_set
 from archrouter.domain.suite import check_suite_routes
 from archrouter.policy_files.directory import read_policy_file, read_suite_file
@@ -71,7 +71,7 @@ def _policy_findings(paths: Sequence[Path]) -> Iterator[LocatedFinding]:
             first = first_with.setdefault((path.parent.resolve(), policy_set.id), path)
             if first is not path:
                 text = f"{quoted(policy_set.id)} is already the policy set of {first}; give this one another name"
-                found.insert(0, Finding(Severity.ERROR, "policy_set", text))
+                found.insert(0, error_at("policy_set", text))
             findings = (*findings, *document.places.locate(found))
         yield from (LocatedFinding(path, finding) for finding in findings)
 

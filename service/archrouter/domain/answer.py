@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from archrouter.domain.errors import PolicySetInvalidError
-from archrouter.domain.findings import Finding, Severity
+from archrouter.domain.findings import error_at
 from archrouter.domain.policy import NO_MATCH_ID, PolicySet
 from archrouter.domain.tokens import TokenIds, Tokenizer
 
@@ -107,7 +107,7 @@ def candidate_sequences(
     for index, (route, sequence) in enumerate(zip(policy_set.routes, sequences, strict=False)):
         if sequence in owners:
             text = f"{route.id!r} is the same to the model's tokenizer as {owners[sequence]!r}; choose another id"
-            findings.append(Finding(Severity.ERROR, f"routes[{index}].id", text))
+            findings.append(error_at(f"routes[{index}].id", text))
         owners.setdefault(sequence, route.id)
     if findings:
         raise PolicySetInvalidError(tuple(findings))

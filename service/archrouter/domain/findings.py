@@ -38,6 +38,11 @@ class Finding:
         return {"line": self.line, "column": self.column, "field_path": self.field_path, "reason": self.message}
 
 
+def error_at(field_path: str, message: str) -> Finding:
+    """Make the finding of an error in what did not come from text, or is located in it later."""
+    return Finding(Severity.ERROR, field_path, message)
+
+
 def has_errors(findings: tuple[Finding, ...]) -> bool:
     """Say whether any of them is an error, which keeps the policy set from being used."""
     return any(finding.severity is Severity.ERROR for finding in findings)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import cast
 
-from archrouter.domain.findings import Finding, Severity, quoted
+from archrouter.domain.findings import Finding, error_at, quoted
 
 NO_MATCH_ID = "other"
 """The answer reserved for "no policy fits"; Arch-Router was trained with this word (paper, section 4.2)."""
@@ -144,21 +144,17 @@ def check_policy_set(policy_set: PolicySet) -> tuple[Finding, ...]:
     )
 
 
-def _error(field_path: str, message: str) -> Finding:
-    return Finding(Severity.ERROR, field_path, message)
-
-
 def _set_findings(policy_set: PolicySet) -> Iterator[Finding]:
     if not _POLICY_SET_ID.fullmatch(policy_set.id):
-        yield _error(
+        yield error_at(
             "policy_set", f"{quoted(policy_set.id)} is not a valid name; use 1-64 of the characters a-z, 0-9 and '-'"
         )
     if not policy_set.routes:
-        yield _error("routes", "the set has no route; write at least one policy")
+        yield error_at("routes", "the set has no route; write at least one policy")
     if len(policy_set.routes) > MAX_ROUTES:
-        yield _error("routes", f"{len(policy_set.routes)} routes exceed the limit of {MAX_ROUTES}; split the set")
+        yield error_at("routes", f"{len(policy_set.routes)} routes exceed the limit of {MAX_ROUTES}; split the set")
     if not policy_set.fallback_models:
-        yield _error("fallback", "no fallback model; name at least one for requests that no policy matches")
+        yield error_at("fallback", "no fallback model; name at least one for requests that no policy matches")
     yield from _threshold_findings("min_confidence", policy_set.min_confidence)
     if policy_set.promise is not None:
         yield from _promise_findings(policy_set.promise)
@@ -167,7 +163,7 @@ def _set_findings(policy_set: PolicySet) -> Iterator[Finding]:
     counts = Counter(route.id for route in policy_set.routes)
     for index, route in enumerate(policy_set.routes):
         if counts[route.id] > 1:
-            yield _error(f"routes[{index}].id", f"{quoted(route.id)} names {counts[route.id]} routes; ids are unique")
+            yield error_at(f"routes[{index}].id", f"{quoted(route.id)} names {counts[route.id]} routes; ids are unique")
 
 
 def _route_findings(index: int, route: RoutePolicy) -> Iterator[Finding]:
@@ -175,14 +171,14 @@ def _route_findings(index: int, route: RoutePolicy) -> Iterator[Finding]:
     yield from _id_findings(f"{path}.id", route.id)
     if not route.description.strip() and not route.examples:
         remedy = "say when this route is meant, or give examples"
-        yield _error(f"{path}.description", f"is empty; the model reads it, so {remedy}")
+        yield error_at(f"{path}.description", f"is empty; the model reads it, so {remedy}")
     if len(route.description) > MAX_DESCRIPTION_CHARACTERS:
-        yield _error(
+        yield error_at(
             f"{path}.description",
             f"has {len(route.description)} characters, more than {MAX_DESCRIPTION_CHARACTERS}; shorten it",
         )
     if not route.models:
-        yield _error(f"{path}.models", "names no model; assign at least one")
+        yield error_at(f"{path}.models", "names no model; assign at least one")
     for model_index, target in enumerate(route.models):
         yield from _target_findings(f"{path}.models[{model_index}]", target)
     yield from _threshold_findings(f"{path}.min_confidence", route.min_confidence)
@@ -191,54 +187,54 @@ def _route_findings(index: int, route: RoutePolicy) -> Iterator[Finding]:
     for example_index, text in enumerate(route.not_examples):
         if text in route.examples:
             problem = f"{quoted(text)} is an example of this route as well; keep it in one of the two lists"
-            yield _error(f"{path}.not_examples[{example_index}]", problem)
+            yield error_at(f"{path}.not_examples[{example_index}]", problem)
 
 
 def _example_findings(field_path: str, texts: tuple[str, ...]) -> Iterator[Finding]:
     if len(texts) > MAX_EXAMPLES:
-        yield _error(field_path, f"has {len(texts)} texts, more than {MAX_EXAMPLES}; keep the most telling ones")
+        yield error_at(field_path, f"has {len(texts)} texts, more than {MAX_EXAMPLES}; keep the most telling ones")
     for index, text in enumerate(texts[:MAX_EXAMPLES]):
         if not text.strip():
-            yield _error(f"{field_path}[{index}]", "is empty; write what a user says")
+            yield error_at(f"{field_path}[{index}]", "is empty; write what a user says")
         elif len(text) > MAX_EXAMPLE_CHARACTERS:
             problem = f"has {len(text)} characters, more than {MAX_EXAMPLE_CHARACTERS}; shorten it"
-            yield _error(f"{field_path}[{index}]", problem)
+            yield error_at(f"{field_path}[{index}]", problem)
         elif text in texts[:index]:
-            yield _error(f"{field_path}[{index}]", f"{quoted(text)} stands here twice; remove one")
+            yield error_at(f"{field_path}[{index}]", f"{quoted(text)} stands here twice; remove one")
 
 
 def _id_findings(field_path: str, route_id: str) -> Iterator[Finding]:
     if not 1 <= len(route_id) <= MAX_ROUTE_ID_CHARACTERS:
         limits = f"use 1 to {MAX_ROUTE_ID_CHARACTERS}"
-        yield _error(field_path, f"{quoted(route_id)} has {len(route_id)} characters; {limits}")
+        yield error_at(field_path, f"{quoted(route_id)} has {len(route_id)} characters; {limits}")
     if route_id == NO_MATCH_ID:
-        yield _error(field_path, f"{NO_MATCH_ID!r} is reserved for requests no policy matches; choose another id")
+        yield error_at(field_path, f"{NO_MATCH_ID!r} is reserved for requests no policy matches; choose another id")
     if not unicodedata.is_normalized("NFC", route_id):
-        yield _error(field_path, f"{quoted(route_id)} is not in Unicode NFC; normalise it")
+        yield error_at(field_path, f"{quoted(route_id)} is not in Unicode NFC; normalise it")
     if route_id != route_id.strip() or not route_id.isprintable():
-        yield _error(field_path, f"{quoted(route_id)} has outer spaces or control characters; remove them")
+        yield error_at(field_path, f"{quoted(route_id)} has outer spaces or control characters; remove them")
 
 
 def _promise_findings(promise: ThresholdPromise) -> Iterator[Finding]:
     for name, value in (("max_error", promise.max_error), ("level", promise.level)):
         if not 0.0 < value < 1.0:
-            yield _error(
+            yield error_at(
                 f"promise.{name}", f"{value} is outside (0, 1); run archrouter calibrate --write, which writes it"
             )
     if promise.case_count < 1:
-        yield _error(
+        yield error_at(
             "promise.case_count", f"{promise.case_count} cases promise nothing; run archrouter calibrate --write"
         )
 
 
 def _target_findings(field_path: str, target: ModelTarget) -> Iterator[Finding]:
     if not target.model.strip():
-        yield _error(f"{field_path}.model", "is empty; name the model the caller should use")
+        yield error_at(f"{field_path}.model", "is empty; name the model the caller should use")
 
 
 def _threshold_findings(field_path: str, threshold: float | None) -> Iterator[Finding]:
     if threshold is not None and not 0.0 <= threshold <= 1.0:
-        yield _error(field_path, f"{threshold} is outside [0, 1]; confidence is a probability")
+        yield error_at(field_path, f"{threshold} is outside [0, 1]; confidence is a probability")
 
 
 def _digest(canonical: dict[str, object]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from archrouter.domain.conversation import Message, Role
 from archrouter.domain.decision import Outcome
-from archrouter.domain.findings import Finding, Severity, quoted
+from archrouter.domain.findings import Finding, error_at, quoted
 from archrouter.domain.policy import NO_MATCH_ID, PolicySet
 
 _ROUTE_OUTCOMES = frozenset({Outcome.MATCHED, Outcome.DOMAIN_FALLBACK})
@@ -52,14 +52,10 @@ def check_suite_routes(suite: Suite, policy_set: PolicySet) -> tuple[Finding, ..
     """Find the cases that can never pass, one error each, because the policy set has no such route."""
     route_ids = [route.id for route in policy_set.routes]
     return tuple(
-        _error(f"cases[{index}].expected_route_id", _unknown_route(case.expected_route_id, policy_set.id, route_ids))
+        error_at(f"cases[{index}].expected_route_id", _unknown_route(case.expected_route_id, policy_set.id, route_ids))
         for index, case in enumerate(suite.cases)
         if case.expected_route_id and policy_set.route(case.expected_route_id) is None
     )
-
-
-def _error(field_path: str, message: str) -> Finding:
-    return Finding(Severity.ERROR, field_path, message)
 
 
 def _unknown_route(route_id: str, policy_set_id: str, route_ids: list[str]) -> str:
@@ -70,18 +66,20 @@ def _unknown_route(route_id: str, policy_set_id: str, route_ids: list[str]) -> s
 
 def _suite_findings(suite: Suite) -> Iterator[Finding]:
     if not suite.policy_set_id.strip():
-        yield _error("policy_set_id", "is empty; name the policy set that the cases are routed by")
+        yield error_at("policy_set_id", "is empty; name the policy set that the cases are routed by")
     if not suite.cases:
-        yield _error("cases", "the suite has no case; write at least one")
+        yield error_at("cases", "the suite has no case; write at least one")
     counts = Counter(case.name for case in suite.cases)
     for index, case in enumerate(suite.cases):
         path = f"cases[{index}]"
         if not case.name.strip():
-            yield _error(f"{path}.name", "is empty; say what the case is about")
+            yield error_at(f"{path}.name", "is empty; say what the case is about")
         elif counts[case.name] > 1:
-            yield _error(f"{path}.name", f"{quoted(case.name)} names {counts[case.name]} cases; names are unique")
+            yield error_at(f"{path}.name", f"{quoted(case.name)} names {counts[case.name]} cases; names are unique")
         if not any(message.role is Role.USER and message.has_text for message in case.messages):
-            yield _error(f"{path}.messages", "no user message with text; the route follows the latest one, so write it")
+            yield error_at(
+                f"{path}.messages", "no user message with text; the route follows the latest one, so write it"
+            )
         yield from _expectation_findings(path, case)
 
 
@@ -90,6 +88,6 @@ def _expectation_findings(path: str, case: SuiteCase) -> Iterator[Finding]:
     if outcome is None or (outcome in _ROUTE_OUTCOMES) == bool(case.expected_route_id):
         return
     route = quoted(case.expected_route_id or NO_MATCH_ID)
-    yield _error(
+    yield error_at(
         f"{path}.expected_outcome", f"{outcome.name} never comes with the route {route}; change one of the two"
     )

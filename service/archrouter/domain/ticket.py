@@ -13,7 +13,6 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Iterable
 from dataclasses import astuple, dataclass, replace
 from enum import Enum
 
@@ -171,12 +170,8 @@ def read_keys(text: str) -> tuple[bytes, ...]:
     Raises:
         ValueError: When there is no key or one is too short; the message counts lines and repeats none.
     """
-    return tuple(_checked_keys(text))
-
-
-def _checked_keys(text: str) -> Iterable[bytes]:
     remedy = "write one made by: openssl rand -base64 48"
-    count = 0
+    keys = []
     for number, line in enumerate(text.splitlines(), start=1):
         key = line.strip().encode()
         if not key or key.startswith(b"#"):
@@ -184,11 +179,11 @@ def _checked_keys(text: str) -> Iterable[bytes]:
         if len(key) < MIN_KEY_BYTES:
             msg = f"ticket key file, line {number}: {len(key)} bytes are fewer than {MIN_KEY_BYTES}; {remedy}"
             raise ValueError(msg)
-        count += 1
-        yield key
-    if not count:
+        keys.append(key)
+    if not keys:
         msg = f"the ticket key file (routing.ticket_key_file) holds no key; {remedy}"
         raise ValueError(msg)
+    return tuple(keys)
 
 
 def _mac(key: bytes, content: bytes) -> bytes:

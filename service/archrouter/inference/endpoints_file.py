@@ -11,20 +11,21 @@
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
 from archrouter.config import split_address
-from archrouter.domain.findings import Finding, Severity, has_errors, quoted
+from archrouter.domain.findings import Finding, error_at, has_errors, quoted
 from archrouter.inference.bundle import Bundle
 from archrouter.inference.endpoint import EndpointList, EndpointSpec
 from archrouter.strict_yaml.document import Reading, Table, Text, YamlDocument, read_document, read_file
 
 
-class _Entry(Table):
+class EndpointEntry(Table):
+    """What the file says of one endpoint; its bundle as written, its model empty where it is left out."""
+
     endpoint: Annotated[Text, Field(description="name HOST:PORT of Triton's gRPC")] = ""
     bundle: Annotated[Text, Field(description="name the directory of the bundle it serves")] = ""
     model: Text = ""
@@ -32,24 +33,9 @@ class _Entry(Table):
 
 class _EndpointsFile(Table):
     endpoints: Annotated[
-        tuple[_Entry, ...],
+        tuple[EndpointEntry, ...],
         Field(description="list at least one endpoint, as in - {endpoint: HOST:PORT, bundle: DIR}"),
     ] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class EndpointEntry:
-    """What the file says of one endpoint.
-
-    Attributes:
-        endpoint: HOST:PORT of Triton's gRPC.
-        bundle: Directory of the bundle, as written.
-        model: Its name in Triton; empty where it is left out.
-    """
-
-    endpoint: str
-    bundle: str
-    model: str
 
 
 def load_endpoints(path: Path, default_model: str, load_bundle: Callable[[Path], Bundle]) -> EndpointList:
@@ -74,7 +60,7 @@ def load_endpoints(path: Path, default_model: str, load_bundle: Callable[[Path],
         try:
             bundles[entry.bundle] = load_bundle(path.parent / entry.bundle)
         except (ValueError, OSError) as error:
-            found.append(Finding(Severity.ERROR, f"endpoints[{index}].bundle", str(error)))
+            found.append(error_at(f"endpoints[{index}].bundle", str(error)))
     findings = (*document.findings, *document.places.locate(found))
     if has_errors(findings):
         return EndpointList((), findings)
@@ -96,23 +82,23 @@ def _build(file: _EndpointsFile, reading: Reading) -> tuple[EndpointEntry, ...]:
         reading.put(path, entry.place)
         for key in ("endpoint", "bundle", "model"):
             reading.put(f"{path}.{key}", entry.at(key))
-    return tuple(EndpointEntry(entry.endpoint, entry.bundle, entry.model) for entry in file.endpoints)
+    return file.endpoints
 
 
 def _check(entries: tuple[EndpointEntry, ...]) -> Iterator[Finding]:
     if not entries:
-        yield Finding(Severity.ERROR, "endpoints", "is empty; list at least one endpoint")
+        yield error_at("endpoints", "is empty; list at least one endpoint")
     first_at: dict[tuple[str, str], int] = {}
     for index, entry in enumerate(entries):
         path = f"endpoints[{index}]"
         if not _is_address(entry.endpoint):
-            yield Finding(Severity.ERROR, f"{path}.endpoint", f"{quoted(entry.endpoint)} is not HOST:PORT; write both")
+            yield error_at(f"{path}.endpoint", f"{quoted(entry.endpoint)} is not HOST:PORT; write both")
         if not entry.bundle.strip():
-            yield Finding(Severity.ERROR, f"{path}.bundle", "is empty; name the directory of the bundle")
+            yield error_at(f"{path}.bundle", "is empty; name the directory of the bundle")
         first = first_at.setdefault((entry.endpoint, entry.model), index)
         if first != index:
             message = f"{quoted(entry.endpoint)} is already endpoints[{first}] with the same model; remove one of them"
-            yield Finding(Severity.ERROR, f"{path}.endpoint", message)
+            yield error_at(f"{path}.endpoint", message)
 
 
 def _is_address(text: str) -> bool:

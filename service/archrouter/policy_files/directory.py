@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from archrouter.application.ports import PolicyLoad, RejectedSource, SourcedPolicySet
-from archrouter.domain.findings import Finding, Severity, quoted
+from archrouter.domain.findings import Finding, error_at, quoted
 from archrouter.domain.policy import PolicySet
 from archrouter.domain.suite import Suite
 from archrouter.policy_files.policies import read_policy_document
@@ -56,7 +56,7 @@ class PolicyDirectory:
         return PolicyLoad(tuple(accepted.values()), tuple(rejected))
 
     def _unusable(self, problem: str) -> PolicyLoad:
-        finding = Finding(Severity.ERROR, "", f"the policy directory {problem}, or set policies.directory")
+        finding = error_at("", f"the policy directory {problem}, or set policies.directory")
         return PolicyLoad((), (RejectedSource(display_name(self._path), (finding,)),), complete=False)
 
 
@@ -73,7 +73,7 @@ def read_suite_file(path: Path) -> YamlDocument[Suite]:
 def _duplicate(document: YamlDocument[PolicySet], first: SourcedPolicySet) -> tuple[Finding, ...]:
     name = quoted(first.policy_set.id)
     message = f"{name} is already the policy set of {quoted(first.source)}; give this one another name"
-    return document.places.locate((Finding(Severity.ERROR, "policy_set", message),))
+    return document.places.locate((error_at("policy_set", message),))
 
 
 def policy_files(directory: Path) -> tuple[Path, ...]:

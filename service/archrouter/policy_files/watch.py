@@ -51,7 +51,7 @@ class PolicyWatch:
     async def _signs(self) -> AsyncGenerator[None, None]:
         """Yield when something may have changed; end when the folder is another one than at the beginning."""
         yield
-        folder = _identity(self._directory)
+        folder = file_identity(self._directory)
         words = awatch(
             self._directory,
             watch_filter=None,  # the link that kubelet swaps has a name like any hidden file
@@ -64,7 +64,7 @@ class PolicyWatch:
             async with aclosing(words):  # its thread ends with it
                 async for _ in words:
                     yield
-                    if _identity(self._directory) != folder:
+                    if file_identity(self._directory) != folder:
                         return
         except (OSError, RuntimeError):  # the folder is away, or the system watches no more folders
             await asyncio.sleep(self._interval_s)
@@ -80,16 +80,16 @@ class PolicyWatch:
 
     def _look(self) -> Look:
         try:
-            return tuple((path.name, _identity(path)) for path in policy_files(self._directory))
+            return tuple((path.name, file_identity(path)) for path in policy_files(self._directory))
         except OSError as error:
             return (error.errno,)
 
 
-def _identity(path: Path) -> tuple[int, ...]:
+def file_identity(path: Path) -> tuple[int, ...]:
     """Tell a file, wherever links lead, from any other and from itself before a change; empty when there is none."""
     try:
         found = path.stat()
-    except OSError:
+    except (OSError, ValueError):  # ValueError: it is no path
         return ()
     if stat.S_ISDIR(found.st_mode):
         return found.st_dev, found.st_ino

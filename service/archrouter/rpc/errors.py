@@ -1,6 +1,6 @@
 """What the edge itself refuses: who calls, how many calls there are, what is switched off."""
 
-from archrouter.domain.errors import ArchRouterError, UnavailableError
+from archrouter.domain.errors import ArchRouterError, OverloadedError, UnavailableError
 
 
 class AuthenticationError(ArchRouterError):
@@ -16,13 +16,8 @@ class AuthorizationError(ArchRouterError):
         self.scope = scope
 
 
-class AdmissionError(ArchRouterError):
+class AdmissionError(OverloadedError):
     """There is no room for the call now; nothing of it was done."""
-
-    def __init__(self, message: str, *, retry_after_s: float) -> None:
-        """Keep the advised wait in seconds, > 0."""
-        super().__init__(message)
-        self.retry_after_s = retry_after_s
 
 
 class RequestTooLargeError(ArchRouterError):

@@ -20,7 +20,7 @@ from grpc import StatusCode, aio
 from grpc_status import rpc_status
 
 from archrouter.domain.errors import BudgetExceededError, InvalidRequestError
-from archrouter.domain.findings import Finding, Severity
+from archrouter.domain.findings import error_at
 from archrouter.observability.metrics import Metrics
 from archrouter.rpc.admission import Admission
 from archrouter.rpc.authentication.authenticator import Authenticator
@@ -276,7 +276,7 @@ def _decoded(call: Call, decode: Callable[[bytes], RequestT], encoded: bytes) ->
 
 def _malformed(call: Call) -> InvalidRequestError:
     text = f"the bytes are no request of {call.method.rpc_method}; use a client generated from archrouter/v1"
-    return InvalidRequestError((Finding(Severity.ERROR, "", text),))
+    return InvalidRequestError((error_at("", text),))
 
 
 def _has_expired(context: Context) -> bool:

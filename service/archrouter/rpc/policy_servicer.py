@@ -11,7 +11,7 @@ from grpc import aio
 from archrouter import v1
 from archrouter.application.policy_store import PolicySnapshot
 from archrouter.domain.errors import InvalidRequestError, PolicySetNotFoundError
-from archrouter.domain.findings import Finding, Severity
+from archrouter.domain.findings import Finding, error_at
 from archrouter.rpc.authentication.scopes import Scope
 from archrouter.rpc.convert.policies import (
     checked_policy_set_from_proto,
@@ -62,7 +62,7 @@ class PolicyServicer(v1.PolicyServiceServicer):
         """Show one page of the loaded policy sets."""
         del context
         if request.page_size < 0:
-            _refuse(_error("page_size", f"{request.page_size} is negative; send 0 for the default"))
+            _refuse(error_at("page_size", f"{request.page_size} is negative; send 0 for the default"))
         snapshot = self._visible()
         start = decode_page_token(snapshot, request.page_token)
         end = start + min(request.page_size or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
@@ -80,7 +80,7 @@ class PolicyServicer(v1.PolicyServiceServicer):
         """Check a policy set; a bad one is an answer, not an error."""
         del context
         if request.WhichOneof("source") is None:
-            _refuse(_error("source", "is unset; send inline_policy_set or yaml"))
+            _refuse(error_at("source", "is unset; send inline_policy_set or yaml"))
         # Reading a large policy set takes longer than the event loop should stand still.
         return await asyncio.to_thread(self._validate, request)
 
@@ -131,20 +131,16 @@ def decode_page_token(snapshot: PolicySnapshot, token: str) -> int:
     match = _PAGE_TOKEN.fullmatch(text)
     if match is None:
         text = "is no page token of this API; send next_page_token of the page before, unchanged"
-        raise InvalidRequestError((_error("page_token", text),))
+        raise InvalidRequestError((error_at("page_token", text),))
     if match[1] != _digest(snapshot):
         text = "is stale: the policy sets have changed since; start again without a page token"
-        raise InvalidRequestError((_error("page_token", text),))
+        raise InvalidRequestError((error_at("page_token", text),))
     return int(match[2])
 
 
 def _digest(snapshot: PolicySnapshot) -> str:
     revisions = "\n".join(f"{key} {loaded.policy_set.revision}" for key, loaded in snapshot.loaded.items())
     return hashlib.sha256(revisions.encode()).hexdigest()[:16]
-
-
-def _error(field_path: str, message: str) -> Finding:
-    return Finding(Severity.ERROR, field_path, message)
 
 
 def _refuse(*findings: Finding) -> None:

@@ -122,7 +122,7 @@ def _resource(name: str, error: errors.ArchRouterError) -> error_details_pb2.Res
     )
 
 
-def _retry_later(error: edge.AdmissionError | errors.OverloadedError | errors.UnavailableError) -> Details:
+def _retry_later(error: errors.OverloadedError | errors.UnavailableError) -> Details:
     return Details(further=error_details_pb2.RetryInfo(retry_delay=duration_to_proto(error.retry_after_s)))
 
 

@@ -51,7 +51,9 @@ async def test_an_open_server_that_others_reach_is_refused(listen: str) -> None:
 @pytest.mark.parametrize("listen", ["127.0.0.1:0", "127.8.0.1:0", "[::1]:0", "localhost:0"])
 async def test_an_open_server_for_this_machine_needs_no_word(listen: str) -> None:
     """Nobody else reaches it."""
-    assert Security(None, None, (), None, 300.0) == await built(listen=listen)
+    security = await built(listen=listen)
+
+    assert (None, None, (), None) == (security.authenticator, security.tls, security.files, security.key_set)
 
 
 async def test_an_open_server_that_others_reach_can_be_allowed_by_name() -> None:

@@ -8,7 +8,7 @@ from tests.support.engine_bundles import change_engine, write_engine_bundle
 from archrouter.bundles.loader import load_bundle
 from archrouter.bundles.manifest import read_manifest
 from archrouter.inference.endpoint import EndpointList
-from archrouter.inference.endpoints_file import EndpointEntry, load_endpoints, read_endpoints_document
+from archrouter.inference.endpoints_file import load_endpoints, read_endpoints_document
 
 TWO = """\
 endpoints:
@@ -37,10 +37,9 @@ def test_entries_are_read_as_written() -> None:
     document = read_endpoints_document(TWO)
 
     assert () == document.findings
-    assert (
-        EndpointEntry("triton-a:8001", "bundles/one", ""),
-        EndpointEntry("[::1]:8001", "/srv/two", "router_v2"),
-    ) == document.content
+    assert [("triton-a:8001", "bundles/one", ""), ("[::1]:8001", "/srv/two", "router_v2")] == [
+        (one.endpoint, one.bundle, one.model) for one in document.content or ()
+    ]
 
 
 FAULTS = {

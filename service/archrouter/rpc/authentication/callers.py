@@ -38,7 +38,7 @@ class _Entry:
 class Callers:
     """All callers of a file."""
 
-    def __init__(self, entries: tuple[_Entry, ...] = ()) -> None:
+    def __init__(self, entries: tuple[_Entry, ...]) -> None:
         """Accept the credentials of `entries` and no other."""
         self._digests = tuple((entry.digest, entry.caller) for entry in entries if entry.digest)
         self._identities = {entry.identity: entry.caller for entry in entries if entry.identity}

@@ -7,7 +7,7 @@ from google.protobuf.struct_pb2 import Struct, Value
 
 from archrouter import v1
 from archrouter.application.policy_store import LoadedPolicySet, PolicySnapshot
-from archrouter.domain.findings import Finding, Severity, has_errors
+from archrouter.domain.findings import Finding, Severity, error_at, has_errors
 from archrouter.domain.policy import (
     MAX_EXAMPLES,
     MAX_ROUTES,
@@ -161,23 +161,23 @@ def reload_to_proto(before: PolicySnapshot, after: PolicySnapshot) -> v1.ReloadP
 
 def _size_findings(message: v1.PolicySet) -> Iterator[Finding]:
     if len(message.routes) > MAX_ROUTES:
-        yield Finding(Severity.ERROR, "routes", f"{len(message.routes)} routes exceed {MAX_ROUTES}; split the set")
+        yield error_at("routes", f"{len(message.routes)} routes exceed {MAX_ROUTES}; split the set")
         return
     for index, route in enumerate(message.routes):
         for name, texts in (("examples", route.examples), ("not_examples", route.not_examples)):
             if len(texts) > MAX_EXAMPLES:
                 text = f"{len(texts)} texts exceed {MAX_EXAMPLES}; send the most telling ones"
-                yield Finding(Severity.ERROR, f"routes[{index}].{name}", text)
+                yield error_at(f"routes[{index}].{name}", text)
     lists = {f"routes[{index}].models": route.models for index, route in enumerate(message.routes)}
     for path, targets in {**lists, "fallback_models": message.fallback_models}.items():
         if len(targets) > MAX_MODELS:
-            yield Finding(Severity.ERROR, path, f"{len(targets)} models exceed {MAX_MODELS}; send the best of them")
+            yield error_at(path, f"{len(targets)} models exceed {MAX_MODELS}; send the best of them")
             continue
         for index, target in enumerate(targets):
             size = target.parameters.ByteSize()
             if size > MAX_PARAMETER_BYTES:
                 text = f"{size} bytes exceed {MAX_PARAMETER_BYTES}; shorten them"
-                yield Finding(Severity.ERROR, f"{path}[{index}].parameters", text)
+                yield error_at(f"{path}[{index}].parameters", text)
 
 
 def _finding_to_proto(finding: Finding) -> v1.PolicyFinding:
@@ -201,7 +201,7 @@ def _target_from_proto(target: v1.ModelTarget, path: str, findings: list[Finding
         return ModelTarget(target.model, struct_to_json(target.parameters))
     except ValueError:
         text = "holds a number that is not finite, which JSON cannot say; use a finite number or a string"
-        findings.append(Finding(Severity.ERROR, f"{path}.parameters", text))
+        findings.append(error_at(f"{path}.parameters", text))
         return ModelTarget(target.model)
 
 

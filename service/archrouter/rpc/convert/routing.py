@@ -23,7 +23,7 @@ from archrouter.domain.decision import (
     TurnKind,
 )
 from archrouter.domain.errors import InvalidRequestError
-from archrouter.domain.findings import Finding, Severity, quoted
+from archrouter.domain.findings import Finding, error_at, quoted
 from archrouter.domain.policy import ModelTarget, PolicySet
 from archrouter.domain.scoring import Overflow, Tier
 from archrouter.domain.ticket import MAX_TICKET_CHARACTERS
@@ -63,7 +63,7 @@ def name_findings(field_path: str, name: str) -> Iterator[Finding]:
     """Say what is wrong with the name of a policy set, if anything."""
     if policy_set_id(name) is None:
         text = f"{quoted(name)} does not name a policy set; send policySets/{{id}} or the id alone, of a-z, 0-9 and '-'"
-        yield _error(field_path, text)
+        yield error_at(field_path, text)
 
 
 def check_select_route(request: v1.SelectRouteRequest, limits: RequestLimits) -> None:
@@ -91,7 +91,7 @@ def check_batch(request: v1.BatchSelectRoutesRequest, limits: RequestLimits) -> 
     count = len(request.requests)
     if not 1 <= count <= limits.max_batch_size:
         text = f"{count} requests; send 1 to {limits.max_batch_size} (limits.max_batch_size)"
-        raise InvalidRequestError((_error("requests", text),))
+        raise InvalidRequestError((error_at("requests", text),))
 
 
 def select_route_from_proto(
@@ -223,15 +223,11 @@ def _in_proto_words(finding: Finding) -> Finding:
     return replace(finding, field_path="inline_policy_set.routes") if finding.field_path == "routes" else finding
 
 
-def _error(field_path: str, message: str) -> Finding:
-    return Finding(Severity.ERROR, field_path, message)
-
-
 def _message_findings(messages: Iterable[v1.Message]) -> Iterator[Finding]:
     for index, message in enumerate(messages):
         path = f"messages[{index}].role"
         if message.role == v1.Role.ROLE_UNSPECIFIED:
-            yield _error(path, "is unset; say who wrote the message")
+            yield error_at(path, "is unset; say who wrote the message")
         yield from _enum_findings(path, message.role, v1.Role.DESCRIPTOR)
 
 
@@ -240,34 +236,34 @@ def _option_findings(options: v1.RoutingOptions) -> Iterator[Finding]:
         yield from _ratio_findings("options.min_confidence", options.min_confidence)
     yield from _enum_findings("options.overflow_behavior", options.overflow_behavior, v1.OverflowBehavior.DESCRIPTOR)
     if options.max_candidates < 0:
-        yield _error("options.max_candidates", f"{options.max_candidates} is negative; send 0 for all")
+        yield error_at("options.max_candidates", f"{options.max_candidates} is negative; send 0 for all")
     yield from _enum_findings("options.turn_kind", options.turn_kind, v1.TurnKind.DESCRIPTOR)
     if options.HasField("switch_margin"):
         yield from _ratio_findings("options.switch_margin", options.switch_margin)
     if options.route_ticket and options.previous_route_id:
-        yield _error("options.route_ticket", "stands beside options.previous_route_id; send one of the two")
+        yield error_at("options.route_ticket", "stands beside options.previous_route_id; send one of the two")
     if len(options.route_ticket) > MAX_TICKET_CHARACTERS:
         text = f"{len(options.route_ticket)} characters exceed {MAX_TICKET_CHARACTERS}; send it as it was received"
-        yield _error("options.route_ticket", text)
+        yield error_at("options.route_ticket", text)
 
 
 def _ratio_findings(path: str, value: float) -> Iterator[Finding]:
     if not 0.0 <= value <= 1.0:  # also refuses NaN
-        yield _error(path, f"{value} is outside [0, 1]; confidence is a probability")
+        yield error_at(path, f"{value} is outside [0, 1]; confidence is a probability")
 
 
 def _enum_findings(path: str, value: int, enum: EnumDescriptor) -> Iterator[Finding]:
     if value not in enum.values_by_number:
-        yield _error(path, f"{value} is no {enum.name} this server knows; see the API's enum")
+        yield error_at(path, f"{value} is no {enum.name} this server knows; see the API's enum")
 
 
 def _revision_findings(revision: str) -> Iterator[Finding]:
     if revision and not _REVISION.fullmatch(revision):
         text = f"{quoted(revision)} is no revision; send one as GetPolicySet tells it: sha256: and 64 hex digits"
-        yield _error("policy_set_revision", text)
+        yield error_at("policy_set_revision", text)
 
 
 def _correlation_id_findings(correlation_id: str) -> Iterator[Finding]:
     if len(correlation_id) > MAX_CORRELATION_ID_CHARACTERS:
         text = f"{len(correlation_id)} characters exceed {MAX_CORRELATION_ID_CHARACTERS}; shorten it"
-        yield _error("correlation_id", text)
+        yield error_at("correlation_id", text)
