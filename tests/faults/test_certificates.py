@@ -12,7 +12,7 @@ import grpc
 from cryptography import x509
 from grpc import aio
 from tests.support.certificates import Authority, Certificate, Issuer, SecretFolder
-from tests.support.secure_service import SecureService, secure_service
+from tests.support.service_runs import ServiceProcess, sample_flags, service_process
 
 from archrouter import v1
 
@@ -72,13 +72,13 @@ async def outcome(stub: "v1.RoutingServiceAsyncStub") -> str:
     return "OK"
 
 
-async def connects(service: SecureService, trust: grpc.ChannelCredentials) -> bool:
+async def connects(service: ServiceProcess, trust: grpc.ChannelCredentials) -> bool:
     """Say whether a new connection gets an answer."""
     async with aio.secure_channel(f"localhost:{service.port}", trust, options=OWN_CONNECTION) as channel:
         return await outcome(v1.RoutingServiceStub(channel)) == "OK"
 
 
-def shown_serial(service: SecureService, client: Certificate, folder: Path) -> int:
+def shown_serial(service: ServiceProcess, client: Certificate, folder: Path) -> int:
     """Read the serial number of the certificate that the server shows a new connection."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -129,9 +129,7 @@ async def test_certificates_are_exchanged_under_load_without_a_failed_call(
     scratch.mkdir()
     secret.write(tls_crt=first.chain, tls_key=first.key, ca_crt=old.pem)
 
-    async with secure_service(
-        scratch, *tls_flags(triton_endpoint, secret), policies=root / "examples" / "policies"
-    ) as service:
+    async with service_process(scratch, *tls_flags(triton_endpoint, secret), *sample_flags(root)) as service:
         load = Load(service.port, trust_of_old)
         load.start()
         await load.more()
@@ -153,7 +151,7 @@ async def test_certificates_are_exchanged_under_load_without_a_failed_call(
         assert not await connects(service, trust_of_old)
         await load.stop()
 
-        callers = Counter(str(line["caller"]) for line in service.events("rpc_completed"))
+        callers = Counter(str(line["caller"]) for line in service.records("rpc_completed"))
 
     assert {"OK"} == set(load.outcomes), load.outcomes
     assert {"spiffe://shop/old", "spiffe://shop/new"} == set(callers)
@@ -172,13 +170,9 @@ async def test_a_callers_file_and_a_key_set_are_exchanged_without_a_restart(
     secret.write(callers=line("first"), jwks=issuer.key_set)
     old_jwt = issuer.token()
 
-    async with (
-        secure_service(
-            scratch, *caller_flags(triton_endpoint, secret, issuer), policies=root / "examples" / "policies"
-        ) as service,
-        aio.insecure_channel(f"127.0.0.1:{service.port}") as channel,
-    ):
-        stub: v1.RoutingServiceAsyncStub = v1.RoutingServiceStub(channel)
+    flags = (*caller_flags(triton_endpoint, secret, issuer), *sample_flags(root))
+    async with service_process(scratch, *flags) as service:
+        stub: v1.RoutingServiceAsyncStub = v1.RoutingServiceStub(service.channel)
 
         async def code(token: str) -> str:
             try:

@@ -15,7 +15,7 @@ import grpc
 import pytest
 from grpc import aio
 from tests.support.certificates import Authority, Issuer
-from tests.support.secure_service import SecureService, secure_service
+from tests.support.service_runs import ServiceProcess, sample_flags, service_process
 
 from archrouter import v1
 
@@ -65,7 +65,7 @@ async def call(channel: aio.Channel, text: str, *authorization: str) -> str:
 
 
 async def live_through_everything(
-    service: SecureService, authority: Authority, folder: Path, tokens: dict[str, str]
+    service: ServiceProcess, authority: Authority, folder: Path, tokens: dict[str, str]
 ) -> dict[str, str]:
     """Succeed, fail, crash, and load what cannot be used."""
     trust, codes = grpc.ssl_channel_credentials(authority.pem), {}
@@ -129,10 +129,8 @@ async def test_nothing_that_a_running_service_writes_has_a_secret(
         "second": f"Basic {PASSWORD}|Bearer {TOKEN}",
     }
 
-    policies = root / "examples" / "policies"
-    async with secure_service(
-        output, *flags(folder, triton_endpoint, metrics_port), program=("-c", CRASHING), policies=policies
-    ) as service:
+    wanted = (*sample_flags(root), *flags(folder, triton_endpoint, metrics_port))
+    async with service_process(output, *wanted, program=("-c", CRASHING)) as service:
         codes = await live_through_everything(service, authority, folder, tokens)
         url = f"http://127.0.0.1:{metrics_port}/metrics"
         metrics = await asyncio.to_thread(lambda: urllib.request.urlopen(url).read())  # of this test

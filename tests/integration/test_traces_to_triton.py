@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +14,10 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from tests.support.fake_triton import Context, fake_triton, response
+from tests.support.service_runs import Caller, service_in_process
 from tritonclient.grpc import service_pb2
 
 from archrouter import v1
-from archrouter.app.service import _Service
 from archrouter.config import PoliciesSettings, ServerSettings, Settings, TracingSettings, TritonSettings
 from archrouter.domain.errors import ArchRouterError
 from archrouter.inference import tensors
@@ -60,24 +60,17 @@ async def collecting(collector: Collector) -> AsyncIterator[str]:
         await server.stop(grace=None)
 
 
-@asynccontextmanager
-async def serving(triton_endpoint: str, root: Path, tmp_path: Path, collector_url: str) -> AsyncIterator[str]:
-    """Run the whole service in this process, over a real Triton, and give its address."""
+def serving(
+    triton_endpoint: str, root: Path, tmp_path: Path, collector_url: str
+) -> AbstractAsyncContextManager[Caller]:
+    """Run the whole service in this process, over a real Triton."""
     settings = Settings(
         server=ServerSettings(listen="127.0.0.1:0", drain_delay_s=0.0),
         policies=PoliciesSettings(directory=str(root / "examples" / "policies"), default="llm-gateway"),
         triton=TritonSettings(endpoint=triton_endpoint),
         tracing=TracingSettings(otlp_endpoint=collector_url),
     )
-    ready_file = tmp_path / "ready"
-    service = _Service(settings, ready_file)
-    running = asyncio.create_task(service.run())
-    async with asyncio.timeout(60):
-        while not ready_file.exists():
-            await asyncio.sleep(0.05)
-    yield service._address
-    service._stop.set()
-    await running
+    return service_in_process(settings, tmp_path)
 
 
 async def test_a_collector_gets_the_callers_trace_down_to_triton(
@@ -85,10 +78,9 @@ async def test_a_collector_gets_the_callers_trace_down_to_triton(
 ) -> None:
     """What the caller began goes on in the service and below it, over a real Triton and OTLP."""
     collector = Collector()
-    async with collecting(collector) as url, serving(triton_endpoint, root, tmp_path, url) as address:
-        async with aio.insecure_channel(address) as channel:
-            stub: v1.RoutingServiceAsyncStub = v1.RoutingServiceStub(channel)
-            answer = await stub.SelectRoute(REQUEST, metadata=(("traceparent", f"00-{TRACE}-{PARENT}-01"),))
+    async with collecting(collector) as url, serving(triton_endpoint, root, tmp_path, url) as service:
+        stub: v1.RoutingServiceAsyncStub = v1.RoutingServiceStub(service.channel)
+        answer = await stub.SelectRoute(REQUEST, metadata=(("traceparent", f"00-{TRACE}-{PARENT}-01"),))
         async with asyncio.timeout(20):
             while not any(span.name.endswith("/SelectRoute") for span in collector.spans):
                 await asyncio.sleep(0.05)
@@ -107,10 +99,9 @@ async def test_a_collector_that_is_away_costs_no_call_and_little_of_the_end(
 ) -> None:
     """Traces are lost, decisions are not, and the service still stops."""
     url = f"http://127.0.0.1:{unused_tcp_port}"
-    async with serving(triton_endpoint, root, tmp_path, url) as address:
-        async with aio.insecure_channel(address) as channel:
-            stub: v1.RoutingServiceAsyncStub = v1.RoutingServiceStub(channel)
-            answers = [await stub.SelectRoute(REQUEST) for _ in range(20)]
+    async with serving(triton_endpoint, root, tmp_path, url) as service:
+        stub: v1.RoutingServiceAsyncStub = v1.RoutingServiceStub(service.channel)
+        answers = [await stub.SelectRoute(REQUEST) for _ in range(20)]
         stopping_s = time.monotonic()
 
     assert time.monotonic() - stopping_s < 10

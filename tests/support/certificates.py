@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from tests.support.config_map import mount_config_map
 
 _ALREADY = timedelta(days=1)
 _LONG = timedelta(days=30)
@@ -112,7 +113,7 @@ class Issuer:
 
 @dataclass(frozen=True, slots=True)
 class SecretFolder:
-    """A folder as Kubernetes mounts a Secret: each file leads into ``..data``, a link that is exchanged."""
+    """A folder as Kubernetes mounts a Secret."""
 
     folder: Path
     mode: int = 0o644
@@ -120,17 +121,8 @@ class SecretFolder:
     def write(self, **files: bytes) -> None:
         """Exchange all files at once; an underscore in a name stands for its dot."""
         self.folder.mkdir(exist_ok=True)
-        version = self.folder / f"..{len(list(self.folder.iterdir())):04}"
-        version.mkdir()
-        for name, content in files.items():
-            (version / name.replace("_", ".")).write_bytes(content)
-            (version / name.replace("_", ".")).chmod(self.mode)
-            link = self.folder / name.replace("_", ".")
-            if not link.is_symlink():
-                link.symlink_to(Path("..data", link.name))
-        new = self.folder / "..data_tmp"
-        new.symlink_to(version.name)
-        new.replace(self.folder / "..data")
+        contents = {name.replace("_", "."): content for name, content in files.items()}
+        mount_config_map(self.folder, contents, self.mode)
 
 
 def _name(common_name: str) -> x509.Name:

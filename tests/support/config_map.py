@@ -1,4 +1,4 @@
-"""A folder that changes as the one of a mounted ConfigMap does."""
+"""A folder that changes as that of a mounted ConfigMap or Secret does."""
 
 import shutil
 import tempfile
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 
-def mount_config_map(folder: Path, files: Mapping[str, str]) -> None:
+def mount_config_map(folder: Path, files: Mapping[str, str | bytes], mode: int = 0o644) -> None:
     """Write a volume, or swap what is in it, as kubelet does.
 
     A folder with a time stamp, a link ``..data`` to it that a rename replaces, links of the files' names that never
@@ -14,8 +14,9 @@ def mount_config_map(folder: Path, files: Mapping[str, str]) -> None:
     """
     before = (folder / "..data").resolve() if (folder / "..data").exists() else None
     stamp = Path(tempfile.mkdtemp(prefix="..2026_11_29_10_00_00.", dir=folder))
-    for name, text in files.items():
-        (stamp / name).write_text(text, encoding="utf-8")
+    for name, content in files.items():
+        (stamp / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        (stamp / name).chmod(mode)
     (folder / "..data_tmp").symlink_to(stamp.name)
     (folder / "..data_tmp").replace(folder / "..data")
     for name in files:

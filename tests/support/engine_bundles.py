@@ -1,4 +1,4 @@
-"""Bundles of a TensorRT-LLM engine without the engine: its description is all the service reads of it."""
+"""Bundles of the tiny checkpoint, also of a TensorRT-LLM engine: its description is all the service reads of it."""
 
 import json
 from collections.abc import Callable
@@ -9,14 +9,15 @@ from archrouter.bundles.checkpoint import read_checkpoint
 from archrouter.bundles.engine_config import ENGINE_CONFIG_FILE
 from archrouter.bundles.manifest import MANIFEST_FILE, digest_of_file
 from archrouter.bundles.writer import BundlePlan, write_manifest, write_prompt_files
-from archrouter.domain.answer import AnswerSkeleton
+from archrouter.domain.answer import AnswerSkeleton, Quoting
 from archrouter.domain.dialect import Dialect
 
 MAX_PROMPT_TOKEN_COUNT = 512
 VOCAB_SIZE = 1024
 """More rows than the tiny tokenizer has ids, as Qwen2's padded vocabulary."""
 
-ENGINE = {
+SINGLE_QUOTES = AnswerSkeleton("{'route': ", "}", Quoting.PYTHON)
+ENGINE: dict[str, Any] = {
     "tensorrt_llm_version": "1.2.1",
     "container_image": "nvcr.io/nvidia/tritonserver:26.07-trtllm-python-py3",
     "compute_capability": "9.0",
@@ -49,15 +50,28 @@ BUILT: dict[str, Any] = {  # Any: JSON, as trtllm-build writes it, with keys of 
 }
 
 
+def write_bundle(
+    directory: Path,
+    checkpoint: Path,
+    skeleton: AnswerSkeleton = AnswerSkeleton(),  # noqa: B008  # immutable
+    *,
+    max_prompt_token_count: int = MAX_PROMPT_TOKEN_COUNT,
+) -> Path:
+    """Write a bundle of the tiny checkpoint for the CPU, without running anything; the folder may exist."""
+    directory.mkdir(exist_ok=True)
+    files = read_checkpoint(checkpoint)
+    plan = BundlePlan(files, files.prompt_template(), Dialect.CARD, max_prompt_token_count)
+    write_prompt_files(directory, plan)
+    write_manifest(directory, plan, skeleton, agreement=0.95, probe_count=20)
+    return directory
+
+
 def write_engine_bundle(directory: Path, checkpoint: Path) -> Path:
     """Write a bundle of the tiny checkpoint as if an engine had been built from it."""
-    files = read_checkpoint(checkpoint)
-    plan = BundlePlan(files, files.prompt_template(), Dialect.CARD, max_prompt_token_count=MAX_PROMPT_TOKEN_COUNT)
     description = directory / ENGINE_CONFIG_FILE
     description.parent.mkdir(parents=True)
     description.write_text(json.dumps(BUILT), encoding="utf-8")
-    write_prompt_files(directory, plan)
-    write_manifest(directory, plan, AnswerSkeleton(), agreement=1.0, probe_count=20)
+    write_bundle(directory, checkpoint)
     edit_json(directory / MANIFEST_FILE, lambda manifest: manifest.update(runtime="tensorrt_llm", engine=ENGINE))
     return directory
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -20,15 +20,15 @@ Answer = Callable[[service_pb2.ModelInferRequest, Context], Awaitable[service_pb
 
 
 class _Service(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]  # untyped stubs
-    def __init__(self, model_version: str, answer: Answer) -> None:
-        self._config = text_format.Parse(CONFIG.read_text(encoding="utf-8"), model_config_pb2.ModelConfig())
-        self._config.parameters["model_version"].string_value = model_version
+    def __init__(self, config: Any, answer: Answer, is_ready: Callable[[], bool]) -> None:  # noqa: ANN401  # protobuf
+        self._config = config
         self._answer = answer
+        self._is_ready = is_ready
 
     async def ModelReady(  # noqa: N802  # the protocol's name
         self, _request: service_pb2.ModelReadyRequest, _context: Context
     ) -> service_pb2.ModelReadyResponse:
-        return service_pb2.ModelReadyResponse(ready=True)
+        return service_pb2.ModelReadyResponse(ready=self._is_ready())
 
     async def ModelConfig(  # noqa: N802  # same
         self, _request: service_pb2.ModelConfigRequest, _context: Context
@@ -41,19 +41,23 @@ class _Service(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[m
         return await self._answer(request, context)
 
 
+def engine_model_config(model_version: str) -> Any:  # noqa: ANN401  # protobuf
+    """Parse the committed config.pbtxt of the engine and fill in what a deployment fills in."""
+    config = text_format.Parse(CONFIG.read_text(encoding="utf-8"), model_config_pb2.ModelConfig())
+    config.parameters["model_version"].string_value = model_version
+    return config
+
+
+def fake_triton(model_version: str, answer: Answer) -> AbstractAsyncContextManager[str]:
+    """Serve ``tensorrt_llm``'s config.pbtxt and one behaviour; give HOST:PORT."""
+    return serving(engine_model_config(model_version), answer, lambda: True)
+
+
 @asynccontextmanager
-async def fake_triton(model_version: str, answer: Answer) -> AsyncIterator[str]:
-    """Serve ``tensorrt_llm``'s config.pbtxt and one behaviour.
-
-    Args:
-        model_version: Parameter of the config.
-        answer: Answers each inference.
-
-    Yields:
-        HOST:PORT on the loopback interface.
-    """
+async def serving(config: Any, answer: Answer, is_ready: Callable[[], bool]) -> AsyncIterator[str]:  # noqa: ANN401  # protobuf
+    """Serve a `ModelConfig` and one behaviour on the loopback interface; give HOST:PORT."""
     server = grpc.aio.server()
-    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(_Service(model_version, answer), server)
+    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(_Service(config, answer, is_ready), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:

@@ -1,6 +1,7 @@
 """The whole service, as a process of its own or in the test's, with a channel to it."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -91,26 +92,46 @@ class ServiceProcess(Caller):
     address: str
     log_file: Path
 
-    async def logged(self, event: str, count: int = 1) -> None:
-        """Wait until an event has been logged so many times."""
+    @property
+    def port(self) -> int:
+        """The port of its gRPC."""
+        return int(self.address.rpartition(":")[2])
+
+    def records(self, event: str) -> list[dict[str, object]]:
+        """Read the log lines of an event."""
+        lines = [
+            json.loads(line) for line in self.log_file.read_text().split("\n")[:-1] if f'"event": "{event}"' in line
+        ]
+        return [line for line in lines if line["event"] == event]
+
+    async def logged(self, event: str, count: int = 1) -> list[dict[str, object]]:
+        """Wait until an event has been logged so many times, and give its lines."""
         async with asyncio.timeout(EVENT_TIMEOUT_S):
-            while self.log_file.read_text().count(f'"event": "{event}"') < count:
+            while len(records := self.records(event)) < count:
                 await asyncio.sleep(0.05)
+        return records
+
+    def children(self) -> list[int]:
+        """List the processes that the service started, as the kernel knows them."""
+        text = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [int(pid) for pid in text.split()]
 
     def triton_pid(self) -> int:
         """Find the Triton that the service started: its only child."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return int(children[0])
+        return self.children()[0]
 
 
 @asynccontextmanager
-async def service_process(folder: Path, *flags: str) -> AsyncIterator[ServiceProcess]:
-    """Run ``archrouter serve`` until the end, over the flags; ready when given, its log in `folder`."""
+async def service_process(
+    folder: Path, *flags: str, program: tuple[str, str] = ("-m", "archrouter")
+) -> AsyncIterator[ServiceProcess]:
+    """Run ``archrouter serve`` until the end, over the flags; ready when given, all that it writes in `folder`."""
     ready_file, log_file = folder / "ready.json", folder / "service.log"
-    with log_file.open("wb") as log:
+    with (folder / "stdout").open("wb") as output, log_file.open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "archrouter", "serve", "--server-listen", "127.0.0.1:0"),
+            *(sys.executable, *program, "serve", "--server-listen", "127.0.0.1:0"),
             *("--ready-file", str(ready_file), "--logging-format", "json", *flags),
+            stdout=output,
             stderr=log,
         )
     try:

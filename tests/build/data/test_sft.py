@@ -9,11 +9,9 @@ from data.__main__ import main
 from data.record_files import write_records
 from data.records import Record, assistant, granularity_of, make_route, user
 from data.sft import Sample, SampleMaker, sample_document
+from tests.support.engine_bundles import write_bundle
 from tests.support.prompts import FORMATS, LARGE, BytePairTokenizer
 
-from archrouter.bundles.checkpoint import read_checkpoint
-from archrouter.bundles.writer import BundlePlan, write_manifest, write_prompt_files
-from archrouter.domain.answer import AnswerSkeleton
 from archrouter.domain.conversation import Conversation
 from archrouter.domain.dialect import Dialect
 from archrouter.domain.prompt import PromptCompiler
@@ -145,13 +143,7 @@ def test_a_message_that_never_fits_is_left_out_while_the_others_stay(tokenizer: 
 @pytest.fixture
 def bundle(checkpoint: Path, tmp_path: Path) -> Path:
     """Write a bundle of the tiny checkpoint without its model."""
-    directory = tmp_path / "bundle"
-    directory.mkdir()
-    files = read_checkpoint(checkpoint)
-    plan = BundlePlan(files, files.prompt_template(), Dialect.CARD, max_prompt_token_count=512)
-    write_prompt_files(directory, plan)
-    write_manifest(directory, plan, AnswerSkeleton(), agreement=1.0, probe_count=20)
-    return directory
+    return write_bundle(tmp_path / "bundle", checkpoint)
 
 
 def test_the_command_writes_one_line_for_each_sample(

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.support.engine_bundles import SINGLE_QUOTES, write_bundle
 from tests.support.stand_in_toolkit import L40S, write_engine
-from tests.support.tiny_bundles import write_bundle
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def own_checkpoint(checkpoint: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def probed(checkpoint: Path, tmp_path: Path) -> Path:
     """Write what the step probe leaves, without its model: answers with single quotes."""
-    return write_bundle(tmp_path / "probe", checkpoint)
+    return write_bundle(tmp_path / "probe", checkpoint, SINGLE_QUOTES, max_prompt_token_count=1023)
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from engine import assemble
 from google.protobuf import text_format
+from tests.support.engine_bundles import ENGINE
 from tests.support.stand_in_toolkit import ENGINE_BYTES
-from tests.support.tiny_bundles import ENGINE
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from archrouter.bundles.loader import load_bundle
-from archrouter.bundles.manifest import check_files
+from archrouter.bundles.manifest import Engine, check_files
 
 Compiled = Callable[..., Path]
 
@@ -58,7 +58,7 @@ def test_the_bundle_names_its_engine_and_the_measured_form_of_the_answer(
     assert (0.95, 20) == (bundle.manifest.skeleton.agreement, bundle.manifest.skeleton.probe_count)
     assert "tensorrt_llm" == bundle.manifest.runtime
     assert 1023 == bundle.profile.max_prompt_token_count
-    assert ENGINE == bundle.manifest.engine
+    assert Engine(**{**ENGINE, "compute_capability": "8.9"}) == bundle.manifest.engine
     assert ENGINE_BYTES == (bundle.directory / "engine" / "rank0.engine").read_bytes()
 
 

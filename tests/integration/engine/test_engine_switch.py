@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import pytest_asyncio
-from grpc import aio
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from tests.support.service_runs import ServiceProcess, service_process
 
 from archrouter import v1
 from archrouter.bundles.builder import REFERENCE_MODEL
@@ -77,36 +76,16 @@ def write_endpoints(file: Path, *endpoints: tuple[str, PromptBundle]) -> None:
 
 
 @dataclass
-class Running:
+class Running(ServiceProcess):
     """A service process and its endpoints file."""
 
-    process: asyncio.subprocess.Process
-    target: str
     endpoints_file: Path
-    log_file: Path
-
-    async def is_serving(self, service: str) -> bool:
-        """Ask the health service."""
-        async with aio.insecure_channel(self.target) as channel:
-            request = health_pb2.HealthCheckRequest(service=service)
-            reply = await health_pb2_grpc.HealthStub(channel).Check(request, timeout=5)
-        return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
-
-    async def logged(self, event: str) -> dict[str, object]:
-        """Wait for an event and give its record."""
-        async with asyncio.timeout(START_TIMEOUT_S):
-            while True:
-                for line in self.log_file.read_text().splitlines():
-                    if f'"event": "{event}"' in line:
-                        record: dict[str, object] = json.loads(line)
-                        return record
-                await asyncio.sleep(0.02)
 
     async def switch(self) -> tuple[int, str, str]:
         """Run the command that switches the service; give exit code, output and messages."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "archrouter", "endpoints", "switch", str(self.endpoints_file), "--json"),
-            *("--pid", str(self.process.pid), "--target", self.target, "--model", REFERENCE_MODEL),
+            *("--pid", str(self.process.pid), "--target", self.address, "--model", REFERENCE_MODEL),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
@@ -118,23 +97,15 @@ class Running:
 @pytest_asyncio.fixture
 async def service(root: Path, tmp_path: Path, engine_endpoint: str, bundle: PromptBundle) -> AsyncIterator[Running]:
     """Give a ready service whose endpoints file lists the first endpoint, blue."""
-    ready_file, log_file, endpoints_file = tmp_path / "ready.json", tmp_path / "log", tmp_path / "endpoints.yaml"
+    endpoints_file = tmp_path / "endpoints.yaml"
     write_endpoints(endpoints_file, (engine_endpoint, bundle))
-    with log_file.open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "archrouter", "serve", "--policies", str(root / "examples" / "toy" / "policies")),
-            *("--routing-mode", "engine", "--triton-endpoints-file", str(endpoints_file)),
-            *("--triton-engine-model", REFERENCE_MODEL, "--server-listen", "127.0.0.1:0"),
-            *("--ready-file", str(ready_file), "--logging-format", "json"),
-            stderr=log,
-        )
-    async with asyncio.timeout(START_TIMEOUT_S):
-        while not ready_file.exists() and process.returncode is None:
-            await asyncio.sleep(0.02)
-    assert process.returncode is None, log_file.read_text()
-    yield Running(process, json.loads(ready_file.read_text())["listen"], endpoints_file, log_file)
-    process.terminate()
-    assert 0 == await process.wait()
+    async with service_process(
+        tmp_path,
+        *("--policies", str(root / "examples" / "toy" / "policies"), "--routing-mode", "engine"),
+        *("--triton-endpoints-file", str(endpoints_file), "--triton-engine-model", REFERENCE_MODEL),
+    ) as one:
+        yield Running(**vars(one), endpoints_file=endpoints_file)
+    assert 0 == one.process.returncode
 
 
 @dataclass(frozen=True)
@@ -194,13 +165,13 @@ async def test_a_switch_under_load_fails_no_call_and_names_who_decided(
 ) -> None:
     """Blue decides before, green after, and each decision is that of the weights it names."""
     blue_version, green_version = bundle.profile.model_version, green.profile.model_version
-    async with load_on(service.target) as load:
+    async with load_on(service.address) as load:
         begin_s = await load.more(20)
         write_endpoints(service.endpoints_file, (green_endpoint, green))
         code, output, messages = await service.switch()
         end_s = asyncio.get_running_loop().time()
         await load.more(20)
-        drained = await service.logged("endpoint_closed")
+        drained, *_ = await service.logged("endpoint_closed")
 
     assert 0 == code, messages
     assert green_version == json.loads(output)["model_version"]
@@ -217,13 +188,13 @@ async def test_a_wrong_engine_in_the_new_list_leaves_the_old_one_serving(
     service: Running, bundle: PromptBundle, green: PromptBundle, green_endpoint: str
 ) -> None:
     """Green's server with blue's bundle: the command does not switch, and a service that is told refuses."""
-    async with load_on(service.target) as load:
+    async with load_on(service.address) as load:
         await load.more(10)
         write_endpoints(service.endpoints_file, (green_endpoint, bundle))
         code, _, messages = await service.switch()
         service.process.send_signal(signal.SIGHUP)
-        refused = await service.logged("endpoint_refused")
-        rejected = await service.logged("endpoints_rejected")
+        refused, *_ = await service.logged("endpoint_refused")
+        rejected, *_ = await service.logged("endpoints_rejected")
         await load.more(10)
         health = await service.is_serving(WHOLE_SERVER), await service.is_serving(ENDPOINTS_SERVICE)
 
@@ -241,10 +212,10 @@ async def test_a_broken_file_leaves_the_old_engine_serving_and_a_good_one_mends_
     service: Running, engine_endpoint: str, bundle: PromptBundle, green: PromptBundle, green_endpoint: str
 ) -> None:
     """The log names the place; the next switch works as if nothing had been, also to a list with both."""
-    async with load_on(service.target) as load:
+    async with load_on(service.address) as load:
         service.endpoints_file.write_text("endpoints:\n  - {endpont: a:1, bundle: b}\n")
         service.process.send_signal(signal.SIGHUP)
-        finding = await service.logged("endpoints_file_rejected")
+        finding, *_ = await service.logged("endpoints_file_rejected")
         broken = await service.is_serving(ENDPOINTS_SERVICE)
         await load.more(10)
         decided_while_broken = versions(load.answers)

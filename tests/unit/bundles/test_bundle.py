@@ -6,39 +6,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.support.engine_bundles import edit_json, write_bundle
 
 from archrouter.bundles.checkpoint import read_checkpoint
 from archrouter.bundles.loader import load_bundle
 from archrouter.bundles.manifest import BundleError, check_files, read_manifest
 from archrouter.bundles.writer import (
-    BundlePlan,
     atomic_directory,
     convert_for_cpu,
-    write_manifest,
-    write_prompt_files,
 )
-from archrouter.domain.answer import AnswerSkeleton
-from archrouter.domain.dialect import Dialect
 from archrouter.domain.posterior import Calibration
 
 
 @pytest.fixture
 def bundle_directory(checkpoint: Path, tmp_path: Path) -> Path:
     """Write a bundle of the tiny checkpoint without its model."""
-    directory = tmp_path / "bundle"
-    directory.mkdir()
-    files = read_checkpoint(checkpoint)
-    plan = BundlePlan(files, files.prompt_template(), Dialect.CARD, max_prompt_token_count=512)
-    write_prompt_files(directory, plan)
-    write_manifest(directory, plan, AnswerSkeleton(), agreement=1.0, probe_count=20)
-    return directory
-
-
-def edit_json(path: Path, change: Callable[[dict[str, object]], object]) -> None:
-    """Change a JSON file in place."""
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))
+    return write_bundle(tmp_path / "bundle", checkpoint)
 
 
 def test_a_written_bundle_loads_with_the_checkpoints_facts(bundle_directory: Path) -> None:
@@ -54,12 +37,7 @@ def test_a_written_bundle_loads_with_the_checkpoints_facts(bundle_directory: Pat
 
 def test_the_same_inputs_give_the_same_model_version(checkpoint: Path, bundle_directory: Path, tmp_path: Path) -> None:
     """A bundle's identity is its content."""
-    again = tmp_path / "again"
-    again.mkdir()
-    files = read_checkpoint(checkpoint)
-    plan = BundlePlan(files, files.prompt_template(), Dialect.CARD, max_prompt_token_count=512)
-    write_prompt_files(again, plan)
-    write_manifest(again, plan, AnswerSkeleton(), agreement=1.0, probe_count=20)
+    again = write_bundle(tmp_path / "again", checkpoint)
 
     assert read_manifest(bundle_directory)[1] == read_manifest(again)[1]
 
@@ -98,7 +76,7 @@ def test_a_missing_file_is_refused(bundle_directory: Path) -> None:
 
 def test_a_file_the_manifest_does_not_list_is_refused(bundle_directory: Path) -> None:
     """A prompt nobody vouches for is not used."""
-    edit_json(bundle_directory / "manifest.json", lambda m: m["files"].pop("tokenizer.json"))  # type: ignore[attr-defined]  # JSON
+    edit_json(bundle_directory / "manifest.json", lambda m: m["files"].pop("tokenizer.json"))
 
     with pytest.raises(BundleError, match=r"does not list tokenizer\.json"):
         load_bundle(bundle_directory)

@@ -5,14 +5,14 @@ from enum import Enum
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from tests.support.logged_decisions import DECISION as LOGGED
 
 from archrouter import v1
-from archrouter.application.select_route import Decision, DecisionTimes, Explanation, MessageEffect
-from archrouter.domain.decision import Candidate, CandidateKind, DecisionReason, Outcome
+from archrouter.application.select_route import Explanation, MessageEffect
+from archrouter.domain.decision import CandidateKind, DecisionReason, Outcome
 from archrouter.domain.findings import Severity
 from archrouter.domain.policy import ModelTarget, PolicySet, RoutePolicy
-from archrouter.domain.posterior import Calibration
-from archrouter.domain.scoring import BackendProfile, Tier, Usage
+from archrouter.domain.scoring import BackendProfile, Tier
 from archrouter.domain.warnings import DecisionWarning, WarningCode
 from archrouter.rpc.convert.policies import SEVERITIES
 from archrouter.rpc.convert.routing import CANDIDATE_KINDS, OUTCOMES, REASONS, TIERS, WARNING_CODES, decision_to_proto
@@ -22,24 +22,14 @@ BASIC, FULL = v1.DecisionView.DECISION_VIEW_BASIC, v1.DecisionView.DECISION_VIEW
 CODING = RoutePolicy("coding", "programming", "coding", "writing code", (ModelTarget("m/coder", '{"top_p":0.5}'),))
 POLICY_SET = PolicySet("support", "", (CODING,), (ModelTarget("m/general"),))
 
-DECISION = Decision(
-    decision_id="id-1",
-    outcome=Outcome.MATCHED,
+DECISION = replace(
+    LOGGED,
     route=CODING,
     models=CODING.models,
-    confidence=0.75,
-    candidates=(
-        Candidate(CandidateKind.ROUTE, "coding", 0.75, -0.25, exact=True),
-        Candidate(CandidateKind.NO_MATCH, "", 0.25, float("-inf"), exact=False),
-    ),
     policy_set=POLICY_SET,
-    inline=False,
-    profile=BackendProfile(Tier.ENGINE, "sha256:model", "sha256:tokenizer", "sha256:prompt", 64, Calibration()),
-    kept=True,
+    profile=BackendProfile(Tier.ENGINE, "sha256:model", "sha256:tokenizer", "sha256:prompt", 64),
     reasons=(DecisionReason.ROUTE_TICKET, DecisionReason.KEPT_FOR_RETRY),
     warnings=(DecisionWarning(WarningCode.CONVERSATION_TRUNCATED, "cut", {"droppedTokenCount": "7"}),),
-    usage=Usage(10, 2, 3, 4, 7),
-    times=DecisionTimes(total_s=1.5, tokenize_s=0.25, queue_s=0.125, inference_s=1.0),
 )
 
 

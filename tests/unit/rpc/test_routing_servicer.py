@@ -5,42 +5,20 @@ from dataclasses import replace
 import pytest
 from prometheus_client import CollectorRegistry
 from tests.support.fake_backend import FAKE_PROFILE
-from tests.support.fakes import make_set
+from tests.support.logged_decisions import DECISION, POLICY_SET
 
-from archrouter.application.select_route import Decision, DecisionTimes
-from archrouter.domain.decision import Candidate, CandidateKind, DecisionReason, Outcome
+from archrouter.application.select_route import Decision
+from archrouter.domain.decision import Outcome
 from archrouter.domain.scoring import CalibrationReference, Usage
 from archrouter.observability.metrics import Metrics
 from archrouter.rpc.routing_servicer import count_decision, log_fields
-
-POLICY_SET = make_set("support", description="never to be logged")
-
-DECISION = Decision(
-    decision_id="id-1",
-    outcome=Outcome.MATCHED,
-    route=POLICY_SET.routes[0],
-    models=POLICY_SET.routes[0].models,
-    confidence=0.75,
-    candidates=(
-        Candidate(CandidateKind.ROUTE, "coding", 0.75, -0.25, exact=True),
-        Candidate(CandidateKind.NO_MATCH, "", 0.25, -1.0, exact=True),
-    ),
-    policy_set=POLICY_SET,
-    inline=False,
-    profile=FAKE_PROFILE,
-    kept=False,
-    reasons=(DecisionReason.ROUTE_LEADS, DecisionReason.THRESHOLD_OF_SERVER),
-    warnings=(),
-    usage=Usage(prompt_token_count=10, engine_call_count=1),
-    times=DecisionTimes(total_s=1.0, tokenize_s=0.25, queue_s=0.0, inference_s=0.5),
-)
 
 
 def test_log_fields_hold_no_text_of_policies() -> None:
     """The log has ids, counts and times of a decision, and no description."""
     fields = log_fields(DECISION)
 
-    assert ("support", "coding", "matched", 0.5) == (
+    assert ("support", "coding", "matched", 1.125) == (
         fields["policy_set"],
         fields["route_id"],
         fields["outcome"],
@@ -88,7 +66,7 @@ def test_queue_time_is_measured_where_it_is_reported(queue_s: float, expected: i
         for stage in ("tokenize", "inference", "queue")
     }
 
-    assert {"tokenize": 0.25, "inference": 0.5, "queue": queue_s} == stages
+    assert {"tokenize": 0.25, "inference": 1.0, "queue": queue_s} == stages
     assert expected == counted(reported, "archrouter_stage_duration_seconds_count", stage="queue")
 
 

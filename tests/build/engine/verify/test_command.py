@@ -9,25 +9,16 @@ from pathlib import Path
 import pytest
 from engine.verify.__main__ import main
 from engine.verify.questions import GOLDEN, digest_of, questions_of, split_by_fit
+from tests.support.engine_bundles import write_bundle
 
-from archrouter.bundles.checkpoint import read_checkpoint
 from archrouter.bundles.loader import load_bundle
-from archrouter.bundles.writer import BundlePlan, write_manifest, write_prompt_files
-from archrouter.domain.answer import AnswerSkeleton
-from archrouter.domain.dialect import Dialect
 from archrouter.evaluation.dataset import read_dataset
 
 
 @pytest.fixture
 def bundle_directory(checkpoint: Path, tmp_path: Path) -> Path:
     """Write a bundle of the tiny checkpoint without its model."""
-    directory = tmp_path / "bundle"
-    directory.mkdir()
-    files = read_checkpoint(checkpoint)
-    plan = BundlePlan(files, files.prompt_template(), Dialect.CARD, max_prompt_token_count=1023)
-    write_prompt_files(directory, plan)
-    write_manifest(directory, plan, AnswerSkeleton(), agreement=1.0, probe_count=20)
-    return directory
+    return write_bundle(tmp_path / "bundle", checkpoint, max_prompt_token_count=1023)
 
 
 @pytest.fixture
