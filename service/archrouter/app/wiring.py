@@ -24,8 +24,8 @@ from archrouter.inference.endpoint import EndpointList, EndpointSpec, Watch
 from archrouter.inference.endpoints_file import load_endpoints
 from archrouter.inference.fleet import Fleet
 from archrouter.inference.roster import FleetStatus
-from archrouter.inference.tensors import PARAMETER_MODEL_DIRECTORY, PARAMETER_MODEL_VERSION
 from archrouter.inference.tiers import TierRule, Tiers
+from archrouter.inference.triton_client import TritonClient
 from archrouter.observability.metrics import Metrics
 from archrouter.policy_files.directory import PolicyDirectory
 from archrouter.policy_files.policies import load_policy_set
@@ -85,11 +85,7 @@ def build_embedded_triton(settings: Settings, bundle: PromptBundle | None) -> Em
         return None
     models = []
     if bundle is not None:
-        parameters = {
-            PARAMETER_MODEL_DIRECTORY: str(bundle.model_directory.resolve()),
-            PARAMETER_MODEL_VERSION: bundle.profile.model_version,
-        }
-        models.append(EmbeddedModel(settings.embedded.engine_model, parameters))
+        models.append(EmbeddedModel(settings.embedded.engine_model, bundle.model_parameters))
     if Tier.COMPACT in _tiers(settings) and not settings.triton.compact_endpoint:
         models.append(EmbeddedModel(settings.triton.compact_model))
     triton = EmbeddedTriton(
@@ -130,12 +126,13 @@ def build_core(
 ) -> Core:
     """Wire a fleet for each tier, and policy store and router around them; nothing is loaded yet."""
     clock = SystemClock()
-    connection = partial(
-        connect,
+    open_client = partial(
+        TritonClient,
         max_concurrent_requests=settings.triton.max_concurrent_requests,
         count_request=metrics.backend_requests.labels,
         start_span=tracing.client_span if tracing else None,
     )
+    connection = partial(connect, open_client=open_client)
     fleets = {
         tier: Fleet(read_list, connection, partial(on_change, tier), _watch(settings.triton))
         for tier, read_list in readers.items()

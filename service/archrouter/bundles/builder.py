@@ -20,7 +20,6 @@ from archrouter.bundles.writer import (
 from archrouter.domain.answer import AnswerSkeleton
 from archrouter.domain.dialect import Dialect
 from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
-from archrouter.inference.tensors import PARAMETER_MODEL_DIRECTORY, PARAMETER_MODEL_VERSION
 from archrouter.inference.triton_client import TritonClient
 
 REFERENCE_MODEL = "reference_lm"
@@ -127,11 +126,8 @@ def _trusted(probe: SkeletonProbe, otherwise: AnswerSkeleton | None) -> AnswerSk
 
 async def _probe(bundle: PromptBundle, model_repository: Path) -> SkeletonProbe:
     """Serve the model on this machine for as long as the probe takes."""
-    parameters = {
-        PARAMETER_MODEL_DIRECTORY: str(bundle.model_directory.resolve()),
-        PARAMETER_MODEL_VERSION: bundle.profile.model_version,
-    }
-    triton = EmbeddedTriton(model_repository, (EmbeddedModel(REFERENCE_MODEL, parameters),), _START_TIMEOUT_S)
+    model = EmbeddedModel(REFERENCE_MODEL, bundle.model_parameters)
+    triton = EmbeddedTriton(model_repository, (model,), _START_TIMEOUT_S)
     try:
         await triton.start()
         client = TritonClient(triton.endpoint, max_concurrent_requests=1)

@@ -13,7 +13,6 @@ from archrouter.bundles.manifest import (
     PROMPT_TEMPLATE_FILE,
     TOKENIZER_FILE,
     BundleError,
-    Engine,
     Manifest,
     check_files,
     read_manifest,
@@ -25,10 +24,12 @@ from archrouter.domain.posterior import Calibration
 from archrouter.domain.prompt import PromptCompiler
 from archrouter.domain.scoring import BackendProfile, Tier
 from archrouter.domain.template import PromptFormat, PromptTemplate
+from archrouter.inference.bundle import Bundle
+from archrouter.inference.tensors import PARAMETER_MODEL_DIRECTORY, PARAMETER_MODEL_VERSION
 
 
 @dataclass(frozen=True, slots=True)
-class PromptBundle:
+class PromptBundle(Bundle):
     """A bundle whose files are whole and fit together.
 
     Attributes:
@@ -36,30 +37,25 @@ class PromptBundle:
         manifest: What it says of itself.
         tokenizer: The checkpoint's tokenizer.
         prompt_format: Prompt, dialect and answer skeleton.
-        compiler: Compiles policy sets for it.
-        profile: The model's facts, as a decision reports them.
-        end_id: Token that ends the model's turn.
-        pad_id: Token that fills.
     """
 
     directory: Path
     manifest: Manifest
     tokenizer: HfTokenizer
     prompt_format: PromptFormat
-    compiler: PromptCompiler
-    profile: BackendProfile
-    end_id: int
-    pad_id: int
-
-    @property
-    def engine(self) -> Engine | None:
-        """What the TensorRT engine was built for; None for the reference runtime."""
-        return self.manifest.engine
 
     @property
     def model_directory(self) -> Path:
         """Folder of the model that the reference runtime loads."""
         return self.directory / MODEL_FOLDER
+
+    @property
+    def model_parameters(self) -> dict[str, str]:
+        """What the reference runtime's config.pbtxt must say of it."""
+        return {
+            PARAMETER_MODEL_DIRECTORY: str(self.model_directory.resolve()),
+            PARAMETER_MODEL_VERSION: self.profile.model_version,
+        }
 
 
 def load_bundle(directory: Path, *, with_calibration: bool = True) -> PromptBundle:
@@ -100,6 +96,7 @@ def load_bundle(directory: Path, *, with_calibration: bool = True) -> PromptBund
                 calibration=measured[0],
                 reference=measured[1],
             ),
+            engine=manifest.engine,
             end_id=tokenizer.control_id(manifest.end_token),
             pad_id=tokenizer.control_id(manifest.pad_token),
         )

@@ -17,8 +17,6 @@ ENGINE_FOLDER = "engine"
 PROMPT_FILES = (TOKENIZER_FILE, CHAT_TEMPLATE_FILE, PROMPT_TEMPLATE_FILE)
 """What the service reads; all else in a bundle belongs to the inference server."""
 
-_READ_BYTES = 1024 * 1024
-
 
 class BundleError(ValueError):
     """A bundle is incomplete, damaged, or does not fit together."""
@@ -145,8 +143,5 @@ def digest_of(content: bytes) -> str:
 
 def digest_of_file(path: Path) -> str:
     """Return the SHA-256 of a file, as ``sha256:<64 hex digits>``; a file of any size."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_READ_BYTES):
-            digest.update(chunk)
-    return "sha256:" + digest.hexdigest()
+        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()

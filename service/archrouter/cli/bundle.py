@@ -7,8 +7,10 @@ import click
 from archrouter.bundles.builder import DEFAULT_MAX_PROMPT_TOKEN_COUNT, BundleRequest, build_bundle
 from archrouter.bundles.loader import PromptBundle, load_bundle
 from archrouter.bundles.manifest import BundleError, check_files
+from archrouter.cli.connection import EXISTING_FILE
 from archrouter.cli.console import note, print_json
 from archrouter.cli.exits import FailedError
+from archrouter.cli.policy_paths import EXISTING_FOLDER
 from archrouter.config import EmbeddedSettings
 from archrouter.domain.dialect import Dialect
 from archrouter.inference.installation import EmbeddedTritonError
@@ -33,7 +35,6 @@ CHECK_EPILOG = """\b
 Examples:
   archrouter bundle check bundles/arch-router
 """
-_EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 @click.group(short_help="Build and check prompt bundles, what the engine tier serves.", epilog=GROUP_EPILOG)
@@ -42,7 +43,7 @@ def bundle() -> None:
 
 
 @bundle.command(short_help="Show what a bundle holds.", epilog=INSPECT_EPILOG)
-@click.argument("directory", type=_EXISTING_FOLDER)
+@click.argument("directory", type=EXISTING_FOLDER)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def inspect(directory: Path, *, as_json: bool) -> None:
     """Show what a bundle holds, after checking the files of its prompt."""
@@ -55,7 +56,7 @@ def inspect(directory: Path, *, as_json: bool) -> None:
 
 
 @bundle.command(short_help="Check every file of a bundle.", epilog=CHECK_EPILOG)
-@click.argument("directory", type=_EXISTING_FOLDER)
+@click.argument("directory", type=EXISTING_FOLDER)
 def check(directory: Path) -> None:
     """Check that every file of a bundle is whole and that its parts fit together. Exit code 1 when not."""
     loaded = _loaded(directory)
@@ -68,7 +69,7 @@ def check(directory: Path) -> None:
 
 @bundle.command(short_help="Make a bundle from a checkpoint directory.", epilog=BUILD_EPILOG)
 @click.option(
-    "--checkpoint", required=True, type=_EXISTING_FOLDER, help="Hugging Face directory of a Qwen2 or Qwen3 model."
+    "--checkpoint", required=True, type=EXISTING_FOLDER, help="Hugging Face directory of a Qwen2 or Qwen3 model."
 )
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder to make; must not exist.")
 @click.option("--runtime", type=click.Choice(["cpu"]), default="cpu", show_default=True, help="What will serve it.")
@@ -79,10 +80,10 @@ def check(directory: Path) -> None:
     show_default=True,
     help="Of the converted weights; int4 takes a quarter of the memory.",
 )
-@click.option("--converted", type=_EXISTING_FOLDER, help="Folder of an ONNX Runtime GenAI model; converts nothing.")
+@click.option("--converted", type=EXISTING_FOLDER, help="Folder of an ONNX Runtime GenAI model; converts nothing.")
 @click.option(
     "--prompt-template",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=EXISTING_FILE,
     help="File with {routes} and {conversation}; default: the prompt in the checkpoint's model card.",
 )
 @click.option(
@@ -100,7 +101,7 @@ def check(directory: Path) -> None:
 )
 @click.option(
     "--model-repository",
-    type=_EXISTING_FOLDER,
+    type=EXISTING_FOLDER,
     default=Path(EmbeddedSettings().model_repository),
     show_default=True,
     help="Folder that holds the Triton model reference_lm.",

@@ -28,7 +28,6 @@ Examples:
   archrouter calibrate policies --cases labelled --max-error 2% --embedded
   archrouter calibrate policies/support.yaml --cases labelled.jsonl --max-error 5% --target 127.0.0.1:50051 --write
 """
-CALL_TIMEOUT_S = 30.0
 
 
 def _share(value: str | float) -> float:
@@ -68,7 +67,7 @@ class _Calibrated:
 @click.option("--route-cases", type=click.IntRange(min=1), help="Cases from which a route gets a threshold of its own.")
 @click.option("--concurrency", type=click.IntRange(min=1), default=DEFAULT_CONCURRENCY, show_default=True)
 @click.option("--write", is_flag=True, help="Write the thresholds into the policy files.")
-@service_options(timeout_s=CALL_TIMEOUT_S)
+@service_options()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def calibrate(  # noqa: PLR0913  # one parameter for each option
     connection: Connection,

@@ -15,7 +15,10 @@ from archrouter.client import ClientOptions, TlsOptions
 from archrouter.config import CLIENT_TOKEN_ENV
 
 DEFAULT_TARGET = "127.0.0.1:50051"
-_EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+CALL_TIMEOUT_S = 30.0
+"""Of commands that ask for many decisions, over a service of their own or a busy one."""
+
+EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 # Any: click hands a command whatever its decorators declare.
 Command = Callable[..., Any]
@@ -116,18 +119,18 @@ def _target_flags(default: str, timeout_s: float) -> tuple[Callable[[Command], C
             help="Deadline of each call.",
         ),
         click.option("--tls", is_flag=True, help="Connect by TLS, trusting the usual authorities."),
-        click.option("--tls-ca", type=_EXISTING_FILE, help="Connect by TLS, trusting the authority in this PEM file."),
-        click.option("--tls-cert", type=_EXISTING_FILE, help="Show the certificate in this PEM file."),
-        click.option("--tls-key", type=_EXISTING_FILE, help="PEM file with the private key of that certificate."),
+        click.option("--tls-ca", type=EXISTING_FILE, help="Connect by TLS, trusting the authority in this PEM file."),
+        click.option("--tls-cert", type=EXISTING_FILE, help="Show the certificate in this PEM file."),
+        click.option("--tls-key", type=EXISTING_FILE, help="PEM file with the private key of that certificate."),
         click.option(
             "--token-file",
-            type=_EXISTING_FILE,
+            type=EXISTING_FILE,
             help=f"Send the bearer token in this file, else that in ${CLIENT_TOKEN_ENV}.",
         ),
     )
 
 
-def service_options(*, timeout_s: float) -> Callable[[Command], Command]:
+def service_options(*, timeout_s: float = CALL_TIMEOUT_S) -> Callable[[Command], Command]:
     """Add the options of a service that runs already or is started for the command: one of the two must be chosen."""
 
     def decorate(command: Command) -> Command:

@@ -8,9 +8,10 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from archrouter.cli.connection import Connection
+from archrouter.cli.connection import CALL_TIMEOUT_S, EXISTING_FILE, Connection
 from archrouter.cli.console import note, percent, print_table, shortened
 from archrouter.cli.exits import EXIT_FAILED, UnusableError, service_errors
+from archrouter.cli.policy_paths import EXISTING_FOLDER
 from archrouter.client import ClientOptions, RoutingClient
 from archrouter.domain.policy import NO_MATCH_ID
 from archrouter.domain.suite import Suite
@@ -25,28 +26,27 @@ Examples:
   archrouter demo --bundle bundles/arch-router
   archrouter demo --policies my/policies --conversations my/policies/support_test.yaml
 """
-CALL_TIMEOUT_S = 30.0
 _MESSAGE_CHARACTERS = 44
 
 
 @click.command(short_help="Route sample conversations through the whole stack.", epilog=EPILOG)
 @click.option(
     "--conversations",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=EXISTING_FILE,
     default=Path("examples/demo/conversations.yaml"),
     show_default=True,
     help="Conversations to route, in the format of a policy suite.",
 )
 @click.option(
     "--policies",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=EXISTING_FOLDER,
     default=Path("examples/policies"),
     show_default=True,
     help="Folder of the policy files to route by.",
 )
 @click.option(
     "--bundle",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=EXISTING_FOLDER,
     help="Let the language model of this prompt bundle decide instead of the compact router.",
 )
 def demo(conversations: Path, policies: Path, bundle: Path | None) -> None:

@@ -8,7 +8,7 @@ import click
 from rich.table import Table
 
 from archrouter.bundles.loader import load_bundle
-from archrouter.cli.connection import DEFAULT_TARGET, Connection, target_options
+from archrouter.cli.connection import DEFAULT_TARGET, EXISTING_FILE, Connection, target_options
 from archrouter.cli.console import note, print_json, print_table
 from archrouter.cli.endpoint_switch import reload_by_command, reload_by_signal, switch_endpoints
 from archrouter.cli.exits import EXIT_FAILED, FailedError, service_errors
@@ -34,7 +34,7 @@ Examples:
   archrouter endpoints switch endpoints.yaml --reload-command "docker compose kill -s HUP archrouter"
   archrouter endpoints switch endpoints.yaml --target host:50051 --reload-command "kubectl exec router-0 -- kill -HUP 1"
 """
-_FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+_FILE = click.argument("file", type=EXISTING_FILE)
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 _MODEL = click.option(
     "--model",

@@ -46,15 +46,11 @@ def service_errors(target: str) -> Iterator[None]:
     except LocalServiceError as error:
         raise UnreachableError(str(error)) from error
     except RoutingError as error:
-        if is_unreachable(error.code, error.reason):
+        expired = error.code is grpc.StatusCode.DEADLINE_EXCEEDED
+        if error.code is grpc.StatusCode.UNAVAILABLE or (expired and not error.reason):  # not a word of the service
             msg = f"{target} does not answer: {error.message}; is the service running there?"
             raise UnreachableError(msg) from error
         remedy = f"; {_REMEDIES[error.reason]}" if error.reason in _REMEDIES else ""
         decision_id = f" (decision {error.decision_id})" if error.decision_id else ""
         msg = f"{error.reason or error.code.name}: {error.message}{remedy}{decision_id}"
         raise FailedError(msg) from error
-
-
-def is_unreachable(code: grpc.StatusCode, reason: str) -> bool:
-    """Say whether no service answered: UNAVAILABLE, or a deadline without a word (a reason) from the service."""
-    return code is grpc.StatusCode.UNAVAILABLE or (code is grpc.StatusCode.DEADLINE_EXCEEDED and not reason)

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
+from archrouter.cli.connection import EXISTING_FILE
 from archrouter.cli.console import note, print_json, print_notes_table
 from archrouter.cli.exits import FailedError, UnusableError
 from archrouter.cli.policy_paths import SUITE_ENDING
@@ -25,7 +26,6 @@ Examples:
   archrouter import router.json --output policies/chat.yaml --suite policies/chat_test.yaml
   archrouter import routes.yaml --model openai/gpt-4o-mini --json
 """
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 _AUTO = "auto"
 _MAX_ID_CHARACTERS = 64
@@ -33,7 +33,7 @@ _INDEX = re.compile(r"\[\d+\]")
 
 
 @click.command("import", short_help="Make a policy file of another router's configuration.", epilog=EPILOG)
-@click.argument("file", type=_FILE, metavar="FILE")
+@click.argument("file", type=EXISTING_FILE, metavar="FILE")
 @click.option(
     "--format", "format_name", type=click.Choice([_AUTO, *FORMATS]), default=_AUTO, show_default=True,
     help="What the file is; auto finds it by its keys.",

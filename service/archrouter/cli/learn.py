@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from archrouter.cli.connection import Connection, service_options
+from archrouter.cli.connection import EXISTING_FILE, Connection, service_options
 from archrouter.cli.console import note, progress
 from archrouter.cli.exits import EXIT_FAILED, UnusableError, service_errors
 from archrouter.cli.policy_paths import EXISTING_PATHS
@@ -26,7 +26,6 @@ Examples:
   archrouter learn policies --corrections corrections.jsonl --suites policies --embedded
   archrouter learn policies/support.yaml --corrections corrections.jsonl --suites policies --embedded --write
 """
-CALL_TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +42,14 @@ class _Lesson:
 @click.argument("policies", type=EXISTING_PATHS)
 @click.option(
     "--corrections",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=EXISTING_FILE,
     required=True,
     help="JSON lines of messages and the right route; also policy_set, and the route that was chosen.",
 )
 @click.option("--suites", type=EXISTING_PATHS, required=True, help="Suites or labelled records that must not suffer.")
 @click.option("--concurrency", type=click.IntRange(min=1), default=DEFAULT_CONCURRENCY, show_default=True)
 @click.option("--write", is_flag=True, help="Write the examples into the policy files.")
-@service_options(timeout_s=CALL_TIMEOUT_S)
+@service_options()
 def learn(
     connection: Connection,
     policies: Path,

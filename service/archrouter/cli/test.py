@@ -32,7 +32,6 @@ Examples:
   archrouter test --embedded examples/policies
   archrouter test --target 127.0.0.1:50051 --junit suites.xml policies/support_test.yaml
 """
-CALL_TIMEOUT_S = 30.0
 _MESSAGE_CHARACTERS = 60
 
 
@@ -68,7 +67,7 @@ class SuiteResult:
 )
 @click.option("--concurrency", type=click.IntRange(min=1), default=DEFAULT_CONCURRENCY, show_default=True)
 @click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="Write the results as JUnit XML.")
-@service_options(timeout_s=CALL_TIMEOUT_S)
+@service_options()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def test(  # one parameter for each option
     connection: Connection,

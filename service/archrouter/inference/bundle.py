@@ -1,5 +1,6 @@
 """What the language model needs of a prompt bundle; `archrouter.bundles` reads bundles that have it."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from archrouter.domain.prompt import PromptCompiler
@@ -20,30 +21,20 @@ class EngineLimits(Protocol):
         ...
 
 
-class Bundle(Protocol):
-    """Prompt, tokenizer and limits that belong to the weights of one model."""
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """Prompt, tokenizer and limits that belong to the weights of one model.
 
-    @property
-    def compiler(self) -> PromptCompiler:
-        """Compiles policy sets for the weights."""
-        ...
+    Attributes:
+        compiler: Compiles policy sets for the weights.
+        profile: The model's facts, as a decision reports them.
+        engine: Of the TensorRT engine; None for weights that are served on the CPU.
+        end_id: Token that ends the model's turn.
+        pad_id: Token that fills.
+    """
 
-    @property
-    def profile(self) -> BackendProfile:
-        """The model's facts, as a decision reports them."""
-        ...
-
-    @property
-    def engine(self) -> EngineLimits | None:
-        """Of the TensorRT engine; None for weights that are served on the CPU."""
-        ...
-
-    @property
-    def end_id(self) -> int:
-        """Token that ends the model's turn."""
-        ...
-
-    @property
-    def pad_id(self) -> int:
-        """Token that fills."""
-        ...
+    compiler: PromptCompiler
+    profile: BackendProfile
+    engine: EngineLimits | None
+    end_id: int
+    pad_id: int

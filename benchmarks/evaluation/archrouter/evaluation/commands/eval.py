@@ -33,14 +33,13 @@ Examples:
   archrouter eval --target 127.0.0.1:50051 --settings clinc_fine,sgd_fine --limit 20 benchmark/dev
   archrouter eval --embedded benchmark/dev --report report.html --robustness route-order,typos --resume run.journal
 """
-CALL_TIMEOUT_S = 30.0
 
 
 @click.command("eval", short_help="Measure a service on a benchmark folder.", epilog=EPILOG)
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="DIR")
 @run_options
 @output_options
-@service_options(timeout_s=CALL_TIMEOUT_S)
+@service_options()
 def evaluate(connection: Connection, directory: Path, *, run: RunOptions, output: OutputOptions) -> None:
     """Measure a service on a benchmark folder: accuracy by turn, span and conversation, confidence, and latency.
 
