@@ -1,7 +1,6 @@
 """Several server processes on one port: ready, reload, one lost and back, drain, and what they cannot start with."""
 
 import asyncio
-import json
 import os
 import shutil
 import signal
@@ -14,39 +13,29 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 from grpc import aio
 from tests.support.rpc_service import eventually
+from tests.support.service_runs import REQUEST, ServiceProcess, service_process
 
-from archrouter.v1 import Message, Role, RoutingServiceStub, SelectRouteRequest, SelectRouteResponse
-
-READY_TIMEOUT_S = 120.0
-REQUEST = SelectRouteRequest(
-    messages=[Message(role=Role.ROLE_USER, content="Fix the KeyError in this Python function")],
-    policy_set="llm-gateway",
+from archrouter.v1 import (
+    PolicyServiceStub,
+    ReloadPolicySetsRequest,
+    RoutingServiceStub,
+    SelectRouteRequest,
+    SelectRouteResponse,
 )
+
+START_TIMEOUT_S = 120.0
 
 
 @dataclass
-class Running:
+class Running(ServiceProcess):
     """A service of two processes."""
 
-    process: asyncio.subprocess.Process
-    address: str
     policies: Path
-    log_file: Path
     metrics_ports: tuple[int, int]
-
-    def logged(self, event: str) -> list[dict[str, object]]:
-        """Read the log lines of an event."""
-        lines = (json.loads(line) for line in self.log_file.read_text().splitlines() if line.startswith("{"))
-        return [line for line in lines if line["event"] == event]
-
-    async def wait_for(self, event: str, count: int) -> None:
-        """Wait until an event has been logged so often."""
-        async with asyncio.timeout(READY_TIMEOUT_S):
-            while len(self.logged(event)) < count:
-                await asyncio.sleep(0.05)
 
     async def ask(self, timeout_s: float = 5, request: SelectRouteRequest = REQUEST) -> SelectRouteResponse:
         """Ask over a connection of its own."""
@@ -56,9 +45,8 @@ class Running:
             return response
 
     def workers(self) -> list[int]:
-        """List the process ids of the server processes, as the kernel knows them."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [int(pid) for pid in children if b"archrouter.app.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        """List the process ids of the server processes."""
+        return [pid for pid in self.children() if b"archrouter.app.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 def free_ports() -> tuple[int, int]:
@@ -74,39 +62,21 @@ def free_ports() -> tuple[int, int]:
             return port, port + 1
 
 
-def command(policies: Path, *more: str) -> tuple[str, ...]:
-    """Build the command of a service of two processes."""
-    return (
-        *(sys.executable, "-m", "archrouter", "serve", "--policies", str(policies), *more),
-        *("--server-listen", "127.0.0.1:0", "--server-processes", "2", "--logging-format", "json"),
-    )
-
-
 @asynccontextmanager
 async def running(root: Path, folder: Path, *more: str) -> AsyncIterator[Running]:
     """Run a service over a copy of the sample policies, ready, and stop it at the end."""
     policies = folder / "policies"
     shutil.copytree(root / "examples" / "policies", policies)
-    ready_file, log_file, ports = folder / "ready.json", folder / "service.log", free_ports()
-    own = ("--ready-file", str(ready_file), "--metrics-listen", f"127.0.0.1:{ports[0]}")
-    with log_file.open("wb") as log:
-        process = await asyncio.create_subprocess_exec(*command(policies, *own, *more), stderr=log)
-    async with asyncio.timeout(READY_TIMEOUT_S):
-        while not ready_file.exists() and process.returncode is None:
-            await asyncio.sleep(0.05)
-    assert process.returncode is None, log_file.read_text()
-    try:
-        yield Running(process, json.loads(ready_file.read_text())["listen"], policies, log_file, ports)
-    finally:
-        if process.returncode is None:
-            process.terminate()
-            await process.wait()
+    ports = free_ports()
+    own = ("--policies", str(policies), "--server-processes", "2", "--metrics-listen", f"127.0.0.1:{ports[0]}")
+    async with service_process(folder, *own, *more) as one:
+        yield Running(**vars(one), policies=policies, metrics_ports=ports)
 
 
 @pytest_asyncio.fixture
 async def service(root: Path, triton_endpoint: str, tmp_path: Path) -> AsyncIterator[Running]:
     """Give a ready service over a Triton of somebody else."""
-    async with running(root, tmp_path, "--triton-endpoint", triton_endpoint) as one:
+    async with running(root, tmp_path, "--triton-endpoint", triton_endpoint, "--no-policies-watch-enabled") as one:
         yield one
 
 
@@ -125,18 +95,23 @@ async def test_two_processes_share_port_and_work(service: Running) -> None:
 
     assert 16 == sum(counts)
     assert all(counts)
-    by_process = Counter(line["server_process"] for line in service.logged("rpc_completed"))
+    by_process = Counter(line["server_process"] for line in service.records("rpc_completed"))
     assert counts == [by_process[0], by_process[1]]
 
 
-async def test_sighup_reloads_every_process(service: Running) -> None:
-    """A changed policy file is read by both."""
+@pytest.mark.parametrize("by_call", [False, True])
+async def test_sighup_and_a_call_reload_every_process(service: Running, *, by_call: bool) -> None:
+    """A changed policy file is read by both, also where the call reaches one of them, and nothing watches the files."""
     path = service.policies / "llm-gateway.yaml"
     before = (await service.ask()).decision.policy_set_revision
     path.write_text(path.read_text().replace("description:", "description: Now", 1))
 
-    service.process.send_signal(signal.SIGHUP)
-    await service.wait_for("policies_loaded", 4)
+    if by_call:
+        answer = await PolicyServiceStub(service.channel).ReloadPolicySets(ReloadPolicySetsRequest(), timeout=30)
+        assert any(one.changed for one in answer.policy_sets)
+    else:
+        service.process.send_signal(signal.SIGHUP)
+    await service.logged("policies_loaded", 4 + by_call)
     after = {(await service.ask()).decision.policy_set_revision for _ in range(8)}
 
     assert 1 == len(after)
@@ -153,7 +128,7 @@ async def test_a_ticket_of_one_process_is_good_for_the_other(service: Running) -
     decisions = [(await service.ask(request=request)).decision for _ in range(8)]
 
     assert ticket
-    assert 2 == len({line["server_process"] for line in service.logged("rpc_completed")})
+    assert 2 == len({line["server_process"] for line in service.records("rpc_completed")})
     assert [] == [warning for decision in decisions for warning in decision.warnings if "TICKET" in str(warning)]
 
 
@@ -162,9 +137,9 @@ async def test_a_killed_process_is_replaced_while_the_other_answers(service: Run
     first, second = service.workers()
 
     os.kill(first, signal.SIGKILL)
-    await service.wait_for("server_process_exited", 1)
+    await service.logged("server_process_exited")
     answered = await service.ask()
-    await service.wait_for("listening", 3)
+    await service.logged("listening", 3)
 
     assert answered.decision.models
     assert second in service.workers()
@@ -176,10 +151,10 @@ async def test_sigterm_drains_every_process_and_ends_with_success(root: Path, tm
     embedded = ("--embedded", "--embedded-model-repository", str(root / "model_repository"))
     delay = ("--server-drain-delay-s", "2")  # calls that are on their way at the signal are let in
     async with running(root, tmp_path, *embedded, *delay) as service:
-        (started,) = service.logged("embedded_triton_started")
+        (started,) = service.records("embedded_triton_started")
         left = [*service.workers(), started["pid"]]
         calls = [asyncio.ensure_future(service.ask()) for _ in range(6)]
-        await service.wait_for("rpc_completed", 1)
+        await service.logged("rpc_completed")
 
         service.process.terminate()
         results = await asyncio.gather(*calls)
@@ -202,8 +177,12 @@ async def test_processes_end_with_their_parent(service: Running) -> None:
 async def test_a_process_that_cannot_start_ends_the_service(tmp_path: Path) -> None:
     """A broken policy file is told once for each process and then the exit code is 1; nothing is tried for ever."""
     (tmp_path / "a.yaml").write_text("policy_set: a\nroute: []\n")
-    process = await asyncio.create_subprocess_exec(*command(tmp_path), stderr=asyncio.subprocess.PIPE)
-    _, log = await asyncio.wait_for(process.communicate(), READY_TIMEOUT_S)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "archrouter", "serve", "--policies", str(tmp_path)),
+        *("--server-listen", "127.0.0.1:0", "--server-processes", "2"),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, log = await asyncio.wait_for(process.communicate(), START_TIMEOUT_S)
 
     assert 1 == process.returncode
     assert b"a.yaml" in log

@@ -60,7 +60,8 @@ class ServerProcesses:
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, self._stop.set)
-        loop.add_signal_handler(signal.SIGHUP, self._pass_on_reload)
+        for name in (signal.SIGHUP, signal.SIGUSR1):  # the latter from a process that was asked by ReloadPolicySets
+            loop.add_signal_handler(name, self._pass_on_reload)
         async with AsyncExitStack() as stack:
             check_can_listen(self._settings.server.listen, "server.listen")
             address = reserve_port(self._settings.server.listen, stack)

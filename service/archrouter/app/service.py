@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -24,7 +25,7 @@ from archrouter.app.wiring import (
     endpoint_readers,
     load_engine_bundle,
 )
-from archrouter.application.policy_store import PolicyStore
+from archrouter.application.policy_store import PolicySnapshot, PolicyStore
 from archrouter.config import Settings
 from archrouter.inference.embedded import EmbeddedTriton
 from archrouter.inference.installation import EmbeddedTritonError
@@ -49,12 +50,15 @@ class StartError(RuntimeError):
     """The service cannot start as it is configured."""
 
 
-def serve(settings: Settings, *, ready_file: Path | None = None) -> int:
+def serve(
+    settings: Settings, *, ready_file: Path | None = None, after_reload_call: Callable[[], None] = lambda: None
+) -> int:
     """Serve until SIGTERM or SIGINT, then drain.
 
     Args:
         settings: The configuration.
         ready_file: Gets one JSON line ``{"listen": "HOST:PORT"}`` once the service answers, for the program around it.
+        after_reload_call: Called when ReloadPolicySets has been answered for this process; others may have to follow.
 
     Returns:
         Exit code: 0 after a graceful shutdown, also of a service that was still starting; 1 when it could not start,
@@ -64,7 +68,7 @@ def serve(settings: Settings, *, ready_file: Path | None = None) -> int:
     try:
         if settings.server.processes > 1:
             return EXIT_OK if asyncio.run(ServerProcesses(settings, ready_file).run()) else EXIT_FAILED
-        return asyncio.run(_Service(settings, ready_file).run())
+        return asyncio.run(_Service(settings, ready_file, after_reload_call).run())
     except asyncio.CancelledError:
         _log.info("stopped_while_starting")
         return EXIT_OK
@@ -76,9 +80,12 @@ def serve(settings: Settings, *, ready_file: Path | None = None) -> int:
 class _Service:
     """One run of the service."""
 
-    def __init__(self, settings: Settings, ready_file: Path | None) -> None:
+    def __init__(
+        self, settings: Settings, ready_file: Path | None, after_reload_call: Callable[[], None] = lambda: None
+    ) -> None:
         self._settings = settings
         self._ready_file = ready_file
+        self._after_reload_call = after_reload_call
         self._health = Health()
         self._stop = asyncio.Event()
         self._address = ""
@@ -120,7 +127,7 @@ class _Service:
                     core,
                     metrics=metrics,
                     health=self._health,
-                    reload_policies=reloader.reload,
+                    reload_policies=partial(self._reload_when_called, reloader),
                     security=security,
                     decision_log=decision_log,
                     tracing=tracing,
@@ -148,6 +155,11 @@ class _Service:
         stack.push_async_callback(triton.stop)
         await triton.start()
         _log.info("embedded_triton_started", pid=triton.pid, endpoint=triton.endpoint, log_file=str(triton.log_file))
+
+    async def _reload_when_called(self, reloader: PolicyReloader) -> PolicySnapshot:
+        snapshot = await reloader.reload()
+        self._after_reload_call()
+        return snapshot
 
     async def _load_policies(self, store: PolicyStore, reloader: PolicyReloader) -> None:
         """Refuse to start on a broken file, unless this is a restart: then it is what it is to a running service."""

@@ -1,6 +1,9 @@
 """One of several server processes: `archrouter.app.processes` starts it and gives it its settings on standard input."""
 
+import os
+import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -10,4 +13,6 @@ from archrouter.config import Settings
 
 if __name__ == "__main__":
     structlog.contextvars.bind_contextvars(server_process=int(sys.argv[1]))
-    sys.exit(serve(Settings.model_validate_json(sys.stdin.read()), ready_file=Path("/dev/stdout")))
+    tell_parent = partial(os.kill, os.getppid(), signal.SIGUSR1)
+    settings = Settings.model_validate_json(sys.stdin.read())
+    sys.exit(serve(settings, ready_file=Path("/dev/stdout"), after_reload_call=tell_parent))
