@@ -22,9 +22,10 @@ from tests.support.rpc_service import (
 )
 
 from archrouter.app.key_set_url import KeySetUrl
+from archrouter.config import AuthSettings
 from archrouter.observability.metrics import Metrics
 from archrouter.rpc.authentication.authenticator import Authenticator
-from archrouter.rpc.authentication.json_web_tokens import JwtRules, JwtVerifier
+from archrouter.rpc.authentication.json_web_tokens import JwtVerifier
 
 
 class Provider:
@@ -80,7 +81,7 @@ def provider() -> Iterator[Provider]:
 
 def source_of(provider: Provider, *, min_interval_s: float = 60.0) -> tuple[KeySetUrl, JwtVerifier]:
     """Make a verifier that asks the provider."""
-    verifier = JwtVerifier(JwtRules(provider.issuer.url, "archrouter", ("ES256",), "scope", "", 5.0))
+    verifier = JwtVerifier(AuthSettings(jwt_issuer=provider.issuer.url, jwt_audience="archrouter", jwt_leeway_s=5.0))
     metrics = Metrics(CollectorRegistry(), version="1")
     source = KeySetUrl(provider.url, verifier.use_keys, metrics, min_interval_s=min_interval_s)
     verifier.refresh_by(source.refresh)

@@ -14,19 +14,20 @@ from tests.support.fakes import make_set
 from tests.support.rpc_service import GatedBackend, eventually
 
 from archrouter.app.fleet_reporter import FleetReporter, reload_endpoints
+from archrouter.config import TritonSettings
 from archrouter.domain.conversation import Conversation, Message, Role
 from archrouter.domain.errors import BackendProtocolError
 from archrouter.domain.findings import Finding, Severity
 from archrouter.domain.scoring import ScoringRequest, Tier
 from archrouter.inference.bundle import Bundle
-from archrouter.inference.endpoint import EndpointList, EndpointSpec, Watch
+from archrouter.inference.endpoint import EndpointList, EndpointSpec
 from archrouter.inference.fleet import Fleet
 from archrouter.inference.model import Model
 from archrouter.observability.metrics import Metrics
 from archrouter.rpc.health import Health
 
-WATCH = Watch(
-    interval_s=0.001,
+WATCH = TritonSettings(
+    health_interval_s=0.001,
     probe_timeout_s=1.0,
     warm_up_timeout_s=1.0,
     max_failures=3,

@@ -9,12 +9,12 @@ import structlog
 
 from archrouter.app.credential_files import CredentialFiles, watch_credentials
 from archrouter.app.key_set_url import KeySetUrl
-from archrouter.config import AuthSettings, Settings, split_address
+from archrouter.config import Settings, split_address
 from archrouter.domain.ticket import Tickets, read_keys
 from archrouter.observability.metrics import Metrics
 from archrouter.rpc.authentication.authenticator import Authenticator
 from archrouter.rpc.authentication.callers import Callers
-from archrouter.rpc.authentication.json_web_tokens import JwtRules, JwtVerifier
+from archrouter.rpc.authentication.json_web_tokens import JwtVerifier
 from archrouter.rpc.tls import ServerTls
 
 _CERTIFICATE, _KEY = "server.tls_certificate_file", "server.tls_private_key_file"
@@ -70,7 +70,7 @@ async def build_security(settings: Settings, metrics: Metrics) -> Security:
         msg = f"{_CLIENT_CA} is set, but the server has no TLS; set {_CERTIFICATE} and {_KEY}, too"
         raise ValueError(msg)
     if auth.jwt_jwks:
-        verifier = JwtVerifier(_rules(auth))
+        verifier = JwtVerifier(auth)
         if "://" in auth.jwt_jwks:
             key_set = KeySetUrl(auth.jwt_jwks, verifier.use_keys, metrics)
             verifier.refresh_by(key_set.refresh)
@@ -120,17 +120,6 @@ def _callers(content: bytes) -> Callers:
     except UnicodeDecodeError:
         msg = "the callers file is not UTF-8"
         raise ValueError(msg) from None
-
-
-def _rules(auth: AuthSettings) -> JwtRules:
-    return JwtRules(
-        issuer=auth.jwt_issuer,
-        audience=auth.jwt_audience,
-        algorithms=tuple(name.strip() for name in auth.jwt_algorithms.split(",") if name.strip()),
-        scope_claim=auth.jwt_scope_claim,
-        scope_prefix=auth.jwt_scope_prefix,
-        leeway_s=auth.jwt_leeway_s,
-    )
 
 
 def _refuse_open_listener(settings: Settings, *, must_authenticate: bool) -> None:

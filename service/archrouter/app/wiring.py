@@ -14,18 +14,17 @@ from archrouter.application.ports import ScoringBackend
 from archrouter.application.router import RequestLimits, Router
 from archrouter.bundles.loader import PromptBundle, load_bundle
 from archrouter.bundles.manifest import BundleError
-from archrouter.config import RoutingSettings, Settings, TritonSettings
+from archrouter.config import RoutingSettings, Settings
 from archrouter.decision_log.log import DecisionLog
 from archrouter.domain.scoring import BackendProfile, Tier
 from archrouter.domain.ticket import Tickets
 from archrouter.inference.connect import connect
 from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
-from archrouter.inference.endpoint import EndpointList, EndpointSpec, Watch
+from archrouter.inference.endpoint import EndpointList, EndpointSpec
 from archrouter.inference.endpoints_file import load_endpoints
 from archrouter.inference.fleet import Fleet
 from archrouter.inference.roster import FleetStatus
-from archrouter.inference.tiers import TierRule, Tiers
-from archrouter.inference.triton_client import TritonClient
+from archrouter.inference.tiers import Tiers
 from archrouter.observability.metrics import Metrics
 from archrouter.policy_files.directory import PolicyDirectory
 from archrouter.policy_files.policies import load_policy_set
@@ -126,15 +125,14 @@ def build_core(
 ) -> Core:
     """Wire a fleet for each tier, and policy store and router around them; nothing is loaded yet."""
     clock = SystemClock()
-    open_client = partial(
-        TritonClient,
+    connection = partial(
+        connect,
         max_concurrent_requests=settings.triton.max_concurrent_requests,
         count_request=metrics.backend_requests.labels,
         start_span=tracing.client_span if tracing else None,
     )
-    connection = partial(connect, open_client=open_client)
     fleets = {
-        tier: Fleet(read_list, connection, partial(on_change, tier), _watch(settings.triton))
+        tier: Fleet(read_list, connection, partial(on_change, tier), settings.triton)
         for tier, read_list in readers.items()
     }
     backend = _backend(settings.routing, fleets)
@@ -204,23 +202,7 @@ def _backend(routing: RoutingSettings, fleets: Mapping[Tier, Fleet]) -> ScoringB
     """Put the tiers together; a single one needs nothing around it."""
     if len(fleets) == 1:
         return next(iter(fleets.values()))
-    rule = TierRule(
-        min_confidence=routing.cascade_min_confidence if routing.mode == "cascade" else None,
-        falls_back=routing.on_engine_failure == "compact",
-        reserve_s=routing.compact_reserve_s,
-    )
-    return Tiers(fleets[Tier.ENGINE], fleets[Tier.COMPACT], rule)
-
-
-def _watch(triton: TritonSettings) -> Watch:
-    return Watch(
-        interval_s=triton.health_interval_s,
-        probe_timeout_s=triton.probe_timeout_s,
-        warm_up_timeout_s=triton.warm_up_timeout_s,
-        max_failures=triton.max_failures,
-        fair_timeout_s=triton.fair_timeout_s,
-        doubt_budget_share=triton.doubt_budget_share,
-    )
+    return Tiers(fleets[Tier.ENGINE], fleets[Tier.COMPACT], routing)
 
 
 def _refuse_contradictions(settings: Settings) -> None:

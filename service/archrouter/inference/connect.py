@@ -6,12 +6,23 @@ from archrouter.inference.compact import CompactBackend
 from archrouter.inference.endpoint import EndpointSpec
 from archrouter.inference.language_model import LanguageModelBackend
 from archrouter.inference.model import Model
-from archrouter.inference.triton_client import TritonClient
+from archrouter.inference.triton_client import Counter, StartSpan, TritonClient
 
 
-def connect(spec: EndpointSpec, open_client: Callable[[str], TritonClient]) -> Model:
-    """Connect to an endpoint by a client of its address, its model cold: nothing is sent before the first call."""
-    client = open_client(spec.address)
+def connect(
+    spec: EndpointSpec,
+    *,
+    max_concurrent_requests: int,
+    count_request: Callable[[str], Counter] | None = None,
+    start_span: StartSpan | None = None,
+) -> Model:
+    """Connect to an endpoint, its model cold: nothing is sent before the first call. See `TritonClient`."""
+    client = TritonClient(
+        spec.address,
+        max_concurrent_requests=max_concurrent_requests,
+        count_request=count_request,
+        start_span=start_span,
+    )
     if spec.bundle is None:
         return CompactBackend(client, spec.model)
     return LanguageModelBackend(client, spec.model, spec.bundle)

@@ -8,6 +8,7 @@ from enum import Enum
 
 import structlog
 
+from archrouter.config import TritonSettings
 from archrouter.domain.errors import (
     ArchRouterError,
     BackendProtocolError,
@@ -85,28 +86,6 @@ class EndpointState(Enum):
     """No longer in the list; finishes the calls it has."""
 
 
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """How an endpoint is watched.
-
-    Attributes:
-        interval_s: Time between two looks at it, and between two tries to bring it back, in seconds > 0.
-        probe_timeout_s: Time that it has to answer a look, in seconds > 0.
-        warm_up_timeout_s: Time for its checks and a real call, in seconds > 0.
-        max_failures: Calls in a row that it may fail, >= 1; then it gets none until a real call of the watch succeeds.
-        fair_timeout_s: A call that it did not answer counts as its failure if it had so much time, in seconds >= 0;
-            with less it is the caller's deadline that was short.
-        doubt_budget_share: Share in [0, 1] of its time that a call waits for the verdict while it is in doubt.
-    """
-
-    interval_s: float
-    probe_timeout_s: float
-    warm_up_timeout_s: float
-    max_failures: int
-    fair_timeout_s: float
-    doubt_budget_share: float
-
-
 class Endpoint:
     """An endpoint of the list. The fleet that it belongs to puts calls to it and decides when it leaves.
 
@@ -123,9 +102,9 @@ class Endpoint:
     """
 
     def __init__(
-        self, spec: EndpointSpec, model: Model, policy_sets: Callable[[], Iterable[PolicySet]], watch: Watch
+        self, spec: EndpointSpec, model: Model, policy_sets: Callable[[], Iterable[PolicySet]], watch: TritonSettings
     ) -> None:
-        """Start as waiting, without calls; `policy_sets` gives the sets that are being served."""
+        """Start as waiting, without calls; `policy_sets` gives those that are served, `watch` how to look at it."""
         self.spec = spec
         self.model = model
         self.state = EndpointState.WAITING
@@ -168,7 +147,7 @@ class Endpoint:
     async def watch(self, on_change: Callable[[], None]) -> None:
         """Warm it up until it answers a real call, then look at it until it is lost, until cancelled.
 
-        This is the one prober: a look comes every `Watch.interval_s`, and at once when a call got no answer.
+        This is the one prober: a look comes every `triton.health_interval_s`, and at once when a call got no answer.
         """
         while True:
             try:
@@ -185,7 +164,8 @@ class Endpoint:
             self.state = EndpointState.WAITING
             self.trusted.set()
             on_change()
-            await asyncio.sleep(self._watch.interval_s)  # one that is lost whenever it is ready is tried no faster
+            # One that is lost whenever it is ready is tried no faster.
+            await asyncio.sleep(self._watch.health_interval_s)
 
     def note_failure(self, error: ArchRouterError, timeout_s: float) -> None:
         """Count a call that it failed, and have it looked at; not one whose time, in seconds, was short."""
@@ -242,7 +222,7 @@ class Endpoint:
 
     async def _pause(self) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._watch.interval_s):
+            async with asyncio.timeout(self._watch.health_interval_s):
                 await self._look_now.wait()
 
     async def _wait_until_warm(self) -> None:
@@ -258,7 +238,7 @@ class Endpoint:
                 if isinstance(error, BackendUnavailableError | BudgetExceededError):
                     await self.model.reconnect()
                 patience_s = min(2 * patience_s, _MAX_PATIENCE_S)
-                await asyncio.sleep(self._watch.interval_s)
+                await asyncio.sleep(self._watch.health_interval_s)
             else:
                 self._log.info("model_ready", model_version=profile.model_version, tier=profile.tier.value)
                 return

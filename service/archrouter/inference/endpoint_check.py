@@ -3,12 +3,10 @@
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 
 from archrouter.domain.errors import ArchRouterError
 from archrouter.inference.connect import connect
 from archrouter.inference.endpoint import EndpointSpec
-from archrouter.inference.triton_client import TritonClient
 
 _PAUSE_S = 0.5
 
@@ -48,7 +46,7 @@ async def check_endpoints(
 
 
 async def _check(endpoint: EndpointSpec, timeout_s: float, wait_s: float) -> EndpointVerdict:
-    model = connect(endpoint, partial(TritonClient, max_concurrent_requests=1))
+    model = connect(endpoint, max_concurrent_requests=1)
     loop = asyncio.get_running_loop()
     give_up_s = loop.time() + wait_s
     try:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from archrouter.config import TritonSettings
 from archrouter.domain.errors import ArchRouterError
 from archrouter.domain.findings import has_errors
 from archrouter.domain.policy import PolicySet
@@ -20,7 +21,6 @@ from archrouter.inference.endpoint import (
     EndpointList,
     EndpointSpec,
     EndpointState,
-    Watch,
     cause_of,
 )
 from archrouter.inference.model import Model
@@ -55,7 +55,7 @@ class Roster:
         read_list: Callable[[], EndpointList],
         connect: Callable[[EndpointSpec], Model],
         on_change: Callable[[FleetStatus], None],
-        watch: Watch,
+        watch: TritonSettings,
     ) -> None:
         """Read nothing before `start`.
 

@@ -1,10 +1,11 @@
 """Two tiers as one backend: the compact tier before the engine, or in its place while it cannot be asked."""
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import structlog
 
+from archrouter.config import RoutingSettings
 from archrouter.domain.decision import DecisionReason
 from archrouter.domain.errors import (
     ArchRouterError,
@@ -26,30 +27,15 @@ _NO_ANSWER = (UnavailableError, OverloadedError, BudgetExceededError, BackendPro
 _log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class TierRule:
-    """Which tier decides when.
-
-    Attributes:
-        min_confidence: In [0, 1]; the compact tier decides where its calibrated probability of the leading candidate
-            is at least this. None asks the engine always.
-        falls_back: Whether the compact tier decides where the engine gives no answer.
-        reserve_s: Time kept for it then, in seconds >= 0.
-    """
-
-    min_confidence: float | None
-    falls_back: bool
-    reserve_s: float
-
-
 class Tiers:
     """`ScoringBackend` over both tiers. The scoring says who decided, and its reasons why."""
 
-    def __init__(self, engine: Fleet, compact: Fleet, rule: TierRule) -> None:
-        """Bind two fleets that somebody else starts and closes."""
+    def __init__(self, engine: Fleet, compact: Fleet, routing: RoutingSettings) -> None:
+        """Bind two fleets that somebody else starts and closes; `routing` says which decides when."""
         self._engine = engine
         self._compact = compact
-        self._rule = rule
+        self._routing = routing
+        self._falls_back = routing.on_engine_failure == "compact"
 
     async def prepare(self, policy_set: PolicySet) -> None:
         """Prepare a policy set in both tiers; see `ScoringBackend.prepare`."""
@@ -74,15 +60,15 @@ class Tiers:
             return await only.score(request, timeout_s=timeout_s)
         deadline_s = asyncio.get_running_loop().time() + timeout_s
         guess: Scoring | None = None
-        if self._rule.min_confidence is not None:
+        if self._routing.mode == "cascade":
             guess = await self._guess(request, timeout_s * _COMPACT_SHARE)
-            if guess is not None and _leading_probability(guess) >= self._rule.min_confidence:
+            if guess is not None and _leading_probability(guess) >= self._routing.cascade_min_confidence:
                 return _with_reasons(guess, DecisionReason.COMPACT_SURE)
         asked_for = (DecisionReason.COMPACT_UNSURE,) if guess is not None else ()
         try:
             scoring = await self._engine.score(request, timeout_s=self._engine_time_s(deadline_s))
         except _NO_ANSWER as error:
-            if not self._rule.falls_back:
+            if not self._falls_back:
                 raise
             scoring = guess or await self._in_place_of_engine(request, error, deadline_s)
             return _with_reasons(scoring, *asked_for, DecisionReason.ENGINE_UNAVAILABLE)
@@ -108,7 +94,7 @@ class Tiers:
     def _engine_time_s(self, deadline_s: float) -> float:
         """Give the engine what is left, less the reserve if that leaves the engine as much."""
         remaining_s = deadline_s - asyncio.get_running_loop().time()
-        reserve_s = self._rule.reserve_s if self._rule.falls_back else 0.0
+        reserve_s = self._routing.compact_reserve_s if self._falls_back else 0.0
         return remaining_s - reserve_s if remaining_s >= 2 * reserve_s else remaining_s
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,9 +49,8 @@ async def test_health_waits_for_the_right_engine_and_the_log_says_why(checkpoint
     async with engine_triton("sha256:" + "f" * 64, vocab_size=VOCAB_SIZE) as triton:
         connection = TritonClient(triton.endpoint, max_concurrent_requests=1)
         backend = LanguageModelBackend(connection, "tensorrt_llm", bundle)
-        endpoint = Endpoint(
-            EndpointSpec(triton.endpoint, "tensorrt_llm", bundle), backend, tuple, replace(WATCH, interval_s=0.01)
-        )
+        watch_often = WATCH.model_copy(update={"health_interval_s": 0.01})
+        endpoint = Endpoint(EndpointSpec(triton.endpoint, "tensorrt_llm", bundle), backend, tuple, watch_often)
         watch = endpoint.watch(lambda: changes.append(endpoint.state))
         with capture_logs() as logs:
             watching = asyncio.ensure_future(watch)

@@ -8,6 +8,7 @@ from tests.support.fakes import make_set
 from tests.support.fleet_scene import QUESTION, WATCH
 from tests.support.rpc_service import GatedBackend
 
+from archrouter.config import RoutingSettings
 from archrouter.domain.conversation import Conversation, Message, Role
 from archrouter.domain.decision import DecisionReason
 from archrouter.domain.errors import (
@@ -21,7 +22,7 @@ from archrouter.domain.errors import (
 from archrouter.domain.scoring import Scoring, ScoringRequest, Tier
 from archrouter.inference.endpoint import Endpoint, EndpointList, EndpointSpec, EndpointState
 from archrouter.inference.fleet import Fleet
-from archrouter.inference.tiers import TierRule, Tiers
+from archrouter.inference.tiers import Tiers
 
 AWAY = BackendUnavailableError("gone", retry_after_s=1.0)
 UNSURE = ScoringRequest(QUESTION.policy_set, Conversation.from_messages((Message(Role.USER, "tell a joke"),)))
@@ -36,8 +37,13 @@ class Scene:
         """Wire them."""
         self.engine, self.compact = GatedBackend(), GatedBackend()
         self.engine.profile = replace(FAKE_PROFILE, tier=Tier.ENGINE, model_version="sha256:engine")
-        rule = TierRule(min_confidence, falls_back, reserve_s=0.25)
-        self.tiers = Tiers(fleet_of(self.engine), fleet_of(self.compact), rule)
+        routing = RoutingSettings(
+            mode="engine" if min_confidence is None else "cascade",
+            cascade_min_confidence=min_confidence or 0.0,
+            on_engine_failure="compact" if falls_back else "none",
+            compact_reserve_s=0.25,
+        )
+        self.tiers = Tiers(fleet_of(self.engine), fleet_of(self.compact), routing)
 
     async def score(self, request: ScoringRequest = QUESTION, timeout_s: float = TIMEOUT_S) -> Scoring:
         """Ask."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import jwt
 
+from archrouter.config import AuthSettings
 from archrouter.rpc.authentication.scopes import Grants, grants_of
 from archrouter.rpc.errors import AuthenticationError
 
@@ -22,42 +23,6 @@ REQUIRED_CLAIMS = ("exp", "iss", "aud", "sub")
 
 
 @dataclass(frozen=True, slots=True)
-class JwtRules:
-    """What a token must say.
-
-    Attributes:
-        issuer: Its ``iss``.
-        audience: One of its ``aud``.
-        algorithms: Accepted signatures, of `ALGORITHMS`.
-        scope_claim: Claim that lists scopes: text with spaces between them, or a list.
-        scope_prefix: Start of the scopes that are meant for this service; it is cut off, and others are ignored.
-        leeway_s: Difference of clocks that is forgiven, in seconds.
-    """
-
-    issuer: str
-    audience: str
-    algorithms: tuple[str, ...]
-    scope_claim: str
-    scope_prefix: str
-    leeway_s: float
-
-    def __post_init__(self) -> None:
-        """Refuse rules that would let every token of an issuer, or none, pass.
-
-        Raises:
-            ValueError: Naming the setting.
-        """
-        for setting, value in {"auth.jwt_issuer": self.issuer, "auth.jwt_audience": self.audience}.items():
-            if not value:
-                msg = f"auth.jwt_jwks is set, but {setting} is empty; every token of the key set would pass"
-                raise ValueError(msg)
-        unknown = [name for name in self.algorithms if name not in ALGORITHMS]
-        if unknown or not self.algorithms:
-            msg = f"auth.jwt_algorithms has {', '.join(unknown) or 'no algorithm'}; take of {', '.join(ALGORITHMS)}"
-            raise ValueError(msg)
-
-
-@dataclass(frozen=True, slots=True)
 class Claims:
     """What an accepted token says."""
 
@@ -68,9 +33,22 @@ class Claims:
 class JwtVerifier:
     """Checks tokens. The keys are replaced while it works, from any thread."""
 
-    def __init__(self, rules: JwtRules) -> None:
-        """Start without keys."""
-        self._rules = rules
+    def __init__(self, settings: AuthSettings) -> None:
+        """Start without keys.
+
+        Raises:
+            ValueError: For settings by which every token of the key set, or none, would pass; it names them.
+        """
+        for name in ("jwt_issuer", "jwt_audience"):
+            if not getattr(settings, name):
+                msg = f"auth.jwt_jwks is set, but auth.{name} is empty; every token of the key set would pass"
+                raise ValueError(msg)
+        self._algorithms = [name.strip() for name in settings.jwt_algorithms.split(",") if name.strip()]
+        unknown = [name for name in self._algorithms if name not in ALGORITHMS]
+        if unknown or not self._algorithms:
+            msg = f"auth.jwt_algorithms has {', '.join(unknown) or 'no algorithm'}; take of {', '.join(ALGORITHMS)}"
+            raise ValueError(msg)
+        self._settings = settings
         self._refresh: Callable[[], Awaitable[None]] | None = None
         self._keys: Mapping[str | None, jwt.PyJWK] = {}
         self._verified: dict[bytes, tuple[float, Claims | None]] = {}
@@ -111,24 +89,24 @@ class JwtVerifier:
         claims = Claims(payload["sub"], self._grants(payload))
         if len(verified) >= MAX_REMEMBERED:
             verified.clear()
-        verified[digest] = (int(payload["exp"]) + self._rules.leeway_s, claims)
+        verified[digest] = (int(payload["exp"]) + self._settings.jwt_leeway_s, claims)
         return claims
 
     async def _checked(self, token: str) -> Mapping[str, Any]:  # Any: of a JSON document
-        rules = self._rules
+        settings = self._settings
         checked: Mapping[str, Any] = jwt.decode(
             token,
             await self._key(jwt.get_unverified_header(token)),
-            algorithms=list(rules.algorithms),
-            audience=rules.audience,
-            issuer=rules.issuer,
-            leeway=rules.leeway_s,
+            algorithms=self._algorithms,
+            audience=settings.jwt_audience,
+            issuer=settings.jwt_issuer,
+            leeway=settings.jwt_leeway_s,
             options={"require": list(REQUIRED_CLAIMS), "enforce_minimum_key_length": True},
         )
         return checked
 
     async def _key(self, header: Mapping[str, Any]) -> jwt.PyJWK:  # Any: of a JSON document
-        if header.get("alg") not in self._rules.algorithms:
+        if header.get("alg") not in self._algorithms:
             raise jwt.InvalidAlgorithmError
         key_id = header.get("kid")
         if key_id not in self._keys and self._refresh is not None:
@@ -142,7 +120,7 @@ class JwtVerifier:
 
     def _grants(self, payload: Mapping[str, Any]) -> Grants:  # Any: of a JSON document
         """Read the scopes of this service; what else the claim holds belongs to others."""
-        claim, prefix = payload.get(self._rules.scope_claim, ()), self._rules.scope_prefix
+        claim, prefix = payload.get(self._settings.jwt_scope_claim, ()), self._settings.jwt_scope_prefix
         words = claim.split() if isinstance(claim, str) else claim if isinstance(claim, list) else ()
         grants: dict[Any, tuple[str, ...]] = {}
         for word in words:
