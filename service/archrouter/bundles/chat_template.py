@@ -1,7 +1,5 @@
 """The chat template around the one user message a router prompt is, split where that message goes."""
 
-from dataclasses import dataclass
-
 from jinja2 import TemplateError
 from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -13,21 +11,12 @@ class ChatTemplateError(ValueError):
     """The chat template cannot be rendered, or does not keep the message as it is."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChatFrame:
-    """What a chat template puts around a single user message.
+def chat_frame_of(template: str, special_tokens: dict[str, str]) -> tuple[str, str]:
+    """Render a checkpoint's chat template, untrusted, in a sandbox, around one user message.
 
-    Attributes:
-        head: Text before the message: default system turn, user header.
-        tail: Text after it: end of the turn, assistant header.
-    """
-
-    head: str
-    tail: str
-
-
-def chat_frame_of(template: str, special_tokens: dict[str, str]) -> ChatFrame:
-    """Render a checkpoint's chat template, untrusted, in a sandbox, and return the text around one user message.
+    Returns:
+        The text before the message, with the default system turn and the user header, and the text after it, with the
+        end of the turn and the assistant header.
 
     Raises:
         ChatTemplateError: When the template fails, or does not contain the message exactly once, unchanged.
@@ -45,7 +34,8 @@ def chat_frame_of(template: str, special_tokens: dict[str, str]) -> ChatFrame:
     if len(parts) != 2:  # noqa: PLR2004  # before and after
         msg = f"the chat template holds the user message {len(parts) - 1} times; it must hold it once"
         raise ChatTemplateError(msg)
-    return ChatFrame(*parts)
+    head, tail = parts
+    return head, tail
 
 
 def _raise(message: str) -> None:

@@ -109,12 +109,12 @@ def load_bundle(directory: Path, *, with_calibration: bool = True) -> PromptBund
 
 def _prompt_format(directory: Path, manifest: Manifest) -> PromptFormat:
     skeleton = manifest.skeleton
-    frame = chat_frame_of((directory / CHAT_TEMPLATE_FILE).read_text("utf-8"), manifest.special_tokens)
+    head, tail = chat_frame_of((directory / CHAT_TEMPLATE_FILE).read_text("utf-8"), manifest.special_tokens)
     return PromptFormat(
         template=PromptTemplate.parse((directory / PROMPT_TEMPLATE_FILE).read_text("utf-8")),
         dialect=Dialect(manifest.dialect),
-        chat_head=frame.head,
-        chat_tail=frame.tail,
+        chat_head=head,
+        chat_tail=tail,
         end_token=manifest.end_token,
         skeleton=AnswerSkeleton(skeleton.prefix, skeleton.suffix, Quoting(skeleton.quoting), is_list=skeleton.is_list),
     )

@@ -14,7 +14,6 @@ import hmac
 import json
 import secrets
 from dataclasses import astuple, dataclass, replace
-from enum import Enum
 
 from archrouter.domain.decision import DecisionReason, DecisionRule
 from archrouter.domain.policy import PolicySet, RoutePolicy
@@ -32,23 +31,14 @@ _VERSION = b"\x01"
 _MAC_BYTES = 32
 
 
-class TicketCause(Enum):
-    """Why a ticket cannot be used."""
-
-    MALFORMED = "malformed"
-    SIGNATURE = "signature"
-    EXPIRED = "expired"
-    POLICY_SET = "policy_set"
-    ROUTE = "route"
-
-
 _PROBLEMS = {
-    TicketCause.MALFORMED: "is no ticket of this service; send route_ticket of the decision before, unchanged",
-    TicketCause.SIGNATURE: "was signed with a key that this server does not have; give replicas the same keys",
-    TicketCause.EXPIRED: "is older than routing.ticket_lifetime_s",
-    TicketCause.POLICY_SET: "is of another policy set",
-    TicketCause.ROUTE: "is of a route that the policy set no longer has",
+    "malformed": "is no ticket of this service; send route_ticket of the decision before, unchanged",
+    "signature": "was signed with a key that this server does not have; give replicas the same keys",
+    "expired": "is older than routing.ticket_lifetime_s",
+    "policy_set": "is of another policy set",
+    "route": "is of a route that the policy set no longer has",
 }
+"""What is wrong with a ticket, by cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,28 +130,29 @@ class Tickets:
         if not text:
             return Redeemed(rule)
         ticket = self._read(text, policy_set, now_s)
-        if isinstance(ticket, TicketCause):
+        if isinstance(ticket, str):
             message = f"the route ticket {_PROBLEMS[ticket]}; the conversation was decided without it"
-            warning = DecisionWarning(WarningCode.ROUTE_TICKET_IGNORED, message, {"cause": ticket.value})
+            warning = DecisionWarning(WarningCode.ROUTE_TICKET_IGNORED, message, {"cause": ticket})
             return Redeemed(rule, warnings=(warning,))
         stickiness = replace(rule.stickiness, previous_route_id=ticket.route_id)
         return Redeemed(replace(rule, stickiness=stickiness), ticket.turn_count)
 
-    def _read(self, text: str, policy_set: PolicySet, now_s: float) -> RouteTicket | TicketCause:
+    def _read(self, text: str, policy_set: PolicySet, now_s: float) -> RouteTicket | str:
+        """Return what a ticket says, or the cause why it cannot be used."""
         signed = _decoded(text)
         if signed[:1] != _VERSION or len(signed) <= _MAC_BYTES:
-            return TicketCause.MALFORMED
+            return "malformed"
         content, mac = signed[:-_MAC_BYTES], signed[-_MAC_BYTES:]
         # Each key is tried, each in constant time, so the answer's time tells nothing about any.
         signed_by = [hmac.compare_digest(mac, _mac(key, content)) for key in self._keys]
         if not any(signed_by):
-            return TicketCause.SIGNATURE
+            return "signature"
         ticket = RouteTicket(*json.loads(content[1:]))  # it is ours, so it has this form
         if now_s > ticket.issue_time_s + self._lifetime_s:
-            return TicketCause.EXPIRED
+            return "expired"
         if ticket.policy_set_id != policy_set.id:
-            return TicketCause.POLICY_SET
-        return ticket if policy_set.route(ticket.route_id) else TicketCause.ROUTE
+            return "policy_set"
+        return ticket if policy_set.route(ticket.route_id) else "route"
 
 
 def read_keys(text: str) -> tuple[bytes, ...]:

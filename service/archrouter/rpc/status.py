@@ -8,7 +8,7 @@ A status travels in trailing metadata, of which a gRPC client accepts 8 KiB by d
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -56,17 +56,9 @@ class Failure:
     cause: str
 
 
-@dataclass(frozen=True, slots=True)
-class Details:
-    """What one error adds to the reason of its status.
-
-    Attributes:
-        metadata: Of ErrorInfo: every dynamic part of the message that no further detail holds.
-        further: Detail besides ErrorInfo; None when the kind of error has none.
-    """
-
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    further: Message | None = None
+Details = tuple[Mapping[str, str], Message | None]
+"""What one error adds to the reason of its status: metadata of ErrorInfo, which has every dynamic part of the message
+that no further detail holds, and that detail; None when the kind of error has none."""
 
 
 def _clipped(text: str) -> str:
@@ -94,26 +86,26 @@ def _bad_request(error: errors.InvalidRequestError | errors.PolicySetInvalidErro
         if detail.ByteSize() + message.ByteSize() > MAX_VIOLATION_BYTES:
             break
         detail.field_violations.append(message)
-    return Details({"field": _clipped(findings[0].field_path), "violationCount": str(len(findings))}, detail)
+    return {"field": _clipped(findings[0].field_path), "violationCount": str(len(findings))}, detail
 
 
 def _prompt_too_long(error: errors.PromptTooLongError) -> Details:
     counts = {"promptTokenCount": error.prompt_token_count, "maxPromptTokenCount": error.max_prompt_token_count}
-    return Details({name: str(count) for name, count in counts.items()})
+    return {name: str(count) for name, count in counts.items()}, None
 
 
 def _too_large(error: edge.RequestTooLargeError) -> Details:
-    return Details({"requestBytes": str(error.byte_count), "maxRequestBytes": str(error.max_byte_count)})
+    return {"requestBytes": str(error.byte_count), "maxRequestBytes": str(error.max_byte_count)}, None
 
 
 def _policy_set_not_found(error: errors.PolicySetNotFoundError) -> Details:
     name = policy_set_name(error.policy_set_id)
-    return Details({"policySet": name}, _resource(name, error))
+    return {"policySet": name}, _resource(name, error)
 
 
 def _revision_not_found(error: errors.PolicySetRevisionNotFoundError) -> Details:
     name = policy_set_name(error.policy_set_id)
-    return Details({"policySet": name, "activeRevision": error.active_revision}, _resource(name, error))
+    return {"policySet": name, "activeRevision": error.active_revision}, _resource(name, error)
 
 
 def _resource(name: str, error: errors.ArchRouterError) -> error_details_pb2.ResourceInfo:
@@ -123,14 +115,14 @@ def _resource(name: str, error: errors.ArchRouterError) -> error_details_pb2.Res
 
 
 def _retry_later(error: errors.OverloadedError | errors.UnavailableError) -> Details:
-    return Details(further=error_details_pb2.RetryInfo(retry_delay=duration_to_proto(error.retry_after_s)))
+    return {}, error_details_pb2.RetryInfo(retry_delay=duration_to_proto(error.retry_after_s))
 
 
 def _missing(setting: str, error: Exception) -> Details:
     violation = error_details_pb2.PreconditionFailure.Violation(
         type="SETTING", subject=setting, description=_clipped(str(error))
     )
-    return Details({"setting": setting}, error_details_pb2.PreconditionFailure(violations=[violation]))
+    return {"setting": setting}, error_details_pb2.PreconditionFailure(violations=[violation])
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +138,7 @@ class Row:
 
     code: StatusCode
     reason: str
-    details: Callable[[Any], Details] = lambda _error: Details()  # Any: the error of its own row
+    details: Callable[[Any], Details] = lambda _error: ({}, None)  # Any: the error of its own row
     text: str = ""
 
 
@@ -182,12 +174,12 @@ TABLE: Mapping[type[errors.ArchRouterError], Row] = MappingProxyType(
         errors.BudgetExceededError: Row(
             StatusCode.DEADLINE_EXCEEDED,
             "DEADLINE_TOO_SHORT",
-            lambda error: Details({"remainingSeconds": f"{error.remaining_s:.3f}"}),
+            lambda error: ({"remainingSeconds": f"{error.remaining_s:.3f}"}, None),
         ),
         errors.BackendProtocolError: Row(StatusCode.INTERNAL, "BACKEND_PROTOCOL", text=_INTERNAL),
         edge.AuthenticationError: Row(StatusCode.UNAUTHENTICATED, "CREDENTIALS_INVALID", text=_UNAUTHENTICATED),
         edge.AuthorizationError: Row(
-            StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED", lambda error: Details({"scope": error.scope})
+            StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED", lambda error: ({"scope": error.scope}, None)
         ),
         # Raised while a bundle is loaded, never by a request; should it reach one, the caller cannot help it.
         errors.PromptTemplateError: Row(StatusCode.INTERNAL, "INTERNAL", text=_INTERNAL),
@@ -204,15 +196,15 @@ def describe_failure(error: Exception, decision_id: str) -> Failure:
     """
     listed = next((kind for kind in type(error).__mro__ if kind in TABLE), None)
     row = TABLE[listed] if listed else _UNKNOWN
-    details = row.details(error)
-    metadata = dict(details.metadata)
+    found, further = row.details(error)
+    metadata = dict(found)
     if row.code is StatusCode.INTERNAL:
         metadata["decisionId"] = decision_id
     reason = f"ERROR_REASON_{row.reason}"
     status = status_pb2.Status(code=row.code.value[0], message=row.text or _clipped(_public_text(error)))
     status.details.add().Pack(error_details_pb2.ErrorInfo(reason=reason, domain=ERROR_DOMAIN, metadata=metadata))
-    if details.further is not None:
-        status.details.add().Pack(details.further)
+    if further is not None:
+        status.details.add().Pack(further)
     # The text of an unlisted exception is for the traceback's log line only: it may hold anything.
     cause = str(error) if listed and row.text else "" if listed else type(error).__name__
     return Failure(status, reason, cause)

@@ -47,11 +47,12 @@ Number = Annotated[float, BeforeValidator(as_number)]
 _REMEDIES = {"tuple_type": "write a list", "dict_type": "write a mapping"}
 
 
-class Places:
-    """Leads from the field paths of a domain object to the places its author wrote."""
+class Reading:
+    """What comes to light while a document is read: findings, and where the fields of the domain object stand."""
 
     def __init__(self) -> None:
-        """Start empty."""
+        """Start without findings and places."""
+        self._findings: list[Finding] = []
         self._places: dict[str, Place | None] = {}
 
     def put(self, domain_path: str, place: Place | None) -> None:
@@ -79,15 +80,6 @@ class Places:
         while path and path not in self._places:
             path = path[: max(path.rfind("."), path.rfind("["), 0)]
         return self._places.get(path)
-
-
-class Reading(Places):
-    """What comes to light while a document is read: findings, and where the fields of the content stand."""
-
-    def __init__(self) -> None:
-        """Start without findings."""
-        super().__init__()
-        self._findings: list[Finding] = []
 
     @property
     def is_clean(self) -> bool:
@@ -214,13 +206,13 @@ class YamlDocument(Generic[ContentT]):
 
     content: ContentT | None
     findings: tuple[Finding, ...]
-    places: Places
+    places: Reading
 
 
 def read_file(path: Path, read: Callable[[str], YamlDocument[ContentT]]) -> YamlDocument[ContentT]:
     """Read a file of any size, kind and content; one that cannot be read gives the finding that says why."""
     text = read_text(path)
-    return YamlDocument(None, (text,), Places()) if isinstance(text, Finding) else read(text)
+    return YamlDocument(None, (text,), Reading()) if isinstance(text, Finding) else read(text)
 
 
 def read_document(
@@ -244,7 +236,7 @@ def read_document(
     """
     root = compose_document(text, begin_with)
     if isinstance(root, Finding):
-        return YamlDocument(None, (root,), Places())
+        return YamlDocument(None, (root,), Reading())
     reading = Reading()
     top = read_table(root, table, reading)
     reading.put("", top.place)

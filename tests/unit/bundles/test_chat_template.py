@@ -2,7 +2,7 @@
 
 import pytest
 
-from archrouter.bundles.chat_template import ChatFrame, ChatTemplateError, chat_frame_of
+from archrouter.bundles.chat_template import ChatTemplateError, chat_frame_of
 
 QWEN_LIKE = (
     "{%- if messages[0]['role'] != 'system' %}{{- '<|im_start|>system\\nBe kind.<|im_end|>\\n' }}{%- endif %}\n"
@@ -15,9 +15,9 @@ QWEN_LIKE = (
 
 def test_the_template_is_split_where_the_prompt_goes() -> None:
     """The default system turn is in the head, the assistant header in the tail."""
-    expected = ChatFrame(
-        head="<|im_start|>system\nBe kind.<|im_end|>\n<|im_start|>user\n",
-        tail="<|im_end|>\n<|im_start|>assistant\n",
+    expected = (
+        "<|im_start|>system\nBe kind.<|im_end|>\n<|im_start|>user\n",
+        "<|im_end|>\n<|im_start|>assistant\n",
     )
 
     assert expected == chat_frame_of(QWEN_LIKE, {})
@@ -25,7 +25,7 @@ def test_the_template_is_split_where_the_prompt_goes() -> None:
 
 def test_special_tokens_have_their_names() -> None:
     """A template may name the begin token instead of spelling it."""
-    assert "<s>" == chat_frame_of("{{ bos_token }}{{ messages[0].content }}", {"bos_token": "<s>"}).head
+    assert "<s>" == chat_frame_of("{{ bos_token }}{{ messages[0].content }}", {"bos_token": "<s>"})[0]
 
 
 @pytest.mark.parametrize(
