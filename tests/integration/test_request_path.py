@@ -26,8 +26,10 @@ async def channel(triton_endpoint: str, root: Path, tmp_path: Path) -> AsyncIter
     """Run the whole service in this process, over a real Triton, and give a channel to it."""
     settings = Settings(
         server=ServerSettings(listen="127.0.0.1:0", drain_delay_s=0.0),
-        policies=PoliciesSettings(directory=str(root / "examples" / "policies"), default="llm-gateway"),
-        # The watch must not look at the endpoint while the call is traced.
+        # Neither watch may look, at policies or at the endpoint, while the call is traced.
+        policies=PoliciesSettings(
+            directory=str(root / "examples" / "policies"), default="llm-gateway", watch_enabled=False
+        ),
         triton=TritonSettings(endpoint=triton_endpoint, health_interval_s=60.0),
     )
     async with service_in_process(settings, tmp_path) as running:
