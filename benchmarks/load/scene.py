@@ -120,7 +120,7 @@ async def running_scene(arguments: Sequence[str]) -> AsyncIterator[Scene]:
             conversations = read_conversations()
             bare = Target(triton.endpoint, MODEL_INFER, folder / "bare")
             write_bodies(bare.bodies, await _bare_bodies(triton.endpoint, conversations))
-            with _running_service(folder, triton.endpoint, arguments) as (process, address):
+            with running_service(folder, triton.endpoint, arguments) as (process, address):
                 target = Target(address, SELECT_ROUTE, folder / "service")
                 write_bodies(target.bodies, [_request(messages) for messages in conversations])
                 yield Scene(generator, bare, Service(process.pid, target, folder / "policies"))
@@ -165,9 +165,10 @@ async def _bare_bodies(endpoint: str, conversations: Sequence[tuple[Message, ...
 
 
 @contextmanager
-def _running_service(
+def running_service(
     folder: Path, triton_endpoint: str, arguments: Sequence[str]
 ) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """Run the service in a folder, with further arguments of ``archrouter serve``; give it, ready, and its address."""
     ready, log = folder / "ready.json", folder / "service.log"
     shutil.copytree(POLICIES, folder / "policies-0")
     (folder / "policies").symlink_to("policies-0")

@@ -1,4 +1,4 @@
-"""Fit the temperature on what cross-validation held out of training, and write router.json.
+"""Fit the temperature on what cross-validation held out of training, and write router.json with what drift is seen by.
 
 Each fold's network is measured on domains that it has not seen, and on unseen conversations of domains that it has: as
 many turns of each, since a policy set in use may be either. A network is surer of the latter and more often right. The
@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from archrouter.domain.posterior import Calibration, posterior_from_scores
+from archrouter.domain.scoring import CalibrationReference
 from compact_router.evaluate import expected_calibration_error
 from compact_router.manifest import MODEL_DIRECTORY, VERSION, render_json
 from compact_router.material import DEV_SETS, NEW_CONVERSATIONS, NEW_DOMAINS
@@ -45,6 +47,7 @@ def main() -> None:
     document = {
         "window": asdict(LIMITS),
         "calibration": {"kind": "temperature", "temperature": temperature, "sample_count": len(labels)},
+        "calibration_reference": reference(logits, temperature),
     }
     path: Path = arguments.model_directory / VERSION / "router.json"
     path.write_text(render_json(document), encoding="utf-8")
@@ -89,6 +92,25 @@ def fit_temperature(logits: Sequence[Array], labels: Sequence[int]) -> float:
         else:
             low = left
     return 2 / (low + high)
+
+
+def reference(logits: Sequence[Array], temperature: float) -> dict[str, object]:
+    """Say how the model answers these turns, for the service to see when those that it is sent are of another kind.
+
+    Args:
+        logits: As ``fit_temperature`` takes them.
+        temperature: What was fitted.
+
+    Returns:
+        The parameter ``calibration_reference`` of config.pbtxt, see docs/observability.md.
+    """
+    calibration = Calibration(temperature, len(logits))
+    found = CalibrationReference.of([calibration.apply(posterior_from_scores(row)) for row in logits])
+    return {
+        "top_probability_deciles": [round(each, DECIMALS) for each in found.top_probability_deciles],
+        "no_match_share": round(found.no_match_share, DECIMALS),
+        "mean_entropy": round(found.mean_entropy, DECIMALS),
+    }
 
 
 def error(logits: Sequence[Array], labels: Sequence[int], temperature: float) -> float:

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from compact_model.digest import PREFIX, file_digests, model_version
-from compact_model.parameters import read_window_limits
+from compact_model.parameters import REFERENCE, read_window_limits
 
 from compact_router.manifest import MODEL_DIRECTORY, VERSION, read_json, update_manifest
 
@@ -26,12 +26,13 @@ def stamp(model_directory: Path) -> str:
     directory = model_directory / VERSION
     digests = file_digests(directory)
     version = model_version(digests)
-    calibration = read_json(directory / "router.json")["calibration"]
+    router = read_json(directory / "router.json")
     values = {
         "model_version": version,
         "tokenizer_digest": PREFIX + digests["tokenizer.json"],
         "max_prompt_token_count": str(read_window_limits(directory / "router.json").max_token_count),
-        "calibration": json.dumps(calibration),
+        "calibration": json.dumps(router["calibration"]),
+        "calibration_reference": json.dumps(router[REFERENCE]) if REFERENCE in router else "",
     }
     config = model_directory / "config.pbtxt"
     text = config.read_text(encoding="utf-8")

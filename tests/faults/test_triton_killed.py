@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,12 +12,17 @@ import pytest_asyncio
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from grpc import aio
 from grpc_status import rpc_status
-from tests.support.service_runs import ServiceProcess, sample_flags, service_process
+from tests.support.service_runs import REQUEST, ServiceProcess, sample_flags, service_process
+
+from archrouter.client import ClientOptions, RoutingClient, RoutingError
 
 LOSS_S = 2.0
 """Four times the promise, for a machine that does something else too."""
 
 AT_ONCE_S = 0.5
+
+RETRIED_S = 3.2
+"""What the published retries of a client outlast at least, 0.8 of their 4.1 s, less what a call takes."""
 
 
 @pytest_asyncio.fixture
@@ -47,6 +53,30 @@ async def test_a_killed_triton_fails_calls_at_once_and_is_back_without_a_restart
     assert {ErrorInfo, RetryInfo} == details_of(caught.value)
     assert (await service.select_route()).decision.models
     assert killed_pid != service.triton_pid()
+
+
+async def test_a_client_that_retries_loses_no_call_that_its_attempts_outlast(service: ServiceProcess) -> None:
+    """With a deadline of 5 s and the published retries a call waits for the new Triton; the service queues none."""
+    begun: list[tuple[float, asyncio.Task[bool]]] = []
+    async with RoutingClient(ClientOptions(service.address, timeout_s=5)) as client:
+
+        async def is_answered() -> bool:
+            try:
+                return bool((await client.select_route(REQUEST)).decision.models)
+            except RoutingError:
+                return False
+
+        os.kill(service.triton_pid(), signal.SIGKILL)
+        await service.serving(wanted=False)
+        healing = asyncio.ensure_future(service.serving(wanted=True))
+        while not healing.done():
+            begun.append((time.monotonic(), asyncio.ensure_future(is_answered())))
+            await asyncio.sleep(0.1)
+        healed_s = time.monotonic()
+        lost = [started_s for started_s, call in begun if not await call]
+
+    assert [] == [started_s for started_s in lost if started_s > healed_s - RETRIED_S]
+    assert begun[-1][0] > healed_s - RETRIED_S
 
 
 def details_of(error: aio.AioRpcError) -> set[type[ErrorInfo | RetryInfo]]:

@@ -89,6 +89,9 @@ async def test_a_collector_gets_the_callers_trace_down_to_triton(
     server = of_the_call["archrouter.v1.RoutingService/SelectRoute"]
     triton = of_the_call["inference.GRPCInferenceService/ModelInfer"]
     assert (PARENT, server.span_id) == (server.parent_span_id.hex(), triton.parent_span_id)
+    decided = of_the_call["decide"]
+    assert server.span_id == decided.parent_span_id
+    assert triton.end_time_unix_nano <= decided.start_time_unix_nano <= server.end_time_unix_nano
     attributes = {one.key: one.value.string_value for one in server.attributes}
     assert answer.decision.decision_id == attributes["archrouter.decision_id"]
     assert "python script" not in str(collector.spans)

@@ -110,7 +110,7 @@ FAULTS: dict[str, tuple[Callable[[Deployment], object], type[Exception], str]] =
     "tokenizer exchanged after the build": (
         lambda it: (it.directory / "tokenizer.json").write_text("{}"),
         BundleError,
-        r"tokenizer\.json has digest .*, the manifest says .*; it was changed or cut short",
+        r"tokenizer\.json has digest .*, manifest\.json says .*; it was changed or cut short",
     ),
     "engine without the logits flag": (
         built("build_config", "gather_generation_logits", value=False),

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -27,18 +28,22 @@ class TritonPythonModel:
         config = json.loads(args["model_config"])
         parameters = {key: value["string_value"] for key, value in config["parameters"].items()}
         directory = Path(args["model_repository"]) / args["model_version"]
-        found = model_version(file_digests(directory))
-        if found != parameters["model_version"]:
-            msg = (
-                f"parameter model_version is {parameters['model_version']!r} but the files are {found}; "
-                "put the folder back as it was, or stamp it again (see README.md)"
+        with ThreadPoolExecutor() as both:
+            digests = both.submit(file_digests, directory)
+            loading = both.submit(
+                CompactRouter.load,
+                directory,
+                intra_op_thread_count=int(parameters["intra_op_thread_count"]),
+                candidate_cache_capacity=int(parameters["candidate_cache_capacity"]),
             )
-            raise ValueError(msg)
-        router = CompactRouter.load(
-            directory,
-            intra_op_thread_count=int(parameters["intra_op_thread_count"]),
-            candidate_cache_capacity=int(parameters["candidate_cache_capacity"]),
-        )
+            found = model_version(digests.result())
+            if found != parameters["model_version"]:
+                msg = (
+                    f"parameter model_version is {parameters['model_version']!r} but the files are {found}; "
+                    "put the folder back as it was, or stamp it again (see README.md)"
+                )
+                raise ValueError(msg)
+        router = loading.result()
         self._workers = Workers(router, int(parameters["worker_count"]))
 
     def execute(self, requests: "list[pb_utils.InferenceRequest]") -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -125,11 +126,13 @@ def build_core(
 ) -> Core:
     """Wire a fleet for each tier, and policy store and router around them; nothing is loaded yet."""
     clock = SystemClock()
+    start_step = tracing.step_span if tracing else nullcontext
     connection = partial(
         connect,
         max_concurrent_requests=settings.triton.max_concurrent_requests,
         count_request=metrics.backend_requests.labels,
         start_span=tracing.client_span if tracing else None,
+        start_step=start_step,
     )
     fleets = {
         tier: Fleet(read_list, connection, partial(on_change, tier), settings.triton)
@@ -154,6 +157,7 @@ def build_core(
         min_budget_s=settings.routing.min_budget_s,
         deadline_margin_s=settings.triton.deadline_margin_s,
         tickets=tickets,
+        start_step=start_step,
     )
     return Core(tuple(fleets.values()), store, router)
 

@@ -1,6 +1,8 @@
 """What the application needs from the outside world. Each port has a real and a test implementation."""
 
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -9,6 +11,9 @@ from archrouter.application.select_route import Decision, SelectRoute
 from archrouter.domain.findings import Finding
 from archrouter.domain.policy import PolicySet
 from archrouter.domain.scoring import Scoring, ScoringRequest
+
+StartStep = Callable[[str], AbstractContextManager[object]]
+"""Marks a step of a decision, by its name, for as long as it takes; `nullcontext` marks nothing."""
 
 
 class ScoringBackend(Protocol):

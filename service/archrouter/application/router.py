@@ -1,6 +1,7 @@
 """The use case: check the request, resolve the policy set, score its candidates, decide, and warn."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from archrouter.application.explanation import Decided, explain
 from archrouter.application.policy_store import PolicyStore
-from archrouter.application.ports import Clock, ScoringBackend
+from archrouter.application.ports import Clock, ScoringBackend, StartStep
 from archrouter.application.select_route import Decision, DecisionTimes, Explanation, SelectRoute
 from archrouter.domain.conversation import Conversation, Message, Role
 from archrouter.domain.decision import DecisionReason
@@ -117,6 +118,7 @@ class Router:
         min_budget_s: float,
         deadline_margin_s: float,
         tickets: Tickets | None = None,
+        start_step: StartStep = nullcontext,
     ) -> None:
         """Wire the use case.
 
@@ -128,6 +130,7 @@ class Router:
             min_budget_s: Refuse at once a call that leaves less time than this, in seconds >= 0.
             deadline_margin_s: Part of the caller's time kept for the way back, in seconds >= 0.
             tickets: Signs and reads route tickets; None does so with a key that nobody else has.
+            start_step: Marks the step ``decide`` in a trace.
         """
         self._store = store
         self._backend = backend
@@ -136,6 +139,7 @@ class Router:
         self._min_budget_s = min_budget_s
         self._deadline_margin_s = deadline_margin_s
         self._tickets = tickets or Tickets()
+        self._start_step = start_step
 
     async def select_route(self, request: SelectRoute, *, budget_s: float) -> Decision:
         """Decide the route of one conversation.
@@ -163,9 +167,10 @@ class Router:
             ScoringRequest(policy_set, conversation, request.overflow),
             timeout_s=budget_s - self._deadline_margin_s - (self._clock.monotonic_s() - started_s),
         )
-        probabilities = _probabilities(policy_set, scoring)
-        choice = decide(policy_set, probabilities, request.rule)
-        candidates = ranked(policy_set, scoring.posterior, probabilities)
+        with self._start_step("decide"):
+            probabilities = _probabilities(policy_set, scoring)
+            choice = decide(policy_set, probabilities, request.rule)
+            candidates = ranked(policy_set, scoring.posterior, probabilities)
         explanation, usage = None, scoring.usage
         if request.explain:
             decided = Decided(request, policy_set, scoring, probabilities, choice, candidates)

@@ -25,9 +25,11 @@ def chat_frame_of(template: str, special_tokens: dict[str, str]) -> tuple[str, s
     environment.globals["raise_exception"] = _raise
     try:
         text = environment.from_string(template).render(
-            messages=[{"role": "user", "content": _PLACE}], add_generation_prompt=True, **special_tokens
+            {**special_tokens, "messages": [{"role": "user", "content": _PLACE}], "add_generation_prompt": True}
         )
-    except TemplateError as error:
+    except ChatTemplateError:
+        raise
+    except Exception as error:  # it is a program, and can fail in every way that one can
         msg = f"the chat template cannot be rendered: {error}"
         raise ChatTemplateError(msg) from error
     parts = text.split(_PLACE)

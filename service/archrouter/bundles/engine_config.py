@@ -82,7 +82,7 @@ def check_engine(directory: Path, manifest: Manifest, *, tokenizer_vocab_size: i
         *_limit_problems(config, manifest.limits.max_prompt_token_count, tokenizer_vocab_size),
     ]
     if problems:
-        msg = f"the engine of {directory} cannot serve: {'; '.join(problems)}"
+        msg = f"the engine of {directory} ({ENGINE_CONFIG_FILE}) cannot serve: {'; '.join(problems)}"
         raise BundleError(msg)
 
 

@@ -1,5 +1,7 @@
 """Reads a prompt bundle: the engine tier's tokenizer, prompt, answer skeleton, limits and calibration."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +10,7 @@ from archrouter.bundles.chat_template import chat_frame_of
 from archrouter.bundles.engine_config import check_engine
 from archrouter.bundles.manifest import (
     CHAT_TEMPLATE_FILE,
+    MANIFEST_FILE,
     MODEL_FOLDER,
     PROMPT_FILES,
     PROMPT_TEMPLATE_FILE,
@@ -66,15 +69,16 @@ def load_bundle(directory: Path, *, with_calibration: bool = True) -> PromptBund
         with_calibration: False leaves it out, as for measuring it again; also one that would be refused.
 
     Raises:
-        BundleError: When a file is missing, changed or malformed, or the parts do not fit together.
+        BundleError: When a file is missing, changed or malformed, or the parts do not fit together; names the file.
     """
     manifest, model_version = read_manifest(directory)
     check_files(directory, manifest, PROMPT_FILES)
-    try:
+    with _blaming(f"{directory / TOKENIZER_FILE} cannot be used"):
         tokenizer = HfTokenizer.from_file(directory / TOKENIZER_FILE)
+    prompt_format, limit = _prompt_format(directory, manifest), manifest.limits.max_prompt_token_count
+    with _blaming(f"{directory / MANIFEST_FILE} and {TOKENIZER_FILE} do not fit together"):
         if manifest.runtime == "tensorrt_llm":
             check_engine(directory, manifest, tokenizer_vocab_size=tokenizer.vocab_size)
-        prompt_format, limit = _prompt_format(directory, manifest), manifest.limits.max_prompt_token_count
         measured = read_calibration(directory, model_version) if with_calibration else (Calibration(), None)
         return PromptBundle(
             directory=directory,
@@ -100,18 +104,28 @@ def load_bundle(directory: Path, *, with_calibration: bool = True) -> PromptBund
             end_id=tokenizer.control_id(manifest.end_token),
             pad_id=tokenizer.control_id(manifest.pad_token),
         )
+
+
+@contextmanager
+def _blaming(what: str) -> Iterator[None]:
+    """Say which file it is that an error is about."""
+    try:
+        yield
     except BundleError:
         raise
     except ValueError as error:
-        msg = f"the bundle {directory} does not fit together: {error}"
+        msg = f"{what}: {error}"
         raise BundleError(msg) from error
 
 
 def _prompt_format(directory: Path, manifest: Manifest) -> PromptFormat:
     skeleton = manifest.skeleton
-    head, tail = chat_frame_of((directory / CHAT_TEMPLATE_FILE).read_text("utf-8"), manifest.special_tokens)
+    with _blaming(f"{directory / CHAT_TEMPLATE_FILE} cannot be used"):
+        head, tail = chat_frame_of((directory / CHAT_TEMPLATE_FILE).read_text("utf-8"), manifest.special_tokens)
+    with _blaming(f"{directory / PROMPT_TEMPLATE_FILE} cannot be used"):
+        template = PromptTemplate.parse((directory / PROMPT_TEMPLATE_FILE).read_text("utf-8"))
     return PromptFormat(
-        template=PromptTemplate.parse((directory / PROMPT_TEMPLATE_FILE).read_text("utf-8")),
+        template=template,
         dialect=Dialect(manifest.dialect),
         chat_head=head,
         chat_tail=tail,

@@ -124,15 +124,15 @@ def check_files(directory: Path, manifest: Manifest, names: tuple[str, ...] | No
     """Compare the named files, or all of them, with their digests; BundleError for the first that differs. O(bytes)."""
     for name in names if names is not None else tuple(manifest.files):
         if name not in manifest.files:
-            msg = f"the manifest of {directory} does not list {name}"
+            msg = f"{directory / MANIFEST_FILE} does not list {name} in files"
             raise BundleError(msg)
         path = directory / name
         if not path.is_file():
-            msg = f"{path} is missing"
+            msg = f"{path} is missing; {MANIFEST_FILE} lists it in files"
             raise BundleError(msg)
         found = digest_of_file(path)
         if found != manifest.files[name]:
-            msg = f"{path} has digest {found}, the manifest says {manifest.files[name]}; it was changed or cut short"
+            msg = f"{path} has digest {found}, {MANIFEST_FILE} says {manifest.files[name]}; it was changed or cut short"
             raise BundleError(msg)
 
 

@@ -18,9 +18,13 @@ class HfTokenizer:
 
     def __init__(self, serialized: bytes) -> None:
         """Build both views from the content of ``tokenizer.json``; ValueError when it is no tokenizer."""
-        specification = json.loads(serialized)
         self.digest = "sha256:" + hashlib.sha256(serialized).hexdigest()
-        self.control_ids = frozenset(int(token["id"]) for token in specification["added_tokens"])
+        try:
+            specification = json.loads(serialized)
+            self.control_ids = frozenset(int(token["id"]) for token in specification["added_tokens"])
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            msg = f"it is no tokenizer with its added_tokens ({type(error).__name__}: {error})"
+            raise ValueError(msg) from error
         self._template = _load(specification)
         # Truncation and padding belong to training; an exact token count must never be cut by them.
         self._text = _load({**specification, "added_tokens": [], "post_processor": None})
@@ -55,7 +59,11 @@ class HfTokenizer:
 
 
 def _load(specification: dict[str, object]) -> _Tokenizer:
-    tokenizer = _Tokenizer.from_str(json.dumps(specification))
+    try:
+        tokenizer = _Tokenizer.from_str(json.dumps(specification))
+    except Exception as error:  # the library raises no narrower one
+        msg = f"it is no tokenizer of the library tokenizers ({error})"
+        raise ValueError(msg) from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer

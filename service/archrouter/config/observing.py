@@ -39,16 +39,22 @@ class TracingSettings(Section):
 
 
 class DecisionLogSettings(Section):
-    """A file with a line of JSON for every decision; see docs/decision_log.md."""
+    """A line of JSON in a file for every decision, or a log record for a collector; see docs/decision_log.md."""
 
     path: str = Field(
         "", description="File to append to; further server processes add -2, -3 … before its suffix. Empty keeps none."
+    )
+    otlp_endpoint: str = Field(
+        "",
+        description="URL of a collector that gets them by OTLP over gRPC in place of path, e.g. "
+        "http://127.0.0.1:4317, by the extra otel; empty sends none.",
     )
     text: Literal["none", "hash", "text"] = Field(
         "hash", description="What is kept of a conversation: nothing, its salted hash, or its text as well."
     )
     salt_file: str = Field(
-        "", description="Key of the hashes, made where it does not exist; empty is path with .salt behind it."
+        "",
+        description="Key of the hashes, made where it does not exist; empty is path with .salt behind it.",
     )
     max_bytes: int = Field(64 * 1024 * 1024, ge=4096, description="Size in bytes at which the file is rotated.")
     kept_files: int = Field(8, ge=1, description="Rotated files that are kept, path.1 being the latest.")

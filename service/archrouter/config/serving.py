@@ -56,5 +56,8 @@ class EmbeddedSettings(Section):
     engine_model: str = Field("reference_lm", description="Model of the engine tier on the CPU.")
     start_timeout_s: float = Field(120.0, gt=0, description="Seconds for it to become ready.")
     restart_delay_s: float = Field(
-        0.1, ge=0, description="Seconds between its unexpected exit and a new start; doubled while it keeps ending."
+        0.1,
+        ge=0,
+        description="It is started again at once when it ends; seconds before a second start in a row, doubled for "
+        "each further one.",
     )

@@ -4,7 +4,10 @@ import contextlib
 import fcntl
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
+
+from archrouter.decision_log.record import DecisionRecord
 
 MODE = 0o600
 """A log of decisions is nobody else's to read."""
@@ -44,6 +47,15 @@ class LineFile:
         self.repaired_bytes = 0
         self._descriptor, self._size = -1, 0
         self._open()
+
+    batch_size = 1  # a line is one call to the operating system, so that it is whole or not there
+
+    def write_records(self, records: Sequence[DecisionRecord]) -> int:
+        """Append a line for each decision, and return how many; see `write`."""
+        for record in records:
+            line = record.model_dump_json(exclude_none=False)
+            self.write(line.encode("utf-8", errors="backslashreplace") + b"\n")
+        return len(records)
 
     def write(self, line: bytes) -> None:
         """Append a line, its line feed included, whole or not at all.

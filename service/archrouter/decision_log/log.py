@@ -1,9 +1,9 @@
-"""Takes decisions off the calls' hands: a bounded queue, and a thread that writes."""
+"""Takes decisions off the calls' hands: a bounded queue, and a thread that writes or sends."""
 
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -12,7 +12,7 @@ import structlog
 
 from archrouter.application.select_route import Decision, SelectRoute
 from archrouter.decision_log.files import LineFile, load_salt
-from archrouter.decision_log.record import LoggedDecision, TextMode, record_of
+from archrouter.decision_log.record import DecisionRecord, LoggedDecision, TextMode, record_of
 
 WRITTEN, QUEUE_FULL, WRITE_FAILED = "written", "queue_full", "write_failed"
 RESULTS = (WRITTEN, QUEUE_FULL, WRITE_FAILED)
@@ -26,6 +26,9 @@ REPORT_INTERVAL_S = 60.0
 
 CLOSE_TIMEOUT_S = 5.0
 
+MAX_BATCH_CHARACTERS = 256 * 1024
+"""Of conversations, after which a batch is full: collectors take 4 MiB at a time."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -37,22 +40,40 @@ class Counter(Protocol):
         ...
 
 
+class Sink(Protocol):
+    """Where decisions go: a file or a collector. Used from one thread.
+
+    Attributes:
+        batch_size: How many it takes at a time, >= 1.
+    """
+
+    batch_size: int
+
+    def write_records(self, records: Sequence[DecisionRecord]) -> int:
+        """Write decisions, and return how many it took; OSError when it took none of them."""
+        ...
+
+    def close(self) -> None:
+        """Take no more."""
+        ...
+
+
 class DecisionLog:
-    """`DecisionRecorder` over files. A decision that cannot be written is counted and lost; no call waits or fails."""
+    """`DecisionRecorder` over a sink. A decision that cannot be written is counted and lost; no call waits or fails."""
 
     def __init__(
-        self, file: LineFile, salt: bytes, *, text: TextMode, queue_size: int, count: Callable[[str], Counter]
+        self, sink: Sink, salt: bytes, *, text: TextMode, queue_size: int, count: Callable[[str], Counter]
     ) -> None:
         """Start the writing thread.
 
         Args:
-            file: Where lines go; closed at the end.
+            sink: Where decisions go; closed at the end.
             salt: Key of the conversations' digests.
             text: How much of a conversation is kept.
             queue_size: Decisions that may wait, >= 1; further ones are lost.
             count: Gives the counter of one of `RESULTS`.
         """
-        self._file = file
+        self._sink = sink
         self._salt = salt
         self._text: TextMode = text
         self._queue_size = queue_size
@@ -90,33 +111,46 @@ class DecisionLog:
 
     def _run(self) -> None:
         try:
-            while (logged := self._next()) is not None:
-                self._write(logged)
+            while batch := self._next():
+                self._write(batch)
                 self._report_losses()
         finally:
             self._report_losses(at_once=True)
-            self._file.close()
+            self._sink.close()
 
-    def _next(self) -> LoggedDecision | None:
+    def _next(self) -> list[LoggedDecision]:
+        """Wait for what is to be written next; nothing at the end."""
+        batch: list[LoggedDecision] = []
+        characters = 0
         with self._condition:
             self._condition.wait_for(lambda: self._waiting or self._closing)
-            if not self._waiting:
-                return None
-            logged, size = self._waiting.popleft()
-            self._waiting_characters -= size
-        return logged
+            while self._waiting and len(batch) < self._sink.batch_size and characters < MAX_BATCH_CHARACTERS:
+                logged, size = self._waiting.popleft()
+                batch.append(logged)
+                characters += size
+            self._waiting_characters -= characters
+        return batch
 
-    def _write(self, logged: LoggedDecision) -> None:
+    def _write(self, batch: Sequence[LoggedDecision]) -> None:
+        written = 0
         try:
-            line = record_of(logged, self._text, self._salt).model_dump_json(exclude_none=False)
-            self._file.write(line.encode("utf-8", errors="backslashreplace") + b"\n")
-        except Exception as error:  # noqa: BLE001  # supervises a thread: one decision that fails must not end the log
-            with self._condition:
-                self._lost[WRITE_FAILED] += 1
-            self._counters[WRITE_FAILED].inc()
+            records = [record for logged in batch if (record := self._record_of(logged)) is not None]
+            written = self._sink.write_records(records) if records else 0
+            if written < len(records):
+                self._reason = "the collector rejected some"
+        except Exception as error:  # noqa: BLE001  # supervises a thread: a sink that fails must not end the log
             self._reason = (error.strerror or str(error)) if isinstance(error, OSError) else type(error).__name__
-        else:
-            self._counters[WRITTEN].inc()
+        for number in range(len(batch)):
+            self._counters[WRITTEN if number < written else WRITE_FAILED].inc()
+        with self._condition:
+            self._lost[WRITE_FAILED] += len(batch) - written
+
+    def _record_of(self, logged: LoggedDecision) -> DecisionRecord | None:
+        try:
+            return record_of(logged, self._text, self._salt)
+        except Exception as error:  # noqa: BLE001  # one decision that cannot be told must not take others with it
+            self._reason = type(error).__name__
+            return None
 
     def _report_losses(self, *, at_once: bool = False) -> None:
         """Say at most once in an interval what was lost since the last time."""
@@ -163,6 +197,11 @@ def open_decision_log(
     _log.info("decision_log_opened", file=str(file.path), text=text)
     if file.repaired_bytes:
         _log.warning("decision_log_repaired", cut_bytes=file.repaired_bytes)
+    warn_of_text(text)
+    return DecisionLog(file, salt, text=text, queue_size=queue_size, count=count)
+
+
+def warn_of_text(text: TextMode) -> None:
+    """Say so where conversations are kept."""
     if text == "text":
         _log.warning("conversations_are_logged", setting="decision_log.text")
-    return DecisionLog(file, salt, text=text, queue_size=queue_size, count=count)

@@ -1,7 +1,9 @@
 """Makes the model of an endpoint: the compact router, or the language model where there is a bundle."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
+from archrouter.application.ports import StartStep
 from archrouter.inference.compact import CompactBackend
 from archrouter.inference.endpoint import EndpointSpec
 from archrouter.inference.language_model import LanguageModelBackend
@@ -15,8 +17,12 @@ def connect(
     max_concurrent_requests: int,
     count_request: Callable[[str], Counter] | None = None,
     start_span: StartSpan | None = None,
+    start_step: StartStep = nullcontext,
 ) -> Model:
-    """Connect to an endpoint, its model cold: nothing is sent before the first call. See `TritonClient`."""
+    """Connect to an endpoint, its model cold: nothing is sent before the first call.
+
+    See `TritonClient`; `start_step` marks the step ``tokenize`` of a language model.
+    """
     client = TritonClient(
         spec.address,
         max_concurrent_requests=max_concurrent_requests,
@@ -25,4 +31,4 @@ def connect(
     )
     if spec.bundle is None:
         return CompactBackend(client, spec.model)
-    return LanguageModelBackend(client, spec.model, spec.bundle)
+    return LanguageModelBackend(client, spec.model, spec.bundle, start_step=start_step)

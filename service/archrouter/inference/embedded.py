@@ -106,6 +106,7 @@ class EmbeddedTriton:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-I",
+                "-S",  # it needs no installed package, and looking for them takes time
                 guard.__file__,
                 str(os.getpid()),
                 *self._command(installation),
@@ -217,6 +218,7 @@ class EmbeddedTriton:
                         msg = f"Triton ended with exit code {process.returncode} before it was ready"
                         raise EmbeddedTritonError(self._with_log(msg))
                     await asyncio.sleep(_POLL_INTERVAL_S)
+                    await connection.reconnect()  # or gRPC would wait up to a second between its own attempts
         finally:
             await connection.close()
 

@@ -1,6 +1,6 @@
 """Become another program that cannot outlive the process that started it (Linux).
 
-Run as ``python -I guard.py PARENT_PID PROGRAM ARGUMENT…``. The death signal is set after the fork and before the
+Run as ``python -I -S guard.py PARENT_PID PROGRAM ARGUMENT…``. The death signal is set after the fork and before the
 exec, in a process with a single thread: doing it in a forked child of a threaded gRPC process is not safe.
 """
 

@@ -6,6 +6,7 @@ The tensors are those of TensorRT-LLM 1.2.1's C++ backend; ``reference_lm`` serv
 import asyncio
 import threading
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tritonclient.grpc import InferResult
 
+from archrouter.application.ports import StartStep
 from archrouter.domain.errors import ArchRouterError, BackendProtocolError, ModelNotReadyError
 from archrouter.domain.expansion import DEFAULT_EPSILON, Expansion
 from archrouter.domain.policy import PolicySet
@@ -48,7 +50,13 @@ class LanguageModelBackend:
     """Scores by asking for next-token logits where the candidates' answers part."""
 
     def __init__(
-        self, connection: TritonClient, model: str, bundle: Bundle, *, epsilon: float = DEFAULT_EPSILON
+        self,
+        connection: TritonClient,
+        model: str,
+        bundle: Bundle,
+        *,
+        epsilon: float = DEFAULT_EPSILON,
+        start_step: StartStep = nullcontext,
     ) -> None:
         """Bind a bundle to the model that serves its weights.
 
@@ -57,11 +65,13 @@ class LanguageModelBackend:
             model: Its name there.
             bundle: The prompt and tokenizer its weights were trained with.
             epsilon: Mass at or below which a subtree of answers is not asked for, in [0, 1).
+            start_step: Marks the step ``tokenize`` in a trace.
         """
         self._connection = connection
         self._model = model
         self._bundle = bundle
         self._epsilon = epsilon
+        self._start_step = start_step
         self._checked_config: Any = None  # `ModelConfig`; None while no warm-up has succeeded
         self._compiled: PerPolicySet[CompiledPrompt] = PerPolicySet()
         self._compiling = asyncio.Lock()
@@ -122,14 +132,9 @@ class LanguageModelBackend:
         started_s = time.perf_counter()
         held = self._compiled.held.get(request.policy_set.revision)
         is_loaded = held is not None
-        compiled = held or await self._compile_inline(request.policy_set)
-        abandoned = threading.Event()
-        try:  # tokenising a long conversation takes milliseconds; in a thread it does not hold up other calls
-            prompt = await asyncio.to_thread(
-                compiled.assemble, request.conversation, request.overflow, abandoned.is_set
-            )
-        finally:
-            abandoned.set()  # the thread of a cancelled call goes no further
+        with self._start_step("tokenize"):
+            compiled = held or await self._compile_inline(request.policy_set)
+            prompt = await _assemble(compiled, request)
         tokenized_s = time.perf_counter()
         expansion = Expansion.start(compiled.trie, vocab_size=compiled.vocab_size, epsilon=self._epsilon)
         first_reused, queue_s = 0, 0.0
@@ -195,6 +200,15 @@ class LanguageModelBackend:
     async def _call(self, inputs: list[NamedArray], *, timeout_s: float) -> _Answer:
         result = await self._connection.infer(self._model, inputs, tensors.LANGUAGE_MODEL.outputs, timeout_s=timeout_s)
         return _answer(result)
+
+
+async def _assemble(compiled: CompiledPrompt, request: ScoringRequest) -> Prompt:
+    """Tokenise a conversation: a long one takes milliseconds, and in a thread it does not hold up other calls."""
+    abandoned = threading.Event()
+    try:
+        return await asyncio.to_thread(compiled.assemble, request.conversation, request.overflow, abandoned.is_set)
+    finally:
+        abandoned.set()  # the thread of a cancelled call goes no further
 
 
 def scoring_inputs(bundle: Bundle, prompt: Prompt, path: TokenIds, *, pinned: bool = False) -> list[NamedArray]:

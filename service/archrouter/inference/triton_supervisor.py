@@ -18,19 +18,19 @@ _log = structlog.get_logger(__name__)
 async def keep_running(triton: EmbeddedTriton, *, restart_delay_s: float) -> None:
     """Restart a started server each time it ends, until cancelled.
 
-    The delay, in seconds, is doubled after each try that fails and each server that did not run for `STABLE_S`, up to
-    `MAX_RESTART_DELAY_S`.
+    At once where it ran for `STABLE_S`. A further start in a row waits for the delay, in seconds, and each one after
+    that for twice as long as the one before, up to `MAX_RESTART_DELAY_S`.
     """
     loop = asyncio.get_running_loop()
-    delay_s, started_s = restart_delay_s, -STABLE_S
+    delay_s, started_s = 0.0, -STABLE_S
     while True:
         exit_code = await triton.wait_exit()
         _log.error("embedded_triton_exited", exit_code=exit_code, log_tail=triton.log_tail())
         if loop.time() - started_s >= STABLE_S:
-            delay_s = restart_delay_s
+            delay_s = 0.0
         while triton.pid is None:
             await asyncio.sleep(delay_s)
-            delay_s = min(2 * delay_s, MAX_RESTART_DELAY_S)
+            delay_s = min(2 * delay_s or restart_delay_s, MAX_RESTART_DELAY_S)
             try:
                 await triton.start()
             except (EmbeddedTritonError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Traces by OpenTelemetry: a span for each call of the API, and below it one for each call to Triton.
+"""Traces by OpenTelemetry: a span for each call of the API, and below it its steps and its calls to Triton.
 
 Only imported where traces are wanted, because it needs the extra ``otel``. What is not set here comes from the
 environment variables of OpenTelemetry: headers, certificates, the sampler, the resource.
@@ -6,7 +6,7 @@ environment variables of OpenTelemetry: headers, certificates, the sampler, the 
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
@@ -58,10 +58,7 @@ class Tracing:
 
     def __init__(self, *processors: SpanProcessor, version: str) -> None:
         """Start with where ended spans go, and the release of the service."""
-        attributes = {SERVICE_VERSION: version}
-        if not os.environ.get("OTEL_SERVICE_NAME"):
-            attributes[SERVICE_NAME] = "archrouter"
-        self._provider = TracerProvider(resource=Resource.create(attributes), shutdown_on_exit=False)
+        self._provider = TracerProvider(resource=_resource(version), shutdown_on_exit=False)
         for processor in processors:
             self._provider.add_span_processor(processor)
         self._tracer = self._provider.get_tracer("archrouter", version)
@@ -101,9 +98,25 @@ class Tracing:
         ) as span:
             yield CallSpan(span)
 
+    def step_span(self, name: str) -> AbstractContextManager[Span]:
+        """Span a step of a decision, ``tokenize`` or ``decide``, below the current span."""
+        return self._tracer.start_as_current_span(name, record_exception=False, set_status_on_exception=False)
+
     def close(self) -> None:
         """Send what has not been sent, as far as the collector takes it in time."""
         self._provider.shutdown()
+
+
+def service_attributes(version: str) -> Mapping[str, object]:
+    """Say who tells of itself, with what OpenTelemetry's own variables add, by the release of the service."""
+    return _resource(version).attributes
+
+
+def _resource(version: str) -> Resource:
+    attributes = {SERVICE_VERSION: version}
+    if not os.environ.get("OTEL_SERVICE_NAME"):
+        attributes[SERVICE_NAME] = "archrouter"
+    return Resource.create(attributes)
 
 
 def otlp_tracing(endpoint: str, version: str) -> Tracing:

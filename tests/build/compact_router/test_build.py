@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from compact_router.benchmark import LabelledTurn, benchmark_turns, read_conversations
-from compact_router.calibrate import fit_temperature, read_logits
+from compact_router.calibrate import fit_temperature, read_logits, reference
 from compact_router.curve import CurveLog
 from compact_router.evaluate import Decision, evaluate, expected_calibration_error
 from compact_router.folds import read_counts, summary
@@ -104,6 +104,17 @@ def test_calibration_error_is_the_mean_gap_over_bins() -> None:
     error = expected_calibration_error(np.array([0.9, 0.9, 1.0, 1.0]), np.array([True, False, True, True]))
 
     assert pytest.approx(0.2 + 0.0, abs=0.11) == error
+
+
+def test_what_drift_is_seen_by_is_of_calibrated_probabilities() -> None:
+    """A temperature of 2 brings the odds of e² down to e; the last candidate is no match."""
+    sure, none = np.array([2.0, 0.0]), np.array([0.0, 2.0])
+
+    found = reference([sure, sure, sure, none], 2.0)
+
+    leading = round(float(np.e / (1 + np.e)), 4)
+    assert [leading] * 9 == found["top_probability_deciles"]
+    assert 0.25 == found["no_match_share"]
 
 
 def test_stamping_replaces_one_value_and_nothing_else() -> None:

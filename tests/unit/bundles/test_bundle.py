@@ -113,8 +113,15 @@ def test_an_end_token_the_tokenizer_does_not_have_is_refused(bundle_directory: P
     """The parts of a bundle fit together or it does not serve."""
     edit_json(bundle_directory / "manifest.json", lambda m: m.update(end_token="<|nope|>"))  # noqa: S106  # a token of a vocabulary
 
-    with pytest.raises(BundleError, match="does not fit together"):
+    with pytest.raises(BundleError, match=r"manifest\.json and tokenizer\.json do not fit together: .*<\|nope\|>"):
         load_bundle(bundle_directory)
+
+
+def test_a_special_token_may_have_any_name(bundle_directory: Path) -> None:
+    """Also that of something a chat template is given anyway, which then counts."""
+    edit_json(bundle_directory / "manifest.json", lambda m: m.update(special_tokens={"messages": "none"}))
+
+    assert load_bundle(bundle_directory).prompt_format.chat_head
 
 
 def change_config(key: str, value: object) -> Callable[[Path], None]:

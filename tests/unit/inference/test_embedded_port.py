@@ -105,7 +105,7 @@ class Crashing(Server):
 
 
 async def test_a_server_that_keeps_ending_is_started_ever_more_slowly() -> None:
-    """A first crash costs a tenth of a second; a model that crashes on every start does not keep the machine busy."""
+    """A first crash waits for nothing; a model that crashes on every start does not keep the machine busy."""
     server = Crashing()
     running = asyncio.ensure_future(keep_running(server, restart_delay_s=0.01))  # type: ignore[arg-type]
     async with asyncio.timeout(5):
@@ -114,4 +114,16 @@ async def test_a_server_that_keeps_ending_is_started_ever_more_slowly() -> None:
     running.cancel()
 
     gaps = [later - earlier for earlier, later in pairwise(server.started_s)]
-    assert all(gap >= 0.01 * 2**number for number, gap in enumerate(gaps, start=1))
+    assert all(gap >= 0.01 * 2**number for number, gap in enumerate(gaps))
+
+
+async def test_a_server_that_has_run_for_long_is_started_again_at_once() -> None:
+    """The delay is for servers that keep ending, not for one that was killed."""
+    server = Crashing()
+    running = asyncio.ensure_future(keep_running(server, restart_delay_s=60))  # type: ignore[arg-type]
+    async with asyncio.timeout(5):
+        while not server.started_s:
+            await asyncio.sleep(0.001)
+    running.cancel()
+
+    assert 1 == len(server.started_s)

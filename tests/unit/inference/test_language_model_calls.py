@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -114,3 +115,38 @@ async def test_a_set_that_was_released_is_compiled_anew(
     await model.prepare(SERVED)
 
     assert 2 == compiler.counts["served"]
+
+
+async def test_the_step_tokenize_ends_before_the_model_is_asked(triton: EngineTriton, tmp_path: Path) -> None:
+    """A trace shows how long the prompt took, apart from the calls to Triton."""
+    marks: list[str] = []
+
+    @contextmanager
+    def mark(name: str) -> Iterator[None]:
+        """Note beginning and end."""
+        marks.append(f"{name} begins")
+        yield
+        marks.append(f"{name} ends")
+
+    @contextmanager
+    def span(_endpoint: str, _model: str) -> Iterator[FakeSpan]:
+        """Note a call."""
+        marks.append("call")
+        yield FakeSpan()
+
+    client = TritonClient(triton.endpoint, max_concurrent_requests=4, start_span=span)
+    model = LanguageModelBackend(client, "tensorrt_llm", load_bundle(tmp_path / "bundle"), start_step=mark)
+    await model.warm_up(timeout_s=TIMEOUT_S)
+    await model.close()
+
+    assert ["tokenize begins", "tokenize ends", "call"] == marks[:3]
+    assert 1 == marks.count("tokenize begins")
+
+
+class FakeSpan:
+    """A span that is nobody's."""
+
+    headers: dict[str, str] = {}  # noqa: RUF012  # only read
+
+    def end(self, code: int, *, is_error: bool) -> None:
+        """Do nothing."""

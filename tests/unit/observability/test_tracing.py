@@ -33,10 +33,13 @@ def test_spans_follow_the_conventions_and_hang_together(tracing: Tracing, export
     ) as call:
         with tracing.client_span("127.0.0.1:8001", "compact_router") as triton:
             triton.end(0, is_error=False)
+        with tracing.step_span("decide"):
+            pass
         call.note({"outcome": "matched", "confidence": 0.5, "reasons": ["no", "list"]})
         call.end(0, is_error=False)
 
-    inner, outer = exporter.get_finished_spans()
+    inner, step, outer = exporter.get_finished_spans()
+    assert ("decide", outer.context) == (step.name, step.parent)
     assert ("archrouter.v1.RoutingService/SelectRoute", SpanKind.SERVER) == (outer.name, outer.kind)
     assert {
         "rpc.system": "grpc",

@@ -1,6 +1,7 @@
 """Tokens to vectors: the tokenizer and the sentence encoder of encoder.onnx."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -85,14 +86,18 @@ class Encoder:
     """
 
     def __init__(self, directory: Path, *, intra_op_thread_count: int) -> None:
-        """Load ``encoder.onnx`` and ``tokenizer.json``.
+        """Load ``encoder.onnx`` and ``tokenizer.json``, both at a time: until then there is no service.
 
         Args:
             directory: Where both lie.
             intra_op_thread_count: Threads of ONNX Runtime, >= 1.
         """
-        self._session = load_session(directory / "encoder.onnx", intra_op_thread_count=intra_op_thread_count)
-        self.tokenizer = TokenPieces((directory / TOKENIZER).read_text(encoding="utf-8"))
+        with ThreadPoolExecutor(1) as beside:
+            session = beside.submit(
+                load_session, directory / "encoder.onnx", intra_op_thread_count=intra_op_thread_count
+            )
+            self.tokenizer = TokenPieces((directory / TOKENIZER).read_text(encoding="utf-8"))
+        self._session = session.result()
 
     def encode(self, ids: Tokens, types: Tokens) -> tuple[Vector, NDArray[np.float32]]:
         """Encode a sequence.

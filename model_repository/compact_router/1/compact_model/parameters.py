@@ -5,6 +5,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 
+REFERENCE = "calibration_reference"
+"""What the service sees drift by; a model that was calibrated before there was any is without."""
+
+
 class ParametersError(ValueError):
     """router.json cannot be used; the text names the key."""
 
@@ -51,7 +55,7 @@ class WindowLimits:
 
 
 def read_window_limits(path: Path) -> WindowLimits:
-    """Read router.json; its key ``calibration`` is the service's, by way of config.pbtxt.
+    """Read router.json; what else is in it is the service's, by way of config.pbtxt.
 
     Args:
         path: The file.
@@ -63,7 +67,8 @@ def read_window_limits(path: Path) -> WindowLimits:
         ParametersError: When a key is missing or unknown, or a value is of the wrong type or out of range.
     """
     document = json.loads(path.read_text(encoding="utf-8"))
-    _check_keys("the document", document, ("window", "calibration"))
+    has_reference = isinstance(document, dict) and REFERENCE in document
+    _check_keys("the document", document, ("window", "calibration", *([REFERENCE] if has_reference else [])))
     window = document["window"]
     _check_keys("window", window, tuple(field.name for field in fields(WindowLimits)))
     return WindowLimits(**window)

@@ -1,11 +1,9 @@
 """Puts typing mistakes right before a message is read: a mistyped word falls into pieces that mean nothing."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-
-from symspellpy import SymSpell, Verbosity
 
 MIN_LETTERS = 5
 """Shorter words are one letter away from too many others, and many are names or abbreviations."""
@@ -24,6 +22,9 @@ MIN_ENGLISH_SHARE = 0.4
 768 words, of which most sentences of English have as many. Words of other languages are often one letter away from
 English ones."""
 
+_ALPHABET = (*"abcdefghijklmnopqrstuvwxyz'",)
+"""What words.txt is written with."""
+
 _LETTERS = re.compile(r"[^\W\d_]{2,}")
 _WORD = re.compile(r"(?<![\w./\\@:=#$'-])[A-Za-z]+(?![\w/\\@:=('-]|\.\w)")
 """Letters between spaces or punctuation: no part of a path, an address, an option, a name with digits, or code."""
@@ -41,9 +42,14 @@ class Spelling:
         Raises:
             ValueError: When the file is not there or is empty.
         """
-        self._words = SymSpell(max_dictionary_edit_distance=1)
-        if not self._words.load_dictionary(words, term_index=0, count_index=1) or not self._words.words:
-            msg = f"{words.name}: there is no such file, or no word in it; put the folder back as it was"
+        try:
+            fields = words.read_text(encoding="utf-8").split()
+            self._counts = dict(zip(fields[::2], map(int, fields[1::2]), strict=True))
+        except (OSError, ValueError) as error:
+            msg = f"{words.name}: no file of words and counts ({error}); put the folder back as it was"
+            raise ValueError(msg) from error
+        if not self._counts:
+            msg = f"{words.name}: there is no word in it; put the folder back as it was"
             raise ValueError(msg)
 
     def correct(self, text: str, is_known: Callable[[str], bool]) -> str:
@@ -74,30 +80,36 @@ class Spelling:
         words = [word.lower() for word in _LETTERS.findall(text)]
         if not text.isascii() and any(not word.isascii() for word in words):
             return False
-        frequent: int = sum(self._words.words.get(word, 0) >= ENGLISH_COUNT for word in words)
+        frequent: int = sum(self._counts.get(word, 0) >= ENGLISH_COUNT for word in words)
         return frequent > 0 and frequent >= MIN_ENGLISH_SHARE * len(words)
 
     def _is_word(self, word: str, is_known: Callable[[str], bool]) -> bool:
         forms = (word, word.removesuffix("s"))
-        return len(word) < MIN_LETTERS or any(form in self._words.words or is_known(form) for form in forms)
+        return len(word) < MIN_LETTERS or any(form in self._counts or is_known(form) for form in forms)
 
     def _meant(self, word: str) -> str:
         """Give the most frequent word that a likely mistake makes this one of."""
-        typed = word.lower()
-        found = self._words.lookup(typed, Verbosity.CLOSEST, max_edit_distance=1)
-        return next((each.term for each in found if each.count >= MIN_COUNT and is_likely(typed, each.term)), word)
+        found = filter(self._counts.__contains__, likely_words(word.lower()))
+        meant = max(found, key=self._counts.__getitem__, default="")
+        return meant if self._counts.get(meant, 0) >= MIN_COUNT else word
 
 
-def is_likely(typed: str, meant: str) -> bool:
-    """Tell likely typing mistakes from names that happen to be near a word.
+def likely_words(typed: str) -> Iterator[str]:
+    """Take back each mistake that people make when they type: looking them all up needs no index of the words.
 
     Args:
-        typed: A word in small letters, one edit away from the other.
-        meant: The word that may have been meant.
+        typed: A word in small letters, at least two.
 
-    Returns:
-        False when the first letter would change, or a letter would go that does not stand beside its like: few type
-        a stranger into a word, and ``gmail`` is not ``gail``.
+    Yields:
+        What may have been meant, most of it no word, some twice. The first letter stays, and a letter goes only beside
+        its like: few type a stranger into a word, and ``gmail`` is not ``gail``.
     """
-    doubled = (typed[:place] + typed[place + 1 :] for place in range(1, len(typed)) if typed[place] == typed[place - 1])
-    return typed[0] == meant[0] and (len(meant) >= len(typed) or meant in doubled)
+    for place in range(1, len(typed)):
+        head, letter, tail = typed[:place], typed[place], typed[place + 1 :]
+        yield from [head + other + tail for other in _ALPHABET]  # one for another
+        yield from [head + other + letter + tail for other in _ALPHABET]  # left out
+        if tail:
+            yield head + tail[0] + letter + tail[1:]
+        if letter == head[-1]:
+            yield head + tail
+    yield from [typed + other for other in _ALPHABET]

@@ -51,10 +51,12 @@ def test_the_manifest_names_the_digest_of_each_file(model_directory: Path) -> No
 def test_the_config_repeats_what_router_json_says(config: model_config_pb2.ModelConfig, model_directory: Path) -> None:
     """The service reads calibration, window and tokenizer from config.pbtxt; the model has them in its files."""
     directory = model_directory / "1"
-    calibration = json.loads((directory / "router.json").read_text(encoding="utf-8"))["calibration"]
+    router = json.loads((directory / "router.json").read_text(encoding="utf-8"))
+    calibration = router["calibration"]
     tokenizer = hashlib.sha256((directory / "tokenizer.json").read_bytes()).hexdigest()
 
     assert calibration == json.loads(parameter(config, "calibration"))
+    assert router["calibration_reference"] == json.loads(parameter(config, "calibration_reference"))
     assert {"kind", "temperature", "sample_count"} == set(calibration)
     assert calibration["sample_count"] > 0
     limits = read_window_limits(directory / "router.json")

@@ -43,3 +43,11 @@ def test_a_wrong_value_is_refused_by_its_key(
         read_window_limits(file)
 
     assert named in str(caught.value)
+
+
+def test_a_model_that_tells_nothing_of_its_calibration_loads(document: Document, tmp_path: Path) -> None:
+    """What drift is seen by is the service's; the model answers without."""
+    del document["calibration_reference"]
+    (tmp_path / "router.json").write_text(json.dumps(document), encoding="utf-8")
+
+    assert document["window"]["latest_token_limit"] == read_window_limits(tmp_path / "router.json").latest_token_limit

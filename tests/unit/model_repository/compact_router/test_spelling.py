@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 from compact_model.router import CompactRouter
-from compact_model.spelling import Spelling, is_likely
+from compact_model.spelling import Spelling, likely_words
 
 from archrouter.evaluation.wording import with_typo
 
@@ -101,7 +101,7 @@ def test_a_long_paste_is_not_looked_up_to_its_end(spelling: Spelling) -> None:
 )
 def test_a_letter_goes_only_beside_its_like_and_the_first_one_stays(typed: str, meant: str, *, expected: bool) -> None:
     """Of one-letter differences those that people type."""
-    assert expected == is_likely(typed, meant)
+    assert expected == (meant in likely_words(typed))
 
 
 def test_most_typing_mistakes_of_the_robustness_run_are_put_right(spelling: Spelling) -> None:
@@ -116,10 +116,11 @@ def test_most_typing_mistakes_of_the_robustness_run_are_put_right(spelling: Spel
 
 def test_a_file_without_words_is_refused(tmp_path: Path) -> None:
     """A model that silently corrected nothing would be another model."""
-    (tmp_path / "words.txt").write_text("")
+    (tmp_path / "empty.txt").write_text("")
+    (tmp_path / "words.txt").write_text("the 23\nof many\n")
 
-    for name in ("words.txt", "missing.txt"):
-        with pytest.raises(ValueError, match=f"{name}: there is no such file, or no word in it"):
+    for name in ("empty.txt", "words.txt", "missing.txt"):
+        with pytest.raises(ValueError, match=rf"{name}: .*put the folder back as it was"):
             Spelling(tmp_path / name)
 
 
