@@ -1,10 +1,11 @@
 """Test doubles of the ports that have no shipped fake."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from archrouter.application.ports import PolicyLoad, RejectedSource, SourcedPolicySet
 from archrouter.domain.findings import Finding, Severity
-from archrouter.domain.policy import ModelTarget, PolicySet, RoutePolicy
+from archrouter.domain.policy import ModelTarget, PolicySet, RoutePolicy, ThresholdPromise
 
 
 class FakeClock:
@@ -49,3 +50,8 @@ def make_set(policy_set_id: str, description: str = "writing code") -> PolicySet
     return PolicySet(
         policy_set_id, "", (RoutePolicy("coding", "coding", "", description, models),), (ModelTarget("m/general"),)
     )
+
+
+def promised(policy_set: PolicySet, model_version: str) -> PolicySet:
+    """Add the promise that ``archrouter calibrate`` writes beside a set's thresholds."""
+    return replace(policy_set, promise=ThresholdPromise(0.02, 0.9, 300, model_version, policy_set.promised_revision))

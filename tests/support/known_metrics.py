@@ -13,6 +13,7 @@ from archrouter.observability.metrics import (
     GRPC_CODES,
     OUTCOMES,
     RELOAD_RESULTS,
+    SHADOW_RESULTS,
     STAGES,
     TIERS,
     Metrics,
@@ -31,7 +32,7 @@ _SERVICE_VALUES: Labels = {
     "source": frozenset(CREDENTIAL_SOURCES),
     "tier": frozenset(TIERS),
     "decile": frozenset(DECILES),
-    "result": frozenset((*RELOAD_RESULTS, *DECISION_LOG_RESULTS)),
+    "result": frozenset((*RELOAD_RESULTS, *DECISION_LOG_RESULTS, *SHADOW_RESULTS)),
     "rpc_method": frozenset(method.rpc_method for method in REQUIRED_SCOPES),
 }
 _SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import zip_longest
 from pathlib import Path
 from random import Random
 
@@ -51,12 +52,14 @@ async def decisions(policy_set: PolicySet, texts: Sequence[str]) -> list[tuple[S
     return [(question, await router.select_route(question, budget_s=1.0)) for question in asked]
 
 
-async def records(policy_set: PolicySet, texts: Sequence[str], text: TextMode = "hash") -> list[DecisionRecord]:
-    """Decide messages and write them down."""
+async def records(
+    policy_set: PolicySet, texts: Sequence[str], text: TextMode = "hash", shadows: Sequence[Decision | None] = ()
+) -> list[DecisionRecord]:
+    """Decide messages and write them down, with what was decided beside each."""
     now = datetime(2026, 1, 1, tzinfo=UTC)
     return [
-        record_of(LoggedDecision(now, question, decision, "", ""), text, b"salt" * 4)
-        for question, decision in await decisions(policy_set, texts)
+        record_of(LoggedDecision(now, question, decision, "", "", shadow), text, b"salt" * 4)
+        for (question, decision), shadow in zip_longest(await decisions(policy_set, texts), shadows)
     ]
 
 

@@ -27,6 +27,7 @@ from archrouter.domain.policy import ModelTarget, PolicySet, RoutePolicy
 from archrouter.domain.scoring import BackendProfile, Scoring, ScoringRequest
 from archrouter.observability.metrics import Metrics
 from archrouter.policy_files.policies import load_policy_set
+from archrouter.rpc.admission import Admission
 from archrouter.rpc.authentication.authenticator import Authenticator
 from archrouter.rpc.authentication.callers import Callers
 from archrouter.rpc.dependencies import RpcDependencies
@@ -139,7 +140,7 @@ class ServiceOptions:
     sets: tuple[PolicySet, ...] = (SUPPORT,)
     authenticator: Authenticator | None = None
     tls: ServerTls | None = None
-    decision_log: DecisionRecorder | None = None
+    decision_log: DecisionRecorder | Callable[[Metrics, Admission], DecisionRecorder] | None = None
     start_span: StartSpan | None = None
 
 
@@ -163,6 +164,10 @@ async def running_service(options: ServiceOptions | None = None) -> AsyncIterato
         min_budget_s=wanted.routing.min_budget_s,
         deadline_margin_s=0.0,
     )
+    admission = Admission(
+        wanted.server.max_concurrent_calls, wanted.server.latency_tolerance, metrics.admission_limit.set
+    )
+    recorder = wanted.decision_log
     services: list[RpcService] = []
     server, port = build_server(
         RpcDependencies(
@@ -174,13 +179,14 @@ async def running_service(options: ServiceOptions | None = None) -> AsyncIterato
             store=store,
             metrics=metrics,
             health=health,
+            admission=admission,
             profile=lambda: services[0].profile,
             parse_policy_text=load_policy_set,
             reload_policies=store.reload,
             version=VERSION,
             authenticator=wanted.authenticator,
             tls=wanted.tls,
-            decision_log=wanted.decision_log,
+            decision_log=recorder(metrics, admission) if callable(recorder) else recorder,
             start_span=wanted.start_span,
         )
     )

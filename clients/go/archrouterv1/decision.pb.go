@@ -230,21 +230,26 @@ const (
 	// Metadata: `cause`, one of `malformed`, `signature`, `expired`, `policy_set` (it is of another one) and
 	// `route` (the policy set no longer has the route).
 	WarningCode_WARNING_CODE_ROUTE_TICKET_IGNORED WarningCode = 9
+	// The thresholds were calibrated, but for another model than decided or for policies as they were before, so
+	// the share of wrong routes that was promised for them no longer holds.
+	// Metadata: `cause`, one of `model` and `policies`.
+	WarningCode_WARNING_CODE_THRESHOLDS_STALE WarningCode = 10
 )
 
 // Enum value maps for WarningCode.
 var (
 	WarningCode_name = map[int32]string{
-		0: "WARNING_CODE_UNSPECIFIED",
-		1: "WARNING_CODE_CONVERSATION_TRUNCATED",
-		2: "WARNING_CODE_MESSAGE_TRUNCATED",
-		3: "WARNING_CODE_MESSAGES_IGNORED",
-		4: "WARNING_CODE_LAST_MESSAGE_NOT_USER",
-		5: "WARNING_CODE_POLICY_SET_STALE",
-		6: "WARNING_CODE_CONFIDENCE_UNCALIBRATED",
-		7: "WARNING_CODE_ENGINE_UNAVAILABLE_COMPACT_USED",
-		8: "WARNING_CODE_ANSWER_OFF_POLICY",
-		9: "WARNING_CODE_ROUTE_TICKET_IGNORED",
+		0:  "WARNING_CODE_UNSPECIFIED",
+		1:  "WARNING_CODE_CONVERSATION_TRUNCATED",
+		2:  "WARNING_CODE_MESSAGE_TRUNCATED",
+		3:  "WARNING_CODE_MESSAGES_IGNORED",
+		4:  "WARNING_CODE_LAST_MESSAGE_NOT_USER",
+		5:  "WARNING_CODE_POLICY_SET_STALE",
+		6:  "WARNING_CODE_CONFIDENCE_UNCALIBRATED",
+		7:  "WARNING_CODE_ENGINE_UNAVAILABLE_COMPACT_USED",
+		8:  "WARNING_CODE_ANSWER_OFF_POLICY",
+		9:  "WARNING_CODE_ROUTE_TICKET_IGNORED",
+		10: "WARNING_CODE_THRESHOLDS_STALE",
 	}
 	WarningCode_value = map[string]int32{
 		"WARNING_CODE_UNSPECIFIED":                     0,
@@ -257,6 +262,7 @@ var (
 		"WARNING_CODE_ENGINE_UNAVAILABLE_COMPACT_USED": 7,
 		"WARNING_CODE_ANSWER_OFF_POLICY":               8,
 		"WARNING_CODE_ROUTE_TICKET_IGNORED":            9,
+		"WARNING_CODE_THRESHOLDS_STALE":                10,
 	}
 )
 
@@ -1157,7 +1163,7 @@ const file_archrouter_v1_decision_proto_rawDesc = "" +
 	"\rCandidateKind\x12\x1e\n" +
 	"\x1aCANDIDATE_KIND_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14CANDIDATE_KIND_ROUTE\x10\x01\x12\x1b\n" +
-	"\x17CANDIDATE_KIND_NO_MATCH\x10\x02*\x8d\x03\n" +
+	"\x17CANDIDATE_KIND_NO_MATCH\x10\x02*\xb0\x03\n" +
 	"\vWarningCode\x12\x1c\n" +
 	"\x18WARNING_CODE_UNSPECIFIED\x10\x00\x12'\n" +
 	"#WARNING_CODE_CONVERSATION_TRUNCATED\x10\x01\x12\"\n" +
@@ -1168,7 +1174,9 @@ const file_archrouter_v1_decision_proto_rawDesc = "" +
 	"$WARNING_CODE_CONFIDENCE_UNCALIBRATED\x10\x06\x120\n" +
 	",WARNING_CODE_ENGINE_UNAVAILABLE_COMPACT_USED\x10\a\x12\"\n" +
 	"\x1eWARNING_CODE_ANSWER_OFF_POLICY\x10\b\x12%\n" +
-	"!WARNING_CODE_ROUTE_TICKET_IGNORED\x10\t*\xec\x04\n" +
+	"!WARNING_CODE_ROUTE_TICKET_IGNORED\x10\t\x12!\n" +
+	"\x1dWARNING_CODE_THRESHOLDS_STALE\x10\n" +
+	"*\xec\x04\n" +
 	"\x0eDecisionReason\x12\x1f\n" +
 	"\x1bDECISION_REASON_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bDECISION_REASON_ROUTE_LEADS\x10\x01\x12\"\n" +

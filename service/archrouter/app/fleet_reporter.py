@@ -21,6 +21,11 @@ class FleetReporter:
         self._on_ready = on_ready
         self._statuses: dict[Tier, FleetStatus] = {}
         self._was_ready = False
+        self._then: list[Callable[[], None]] = []
+
+    def then(self, act: Callable[[], None]) -> None:
+        """Do something after each report from now on."""
+        self._then.append(act)
 
     def __call__(self, tier: Tier, status: FleetStatus) -> None:
         """Report a change in a tier."""
@@ -37,6 +42,8 @@ class FleetReporter:
         if is_ready != self._was_ready:
             self._was_ready = is_ready
             self._on_ready(is_ready)
+        for act in self._then:
+            act()
 
 
 async def reload_endpoints(fleet: Fleet, metrics: Metrics) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable, Iterable
 
 import structlog
 
@@ -15,11 +16,14 @@ _log = structlog.get_logger(__name__)
 class PolicyReloader:
     """One reload at a time, whatever asked for it: start-up, a changed file, SIGHUP or ReloadPolicySets."""
 
-    def __init__(self, store: PolicyStore, metrics: Metrics, health: Health) -> None:
-        """Bind to the store whose snapshot is replaced."""
+    def __init__(
+        self, store: PolicyStore, metrics: Metrics, health: Health, then: Iterable[Callable[[], None]] = ()
+    ) -> None:
+        """Bind to the store whose snapshot is replaced, and to what is done after each time."""
         self._store = store
         self._metrics = metrics
         self._health = health
+        self._then = tuple(then)
         self._lock = asyncio.Lock()
 
     async def reload(self) -> PolicySnapshot:
@@ -38,4 +42,6 @@ class PolicyReloader:
         self._health.set_ready(Component.POLICIES, ready=bool(snapshot.loaded))
         revisions = {policy_set_id: loaded.policy_set.revision for policy_set_id, loaded in snapshot.loaded.items()}
         _log.info("policies_loaded", revisions=revisions, rejected_count=len(snapshot.rejected))
+        for act in self._then:
+            act()
         return snapshot

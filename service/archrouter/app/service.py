@@ -18,10 +18,12 @@ from archrouter.app.policy_reloader import PolicyReloader
 from archrouter.app.processes import ServerProcesses
 from archrouter.app.records import build_decision_log, build_tracing, write_ready_file
 from archrouter.app.security import build_security
+from archrouter.app.threshold_check import ThresholdCheck
 from archrouter.app.wiring import (
     build_core,
     build_embedded_triton,
     build_rpc_dependencies,
+    build_shadow,
     endpoint_readers,
     load_engine_bundle,
 )
@@ -113,10 +115,13 @@ class _Service:
             tracing = build_tracing(settings, stack)
             readers = endpoint_readers(settings, bundle, triton)
             core = build_core(settings, readers, reporter, metrics, security.tickets, tracing)
-            for fleet in core.fleets:
+            shadow = build_shadow(settings, readers, core, metrics, decision_log)
+            check = ThresholdCheck(core.store, core.profiles, metrics)
+            reporter.then(check)
+            reloader = PolicyReloader(core.store, metrics, self._health, (check, *((shadow.load,) if shadow else ())))
+            for fleet in (*core.fleets, *(shadow.fleets if shadow else ())):
                 stack.push_async_callback(fleet.close)
                 fleet.start()
-            reloader = PolicyReloader(core.store, metrics, self._health)
             policies = settings.policies  # the watch begins before the load, so that no change falls between the two
             watch = PolicyWatch(Path(policies.directory), interval_s=policies.watch_interval_s)
             await self._load_policies(core.store, reloader)
@@ -129,7 +134,7 @@ class _Service:
                     health=self._health,
                     reload_policies=partial(self._reload_when_called, reloader),
                     security=security,
-                    decision_log=decision_log,
+                    decision_log=shadow or decision_log,
                     tracing=tracing,
                 )
             )
@@ -143,6 +148,10 @@ class _Service:
             watchers |= security.watchers()
             if policies.watch_enabled:
                 watchers["watch the policies"] = _reload_on_change(watch, reloader.reload)
+            if shadow is not None:
+                stack.callback(shadow.close)
+                watchers["decide again"] = shadow.run()
+                reloads.extend(fleet.reload for fleet in shadow.fleets)
             if triton is not None:
                 restart_delay_s = settings.embedded.restart_delay_s
                 watchers["watch the embedded Triton"] = keep_running(triton, restart_delay_s=restart_delay_s)

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archrouter.app.security import Security
+from archrouter.app.shadow import Shadow
 from archrouter.application.policy_store import PolicySnapshot, PolicyStore
-from archrouter.application.ports import ScoringBackend
+from archrouter.application.ports import DecisionRecorder, ScoringBackend
 from archrouter.application.router import RequestLimits, Router
 from archrouter.bundles.loader import PromptBundle, load_bundle
 from archrouter.bundles.manifest import BundleError
@@ -30,6 +31,8 @@ from archrouter.observability.metrics import Metrics
 from archrouter.policy_files.directory import PolicyDirectory
 from archrouter.policy_files.policies import load_policy_set
 from archrouter.policy_files.state import PolicyState
+from archrouter.policy_files.watch import PolicyWatch
+from archrouter.rpc.admission import Admission
 from archrouter.rpc.dependencies import RpcDependencies
 from archrouter.rpc.health import Health
 from archrouter.version import VERSION
@@ -53,15 +56,21 @@ class Core:
         fleets: Those that may decide, the engine's first.
         store: The policy sets.
         router: The use case.
+        admission: The places for decisions.
     """
 
     fleets: tuple[Fleet, ...]
     store: PolicyStore
     router: Router
+    admission: Admission
 
     def profile(self) -> BackendProfile | None:
         """Return the facts of the model that has the last word; None while no model has answered."""
-        return next((fleet.profile for fleet in self.fleets if fleet.profile is not None), None)
+        return next((profile for profile in self.profiles() if profile is not None), None)
+
+    def profiles(self) -> list[BackendProfile | None]:
+        """List the facts of each tier's model, which is None while it has not answered."""
+        return [fleet.profile for fleet in self.fleets]
 
 
 ListReaders = Mapping[Tier, Callable[[], EndpointList]]
@@ -71,10 +80,11 @@ ListReaders = Mapping[Tier, Callable[[], EndpointList]]
 def load_engine_bundle(settings: Settings) -> PromptBundle | None:
     """Read the prompt bundle where the language model decides; None where an endpoints file names the bundles."""
     mode = settings.routing.mode
-    if mode == "compact" or settings.triton.endpoints_file:
+    if Tier.ENGINE not in _wired_tiers(settings) or settings.triton.endpoints_file:
         return None
     if not settings.triton.bundle_directory:
-        msg = f"routing.mode is {mode}, but there is no bundle; set triton.bundle_directory or triton.endpoints_file"
+        wanted = "shadow.tier is engine" if mode == "compact" else f"routing.mode is {mode}"
+        msg = f"{wanted}, but there is no bundle; set triton.bundle_directory or triton.endpoints_file"
         raise BundleError(msg)
     return load_bundle(Path(settings.triton.bundle_directory))
 
@@ -86,7 +96,7 @@ def build_embedded_triton(settings: Settings, bundle: PromptBundle | None) -> Em
     models = []
     if bundle is not None:
         models.append(EmbeddedModel(settings.embedded.engine_model, bundle.model_parameters))
-    if Tier.COMPACT in _tiers(settings) and not settings.triton.compact_endpoint:
+    if Tier.COMPACT in _wired_tiers(settings) and not settings.triton.compact_endpoint:
         models.append(EmbeddedModel(settings.triton.compact_model))
     triton = EmbeddedTriton(
         model_repository=Path(settings.embedded.model_repository),
@@ -103,7 +113,7 @@ def endpoint_readers(settings: Settings, bundle: PromptBundle | None, triton: Em
     if settings.triton.endpoints_file:
         _refuse_contradictions(settings)
     readers: dict[Tier, Callable[[], EndpointList]] = {}
-    for tier in _tiers(settings):
+    for tier in _wired_tiers(settings):
         if tier is Tier.COMPACT:
             spec = EndpointSpec(settings.triton.compact_endpoint or address, settings.triton.compact_model)
             readers[tier] = partial(EndpointList, (spec,), ())
@@ -135,8 +145,7 @@ def build_core(
         start_step=start_step,
     )
     fleets = {
-        tier: Fleet(read_list, connection, partial(on_change, tier), settings.triton)
-        for tier, read_list in readers.items()
+        tier: Fleet(readers[tier], connection, partial(on_change, tier), settings.triton) for tier in _tiers(settings)
     }
     backend = _backend(settings.routing, fleets)
     policies = Path(settings.policies.directory)
@@ -159,7 +168,49 @@ def build_core(
         tickets=tickets,
         start_step=start_step,
     )
-    return Core(tuple(fleets.values()), store, router)
+    server = settings.server
+    admission = Admission(server.max_concurrent_calls, server.latency_tolerance, metrics.admission_limit.set)
+    return Core(tuple(fleets.values()), store, router, admission)
+
+
+def build_shadow(
+    settings: Settings,
+    readers: ListReaders,
+    core: Core,
+    metrics: Metrics,
+    decision_log: DecisionLog | None,
+) -> Shadow | None:
+    """Wire what decides again, where it is wanted: fleets of its own, so that no failure of theirs is the calls'."""
+    wanted = settings.shadow
+    if not (wanted.policies_directory or wanted.tier):
+        return None
+    tiers = (Tier(wanted.tier),) if wanted.tier else _tiers(settings)
+    if not wanted.policies_directory and tiers == _tiers(settings):
+        msg = f"shadow.tier is {wanted.tier}, which decides alone already; name another, or shadow.policies_directory"
+        raise ValueError(msg)
+    connection, clock = partial(connect, max_concurrent_requests=1), SystemClock()
+    fleets = {tier: Fleet(readers[tier], connection, lambda _status: None, settings.triton) for tier in tiers}
+    backend, policies = _backend(settings.routing, fleets), settings.policies
+    directory = Path(wanted.policies_directory or policies.directory)
+    store = PolicyStore(PolicyDirectory(directory), backend, clock, default_id="")
+    looks = policies.watch_enabled and bool(wanted.policies_directory)  # else each load of the served ones tells
+    return Shadow(
+        tuple(fleets.values()),
+        store,
+        Router(
+            store,
+            backend,
+            clock,
+            RequestLimits(**settings.limits.model_dump()),
+            min_budget_s=0.0,
+            deadline_margin_s=0.0,
+        ),
+        settings=wanted,
+        has_room=core.admission.has_half_free,
+        metrics=metrics,
+        decision_log=decision_log,
+        watch=PolicyWatch(directory, interval_s=policies.watch_interval_s) if looks else None,
+    )
 
 
 def build_rpc_dependencies(
@@ -170,7 +221,7 @@ def build_rpc_dependencies(
     health: Health,
     reload_policies: Callable[[], Awaitable[PolicySnapshot]],
     security: Security,
-    decision_log: DecisionLog | None,
+    decision_log: DecisionRecorder | None,
     tracing: "Tracing | None",
 ) -> RpcDependencies:
     """Gather what the gRPC edge needs."""
@@ -183,6 +234,7 @@ def build_rpc_dependencies(
         store=core.store,
         metrics=metrics,
         health=health,
+        admission=core.admission,
         profile=core.profile,
         parse_policy_text=load_policy_set,
         reload_policies=reload_policies,
@@ -202,6 +254,12 @@ def _tiers(settings: Settings) -> tuple[Tier, ...]:
     return (Tier.ENGINE, Tier.COMPACT) if both else (Tier.ENGINE,)
 
 
+def _wired_tiers(settings: Settings) -> tuple[Tier, ...]:
+    """List the tiers that may decide or decide again, the engine first."""
+    shadow = settings.shadow.tier
+    return tuple(tier for tier in Tier if tier in _tiers(settings) or tier.value == shadow)
+
+
 def _backend(routing: RoutingSettings, fleets: Mapping[Tier, Fleet]) -> ScoringBackend:
     """Put the tiers together; a single one needs nothing around it."""
     if len(fleets) == 1:
@@ -211,7 +269,7 @@ def _backend(routing: RoutingSettings, fleets: Mapping[Tier, Fleet]) -> ScoringB
 
 def _refuse_contradictions(settings: Settings) -> None:
     contradictions = {
-        "routing.mode is compact": settings.routing.mode == "compact",
+        "routing.mode is compact": Tier.ENGINE not in _wired_tiers(settings),
         "triton.bundle_directory is set": bool(settings.triton.bundle_directory),
         "embedded.enabled is true": settings.embedded.enabled,
     }

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from archrouter.domain.decision import Candidate, CandidateKind, Choice, Outcome
 from archrouter.domain.errors import ArchRouterError
 from archrouter.domain.policy import PolicySet, RoutePolicy
 from archrouter.domain.posterior import decide
-from archrouter.domain.scoring import Scoring, ScoringRequest, Tier
+from archrouter.domain.scoring import Scoring, ScoringRequest, Tier, Usage
 
 CALLS_AT_A_TIME = 4
 """Of one explanation: people wait for it, but it must not take every place of the inference server."""
@@ -49,7 +49,7 @@ async def explain(
     *,
     max_message_count: int,
     timeout_s: float,
-) -> tuple[Explanation, int]:
+) -> tuple[Explanation, Usage]:
     """Explain a decision, as far as the time allows: the decision stands whatever becomes of its explanation.
 
     Args:
@@ -60,8 +60,8 @@ async def explain(
         timeout_s: Time for all of them, in seconds.
 
     Returns:
-        The explanation, with the effects that were found until time ran out or the backend failed, and the calls to
-        the inference server that they took.
+        The explanation, with the effects that were found until time ran out or the backend failed, and what the
+        decision cost with the calls to the inference server that they took.
     """
     effects: dict[int, tuple[bool, MessageEffect]] = {}
     calls = 0
@@ -90,7 +90,8 @@ async def explain(
         message_effects=tuple(effect for _, effect in found),
         deciding_message_index=_deciding(found),
     )
-    return explanation, calls
+    usage = decided.scoring.usage
+    return explanation, replace(usage, engine_call_count=usage.engine_call_count + calls)
 
 
 def _indices_to_leave_out(decided: Decided, max_message_count: int) -> Sequence[int]:

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from archrouter.application.explanation import Decided, explain
 from archrouter.application.policy_store import PolicyStore
 from archrouter.application.ports import Clock, ScoringBackend, StartStep
-from archrouter.application.select_route import Decision, DecisionTimes, Explanation, SelectRoute
+from archrouter.application.select_route import Decision, DecisionTimes, SelectRoute
 from archrouter.domain.conversation import Conversation, Message, Role
-from archrouter.domain.decision import DecisionReason
+from archrouter.domain.decision import DecisionReason, DecisionRule
 from archrouter.domain.errors import (
     BackendProtocolError,
     BudgetExceededError,
@@ -175,7 +175,10 @@ class Router:
         if request.explain:
             decided = Decided(request, policy_set, scoring, probabilities, choice, candidates)
             timeout_s = EXPLAINING_SHARE * budget_s - (self._clock.monotonic_s() - started_s)
-            explanation, usage = await self._explain(decided, timeout_s)
+            count = self._limits.max_explained_messages
+            explanation, usage = await explain(
+                decided, self._backend, _probabilities, max_message_count=count, timeout_s=timeout_s
+            )
         return Decision(
             decision_id=request.decision_id,
             outcome=choice.outcome,
@@ -188,7 +191,11 @@ class Router:
             profile=scoring.profile,
             kept=choice.kept,
             reasons=(*scoring.reasons, *redeemed.reasons(kept=choice.kept), *choice.reasons),
-            warnings=(*decision_warnings(conversation, scoring, stale=stale), *redeemed.warnings),
+            warnings=(
+                *decision_warnings(conversation, scoring, stale=stale),
+                *redeemed.warnings,
+                *_threshold_warnings(policy_set, scoring, request.rule),
+            ),
             usage=usage,
             times=DecisionTimes(
                 total_s=self._clock.monotonic_s() - started_s,
@@ -200,18 +207,6 @@ class Router:
             rule=request.rule,
             explanation=explanation,
         )
-
-    async def _explain(self, decided: Decided, timeout_s: float) -> tuple[Explanation, Usage]:
-        """Explain a decision, and add what that took to what the decision cost."""
-        explanation, call_count = await explain(
-            decided,
-            self._backend,
-            _probabilities,
-            max_message_count=self._limits.max_explained_messages,
-            timeout_s=timeout_s,
-        )
-        usage = decided.scoring.usage
-        return explanation, replace(usage, engine_call_count=usage.engine_call_count + call_count)
 
     def _policy_set(self, request: SelectRoute) -> tuple[PolicySet, bool]:
         inline = request.inline_policy_set
@@ -241,20 +236,18 @@ def decision_warnings(conversation: Conversation, scoring: Scoring, *, stale: bo
 
 
 def _truncation_warnings(usage: Usage) -> Iterator[DecisionWarning]:
+    dropped = {"droppedTokenCount": str(usage.dropped_token_count)}
     if usage.dropped_message_count:
         yield DecisionWarning(
             WarningCode.CONVERSATION_TRUNCATED,
             f"the {usage.dropped_message_count} oldest messages exceeded the model's limit and were not read",
-            {
-                "droppedMessageCount": str(usage.dropped_message_count),
-                "droppedTokenCount": str(usage.dropped_token_count),
-            },
+            {"droppedMessageCount": str(usage.dropped_message_count), **dropped},
         )
     elif usage.dropped_token_count:
         yield DecisionWarning(
             WarningCode.MESSAGE_TRUNCATED,
             f"{usage.dropped_token_count} tokens of the conversation exceeded the model's limit and were not read",
-            {"droppedTokenCount": str(usage.dropped_token_count)},
+            dropped,
         )
 
 
@@ -294,4 +287,14 @@ def _answer_warnings(scoring: Scoring, *, stale: bool) -> Iterator[DecisionWarni
             WarningCode.ANSWER_OFF_POLICY,
             "most of the model's next-token mass lay outside every candidate",
             {"onTrieMass": f"{scoring.on_trie_mass:.6f}"},
+        )
+
+
+def _threshold_warnings(policy_set: PolicySet, scoring: Scoring, rule: DecisionRule) -> Iterator[DecisionWarning]:
+    """Say that calibrated thresholds are stale; about a threshold of the request's own nothing was promised."""
+    if rule.min_confidence is None and (cause := policy_set.stale_promise(scoring.profile.model_version)):
+        yield DecisionWarning(
+            WarningCode.THRESHOLDS_STALE,
+            f"the {cause} changed since the thresholds were calibrated, so their promised error no longer holds",
+            {"cause": cause},
         )

@@ -117,3 +117,8 @@ class Decision:
     route_ticket: str = ""
     rule: DecisionRule = field(default_factory=DecisionRule)
     explanation: Explanation | None = None
+
+    @property
+    def route_id(self) -> str:
+        """Id of the chosen policy; empty where none was chosen."""
+        return self.route.id if self.route else ""

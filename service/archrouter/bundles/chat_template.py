@@ -1,6 +1,5 @@
 """The chat template around the one user message a router prompt is, split where that message goes."""
 
-from jinja2 import TemplateError
 from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 

@@ -15,7 +15,7 @@ from archrouter.cli.console import note, percent, print_json, print_table, progr
 from archrouter.cli.exits import EXIT_FAILED, FailedError, UnusableError, service_errors
 from archrouter.cli.policy_paths import EXISTING_PATHS
 from archrouter.client import ClientOptions, RoutingClient
-from archrouter.domain.policy import NO_MATCH_ID, PolicySet, ThresholdPromise
+from archrouter.domain.policy import MODELS_JOINT, NO_MATCH_ID, PolicySet, ThresholdPromise
 from archrouter.suites.calls import DEFAULT_CONCURRENCY, Answered, Failure
 from archrouter.workbench.asking import SERVE_ARGUMENTS, ask_turns
 from archrouter.workbench.edits import checked_edit, set_values, text_diff
@@ -167,7 +167,7 @@ def _calibrated(
         if policy_set is file.policy_set
     ]
     cases = [_case(turn, decision, file.policy_set) for turn, decision in own]
-    model_version = " + ".join(sorted({decision.model_version for _, decision in own}))
+    model_version = MODELS_JOINT.join(sorted({decision.model_version for _, decision in own}))
     found = find_thresholds(file.policy_set, cases, max_error, level, route_cases)
     result = _Calibrated(file, found, len(cases), model_version)
     if found.policy_set is None:

@@ -4,7 +4,7 @@ A value comes from a flag, else from the environment, else from the configuratio
 ``docs/configuration.md`` is generated from this module.
 """
 
-from archrouter.config.deciding import LimitsSettings, PoliciesSettings, RoutingSettings
+from archrouter.config.deciding import LimitsSettings, PoliciesSettings, RoutingSettings, ShadowSettings
 from archrouter.config.listening import AuthSettings, ServerSettings
 from archrouter.config.observing import DecisionLogSettings, LoggingSettings, MetricsSettings, TracingSettings
 from archrouter.config.serving import EmbeddedSettings, TritonSettings
@@ -23,6 +23,7 @@ __all__ = [
     "RoutingSettings",
     "ServerSettings",
     "Settings",
+    "ShadowSettings",
     "TracingSettings",
     "TritonSettings",
     "split_address",
@@ -41,6 +42,7 @@ class Settings(Section):
     policies: PoliciesSettings = PoliciesSettings()
     limits: LimitsSettings = LimitsSettings()
     routing: RoutingSettings = RoutingSettings()
+    shadow: ShadowSettings = ShadowSettings()
     triton: TritonSettings = TritonSettings()
     embedded: EmbeddedSettings = EmbeddedSettings()
     auth: AuthSettings = AuthSettings()

@@ -98,3 +98,25 @@ class RoutingSettings(Section):
     ticket_lifetime_s: float = Field(
         86_400.0, gt=0, description="Seconds for which a conversation can be continued by its route ticket."
     )
+
+
+class ShadowSettings(Section):
+    """Decisions made again beside the calls, by other policies or another tier; see [observability](observability.md).
+
+    Off unless policies_directory or tier is set.
+    """
+
+    policies_directory: str = Field(
+        "",
+        description="Folder of policy files; each set decides again what the served one of the same id decided. "
+        "Empty takes policies.directory.",
+    )
+    tier: Literal["", "compact", "engine"] = Field(
+        "", description="Which tier decides again; empty takes routing.mode as it is."
+    )
+    share: float = Field(1.0, gt=0, le=1, description="Share of decisions that are made again, picked by chance.")
+    timeout_s: float = Field(
+        2.0,
+        gt=0,
+        description="Seconds after a decision within which it is made again, the wait for a quiet moment included.",
+    )

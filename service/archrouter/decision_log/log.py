@@ -1,11 +1,11 @@
 """Takes decisions off the calls' hands: a bounded queue, and a thread that writes or sends."""
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 from typing import Protocol
 
 import structlog
@@ -88,9 +88,21 @@ class DecisionLog:
         self._thread = threading.Thread(target=self._run, name="decision log", daemon=True)
         self._thread.start()
 
-    def record(self, question: SelectRoute, decision: Decision, *, caller: str, correlation_id: str) -> None:
-        """Hand a decision over; see `DecisionRecorder.record`."""
-        logged = LoggedDecision(datetime.now(UTC), question, decision, caller, correlation_id)
+    def record(
+        self,
+        question: SelectRoute,
+        decision: Decision,
+        *,
+        caller: str,
+        correlation_id: str,
+        time: datetime | None = None,
+        shadow: Decision | None = None,
+    ) -> None:
+        """Hand a decision over, with the time of one that waited, and what was decided beside it.
+
+        See `DecisionRecorder.record`.
+        """
+        logged = LoggedDecision(time or datetime.now(UTC), question, decision, caller, correlation_id, shadow)
         size = 0 if self._text == "none" else sum(len(message.content) for message in question.messages)
         with self._condition:
             fits = size + self._waiting_characters <= MAX_QUEUED_CHARACTERS
@@ -154,7 +166,7 @@ class DecisionLog:
 
     def _report_losses(self, *, at_once: bool = False) -> None:
         """Say at most once in an interval what was lost since the last time."""
-        now_s = time.monotonic()
+        now_s = monotonic()
         if not (at_once or now_s - self._reported_s >= REPORT_INTERVAL_S):
             return
         with self._condition:

@@ -79,6 +79,18 @@ class ConversationRecord(_Record):
     messages: tuple[MessageRecord, ...] | None = None
 
 
+class ShadowRecord(_Record):
+    """The same question decided again beside the call, by other policies or another tier."""
+
+    policy_set_revision: str
+    model_version: str
+    tier: str
+    outcome: str
+    route_id: str
+    models: tuple[str, ...]
+    confidence: float
+
+
 class DecisionRecord(_Record):
     """One line of the log."""
 
@@ -106,6 +118,7 @@ class DecisionRecord(_Record):
     usage: UsageRecord
     durations: DurationsRecord
     conversation: ConversationRecord
+    shadow: ShadowRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +131,7 @@ class LoggedDecision:
         decision: What was answered.
         caller: Name of the credential; empty for an open server.
         correlation_id: The caller's own id; may be empty.
+        shadow: What was decided of it beside the call; None where nobody did.
     """
 
     time: datetime
@@ -125,6 +139,7 @@ class LoggedDecision:
     decision: Decision
     caller: str
     correlation_id: str
+    shadow: Decision | None = None
 
 
 def record_of(logged: LoggedDecision, text: TextMode, salt: bytes) -> DecisionRecord:
@@ -152,7 +167,7 @@ def record_of(logged: LoggedDecision, text: TextMode, salt: bytes) -> DecisionRe
         model_version=decision.profile.model_version,
         tier=decision.profile.tier.value,
         outcome=decision.outcome.value,
-        route_id=decision.route.id if decision.route else "",
+        route_id=decision.route_id,
         models=tuple(target.model for target in decision.models),
         confidence=decision.confidence,
         kept=decision.kept,
@@ -165,6 +180,7 @@ def record_of(logged: LoggedDecision, text: TextMode, salt: bytes) -> DecisionRe
         usage=UsageRecord.model_validate(decision.usage, from_attributes=True),
         durations=DurationsRecord.model_validate(decision.times, from_attributes=True),
         conversation=_conversation(question.messages, text, salt),
+        shadow=_shadow(logged.shadow) if logged.shadow else None,
     )
 
 
@@ -183,6 +199,18 @@ def digest_of(messages: Sequence[Message], salt: bytes) -> str:
 
 def _candidate(candidate: Candidate) -> CandidateRecord:
     return CandidateRecord(route_id=candidate.route_id, probability=candidate.probability)
+
+
+def _shadow(decision: Decision) -> ShadowRecord:
+    return ShadowRecord(
+        policy_set_revision=decision.policy_set.revision,
+        model_version=decision.profile.model_version,
+        tier=decision.profile.tier.value,
+        outcome=decision.outcome.value,
+        route_id=decision.route_id,
+        models=tuple(target.model for target in decision.models),
+        confidence=decision.confidence,
+    )
 
 
 def _rule(rule: DecisionRule) -> RuleRecord:

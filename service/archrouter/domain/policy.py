@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import cast
+from typing import Literal, cast
 
 from archrouter.domain.findings import Finding, error_at, quoted
 
@@ -24,6 +24,11 @@ MAX_ROUTE_ID_CHARACTERS = 64
 MAX_DESCRIPTION_CHARACTERS = 2_000
 MAX_EXAMPLES = 10
 MAX_EXAMPLE_CHARACTERS = 500
+
+MODELS_JOINT = " + "
+
+StaleCause = Literal["policies", "model"]
+"""What a promise about thresholds was made for and is so no longer."""
 
 _POLICY_SET_ID = re.compile(r"[a-z0-9-]{1,64}")
 
@@ -79,7 +84,7 @@ class ThresholdPromise:
         max_error: Share of wrong routes among those that are chosen, in (0, 1), at most.
         level: How surely, in (0, 1): the share of such promises that hold.
         case_count: Labelled turns behind it, >= 1.
-        model_version: The model that decided them.
+        model_version: The model that decided them; of a cascade both, joined by `MODELS_JOINT`.
         revision: `PolicySet.promised_revision` of the set it was made for.
     """
 
@@ -88,6 +93,11 @@ class ThresholdPromise:
     case_count: int
     model_version: str
     revision: str
+
+    @property
+    def model_versions(self) -> tuple[str, ...]:
+        """Each of the models."""
+        return tuple(self.model_version.split(MODELS_JOINT))
 
 
 @dataclass(frozen=True)
@@ -124,12 +134,24 @@ class PolicySet:
         """SHA-256 over the canonical form, as ``sha256:<64 hex digits>``."""
         return _digest(_canonical(self))
 
-    @property
+    @cached_property
     def promised_revision(self) -> str:
         """The revision without models: a promise about routes outlives a change of what serves them."""
         canonical = _canonical(self)
         routes = [{**route, "models": []} for route in cast("list[dict[str, object]]", canonical["routes"])]
         return _digest({**canonical, "description": "", "fallback_models": [], "routes": routes})
+
+    def stale_promise(self, model_version: str = "") -> StaleCause | None:
+        """Say what has changed since the thresholds were calibrated; None where nothing has, or they never were.
+
+        Args:
+            model_version: The model that decides; empty while nobody knows it.
+        """
+        if self.promise is None:
+            return None
+        if self.promise.revision != self.promised_revision:
+            return "policies"
+        return "model" if model_version and model_version not in self.promise.model_versions else None
 
 
 def derive_route_id(domain: str, action: str) -> str:

@@ -64,8 +64,7 @@ def lint_policy_set(policy_set: PolicySet) -> tuple[Finding, ...]:
 
 
 def _broken_promise(policy_set: PolicySet) -> Iterator[Finding]:
-    promise = policy_set.promise
-    if promise is not None and promise.revision != policy_set.promised_revision:
+    if policy_set.stale_promise():
         text = "routes or thresholds changed since they were calibrated, so the promised error no longer holds"
         yield Finding(Severity.WARNING, "promise", f"{text}; run archrouter calibrate --write")
 

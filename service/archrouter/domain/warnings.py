@@ -17,6 +17,7 @@ class WarningCode(Enum):
     ENGINE_UNAVAILABLE_COMPACT_USED = "engine_unavailable_compact_used"
     ANSWER_OFF_POLICY = "answer_off_policy"
     ROUTE_TICKET_IGNORED = "route_ticket_ignored"
+    THRESHOLDS_STALE = "thresholds_stale"
 
 
 @dataclass(frozen=True, slots=True)

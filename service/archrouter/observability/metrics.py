@@ -28,6 +28,12 @@ DECILES = tuple(str(decile) for decile in range(1, 11))
 RELOAD_RESULTS = ("success", "failure")
 CREDENTIAL_SOURCES = ("tls", "callers", "jwks", "ticket_keys")
 DECISION_LOG_RESULTS = ("written", "queue_full", "write_failed")
+SHADOW_RESULTS = (
+    *("agrees", "other_route", "other_model", "other_route_and_model"),
+    *("late", "failed", "queue_full"),
+)
+"""What the shadow said of a decision, and why it said nothing."""
+
 ENDPOINT_STATES = ("waiting", "ready", "draining")
 
 
@@ -163,6 +169,18 @@ class Metrics:
             "Unix time of the latest load without a rejected file.",
             registry=registry,
         )
+        self.thresholds_stale = Gauge(
+            "archrouter_policy_thresholds_stale",
+            "1 where the calibrated thresholds of a policy set are for another model or for earlier policies, else 0.",
+            ("policy_set",),
+            registry=registry,
+        )
+        self.shadow_decisions = Counter(
+            "archrouter_shadow_decisions_total",
+            "Decisions that were to be made again beside the calls, by how the second differs or why there is none.",
+            ("policy_set", "result"),
+            registry=registry,
+        )
         self.decision_log_records = Counter(
             "archrouter_decision_log_records_total",
             "Decisions by what became of their line in the decision log.",
@@ -228,6 +246,12 @@ class Metrics:
                     self.reference_deciles.labels(policy_set_id, tier, decile)
             for outcome in OUTCOMES:
                 self.decisions.labels(policy_set_id, outcome)
+
+    def start_shadow_series(self, policy_set_ids: Iterable[str]) -> None:
+        """Start the series of policy sets that are decided again, by id, at 0; harmless for those that have started."""
+        for policy_set_id in policy_set_ids:
+            for result in SHADOW_RESULTS:
+                self.shadow_decisions.labels(policy_set_id, result)
 
     def count_policy_reload(self, *, is_success: bool, unix_time_s: float) -> None:
         """Count a load of the policy files; a success leaves no file without a usable policy set."""

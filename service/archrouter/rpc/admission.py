@@ -157,6 +157,10 @@ class Admission:
             msg = f"{taken} {what} are being made, and {limit} are let in now (server.max_concurrent_calls)"
             raise AdmissionError(msg, retry_after_s=RETRY_AFTER_S)
 
+    def has_half_free(self) -> bool:
+        """Say whether half of the places are free and nobody waits for one, so that work without a caller may begin."""
+        return not self._waiting and 2 * self._in_flight <= self._current_limit()
+
     def admit(self, request: object) -> AbstractContextManager[None]:
         """Let a call with its request in, a batch or one that takes a place; AdmissionError when there is no room."""
         if isinstance(request, v1.BatchSelectRoutesRequest):

@@ -11,6 +11,7 @@ from archrouter.domain.findings import Finding
 from archrouter.domain.policy import PolicySet
 from archrouter.domain.scoring import BackendProfile
 from archrouter.observability.metrics import Metrics
+from archrouter.rpc.admission import Admission
 from archrouter.rpc.authentication.authenticator import Authenticator
 from archrouter.rpc.health import Health
 from archrouter.rpc.tls import ServerTls
@@ -25,6 +26,7 @@ class RpcDependencies:
     """Everything the servicers and the pipeline need.
 
     Attributes:
+        admission: The places for decisions.
         profile: Gives the model behind the router; None while it has not answered yet.
         reload_policies: Loads the policy files again and returns what serves then.
         authenticator: Knows the callers; None for an open server.
@@ -41,6 +43,7 @@ class RpcDependencies:
     store: PolicyStore
     metrics: Metrics
     health: Health
+    admission: Admission
     profile: Callable[[], BackendProfile | None]
     parse_policy_text: PolicyTextParser
     reload_policies: Callable[[], Awaitable[PolicySnapshot]]

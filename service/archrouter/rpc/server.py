@@ -9,7 +9,6 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_g
 
 from archrouter import v1
 from archrouter.config import ServerSettings
-from archrouter.rpc.admission import Admission
 from archrouter.rpc.authentication.scopes import REQUIRED_SCOPES
 from archrouter.rpc.dependencies import RpcDependencies
 from archrouter.rpc.pipeline import CallPipeline
@@ -53,7 +52,7 @@ def build_server(dependencies: RpcDependencies) -> tuple[aio.Server, int]:
     """
     settings = dependencies.server
     metrics = dependencies.metrics
-    admission = Admission(settings.max_concurrent_calls, settings.latency_tolerance, metrics.admission_limit.set)
+    admission = dependencies.admission
     pipeline = CallPipeline(
         metrics,
         dependencies.health,

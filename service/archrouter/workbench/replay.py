@@ -3,6 +3,7 @@
 A log keeps the most probable candidates only. What the others have together is known, so a decision is made again for
 each way in which they could share it that matters; where these disagree, nothing is said. Extreme ways are enough: a
 domain's sum is highest when all of the rest is its own, and each rival's, no match's included, when it has the rest.
+What a shadow decided by the new set beside the call needs no arithmetic.
 """
 
 from collections import Counter
@@ -61,6 +62,8 @@ def replay(records: Sequence[DecisionRecord], pairs: Mapping[str, Pair], default
             unknown[OTHER_SET] += 1
         elif record.policy_set_revision != pair.old.revision:
             unknown[OTHER_REVISION] += 1
+        elif (shadow := _shadow_side(record, pair)) is not None:
+            turns.append(_turn(record, shadow))
         elif not readable[record.policy_set]:
             unknown[OTHER_WORDING] += 1
         else:
@@ -75,6 +78,14 @@ def replay(records: Sequence[DecisionRecord], pairs: Mapping[str, Pair], default
 def logged_side(record: DecisionRecord) -> Side:
     """Return what was decided."""
     return Side(record.outcome, record.route_id, record.models[0] if record.models else "", record.confidence)
+
+
+def _shadow_side(record: DecisionRecord, pair: Pair) -> Side | None:
+    """Return what the new set decided beside the call, by the same model; None where it did not."""
+    shadow, expected = record.shadow, (pair.new.revision, record.model_version)
+    if shadow is None or (shadow.policy_set_revision, shadow.model_version) != expected:
+        return None
+    return Side(shadow.outcome, shadow.route_id, shadow.models[0] if shadow.models else "", shadow.confidence)
 
 
 def _turn(record: DecisionRecord, after: Side) -> ComparedTurn:

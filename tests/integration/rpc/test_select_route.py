@@ -4,6 +4,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import Struct
 from tests.support.fake_backend import FAKE_PROFILE
+from tests.support.fakes import promised
 from tests.support.rpc_service import SUPPORT, VERSION, RpcService, ServiceOptions, running_service, user_says
 
 from archrouter import v1
@@ -30,6 +31,16 @@ async def test_basic_view_gives_the_decision_without_candidates_and_timing(servi
     assert v1.Usage(prompt_token_count=6, engine_call_count=1) == decision.usage
     assert [] == list(decision.candidates)
     assert not decision.HasField("timing")
+
+
+async def test_thresholds_that_were_calibrated_for_another_model_are_a_warning() -> None:
+    """Whoever reads the decision learns that the promised error is none of it, and why."""
+    async with running_service(ServiceOptions(sets=(promised(SUPPORT, "sha256:aa"),))) as service:
+        decision = (await service.routing.SelectRoute(user_says("a refund"))).decision
+
+    (warning,) = decision.warnings
+    assert v1.WarningCode.WARNING_CODE_THRESHOLDS_STALE == warning.code
+    assert {"cause": "model"} == dict(warning.metadata)
 
 
 async def test_full_view_adds_every_candidate_and_the_timing(service: RpcService) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from tests.support.fake_backend import FAKE_PROFILE, FakeBackend
-from tests.support.fakes import FakeClock, FakeSource, make_set
+from tests.support.fakes import FakeClock, FakeSource, make_set, promised
 
 from archrouter.application.policy_store import PolicyStore
 from archrouter.application.router import RequestLimits, Router
@@ -19,6 +19,7 @@ from archrouter.domain.errors import (
     InvalidRequestError,
     PolicySetRevisionNotFoundError,
 )
+from archrouter.domain.policy import ModelTarget
 from archrouter.domain.posterior import Calibration, posterior_from_scores
 from archrouter.domain.scoring import Scoring, ScoringRequest, StageTimes, Usage
 from archrouter.domain.warnings import WarningCode
@@ -220,6 +221,40 @@ async def test_a_stale_policy_set_is_said_with_every_decision() -> None:
     decision = await router.select_route(SelectRoute("id", CODE_QUESTION), budget_s=1)
 
     assert WarningCode.POLICY_SET_STALE in [warning.code for warning in decision.warnings]
+
+
+@pytest.mark.parametrize(
+    ("model_version", "own_threshold", "expected"),
+    [
+        (FAKE_PROFILE.model_version, None, []),
+        (f"sha256:aa + {FAKE_PROFILE.model_version}", None, []),
+        ("sha256:aa", None, [(WarningCode.THRESHOLDS_STALE, {"cause": "model"})]),
+        ("sha256:aa", 0.5, []),
+    ],
+)
+async def test_a_promise_for_another_model_is_said_with_every_decision(
+    model_version: str, own_threshold: float | None, expected: list[tuple[WarningCode, dict[str, str]]]
+) -> None:
+    """Unless the request has a threshold of its own; a cascade's promise is for each of its models."""
+    calibrated = promised(make_set("code"), model_version)
+    request = SelectRoute("id", CODE_QUESTION, rule=DecisionRule(own_threshold))
+
+    decision = await (await make_router(source=FakeSource(calibrated))).select_route(request, budget_s=1)
+
+    assert expected == [(warning.code, warning.metadata) for warning in decision.warnings]
+
+
+async def test_a_promise_for_earlier_policies_is_said_whatever_the_model() -> None:
+    """Another description; other models are no other policies."""
+    calibrated = promised(make_set("code"), FAKE_PROFILE.model_version)
+    other_model = replace(calibrated, fallback_models=(ModelTarget("m/else"),))
+    edited = replace(calibrated, routes=make_set("code", "writing programs").routes)
+    decisions = [
+        await (await make_router(source=FakeSource(one))).select_route(SelectRoute("id", CODE_QUESTION), budget_s=1)
+        for one in (other_model, edited)
+    ]
+
+    assert [[], [{"cause": "policies"}]] == [[warning.metadata for warning in one.warnings] for one in decisions]
 
 
 async def test_an_inline_set_decides_only_in_the_revision_that_is_asked_for() -> None:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from tests.support.logged_decisions import CARD, DECISION, QUESTION, HeldFile, T
 from archrouter.decision_log import log as decision_log
 from archrouter.decision_log.log import DecisionLog, open_decision_log
 from archrouter.decision_log.reader import read_decisions
-from archrouter.decision_log.record import DecisionRecord, TextMode
+from archrouter.decision_log.record import DecisionRecord, ShadowRecord, TextMode
 from archrouter.domain.conversation import Message, Role
 from archrouter.domain.decision import Outcome
 from archrouter.observability.metrics import DECISION_LOG_RESULTS
@@ -100,11 +101,35 @@ def test_a_line_holds_what_was_decided_and_why(tmp_path: Path, tallies: Tallies)
         },
         "durations": {"total_s": 1.5, "tokenize_s": 0.25, "queue_s": 0.125, "inference_s": 1.0},
         "conversation": {"message_count": 2, "messages": None},
+        "shadow": None,
     } == fields
     assert 64 == len(digest)
     assert time.endswith("Z")
     assert CARD not in written
     assert "never to be logged" not in written
+
+
+def test_a_line_holds_what_was_decided_beside_the_call(tmp_path: Path, tallies: Tallies) -> None:
+    """The second decision and what made it, and the time of the first, which waited for it."""
+    log, again = opened(tmp_path / "d.jsonl", tallies), replace(DECISION, outcome=Outcome.NO_MATCH, route=None)
+    decided_at = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    log.record(QUESTION, DECISION, caller="", correlation_id="", time=decided_at, shadow=again)
+    log.close()
+
+    (line,) = read(tmp_path / "d.jsonl")
+    assert (decided_at, "coding") == (line.time, line.route_id)
+    assert (
+        ShadowRecord(
+            policy_set_revision=DECISION.policy_set.revision,
+            model_version=DECISION.profile.model_version,
+            tier="compact",
+            outcome="no_match",
+            route_id="",
+            models=("m/coder",),
+            confidence=0.75,
+        )
+        == line.shadow
+    )
 
 
 def test_text_is_kept_only_where_it_is_switched_on(tmp_path: Path, tallies: Tallies) -> None:

@@ -5,21 +5,23 @@ import sys
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 from tests.support.engine_bundles import VOCAB_SIZE, change_engine, write_engine_bundle
 from tests.support.engine_triton import engine_triton
 from tests.support.fleet_scene import WATCH
 
-from archrouter.app.wiring import endpoint_readers, load_engine_bundle
+from archrouter.app.wiring import build_core, build_shadow, endpoint_readers, load_engine_bundle
 from archrouter.bundles.loader import load_bundle
 from archrouter.bundles.manifest import BundleError
-from archrouter.config import EmbeddedSettings, RoutingSettings, Settings, TritonSettings
+from archrouter.config import EmbeddedSettings, RoutingSettings, Settings, ShadowSettings, TritonSettings
 from archrouter.domain.errors import BackendProtocolError, ModelNotReadyError
 from archrouter.domain.scoring import Tier
 from archrouter.inference.endpoint import Endpoint, EndpointSpec, EndpointState
 from archrouter.inference.language_model import LanguageModelBackend
 from archrouter.inference.per_policy_set import WARM_UP
 from archrouter.inference.triton_client import TritonClient
+from archrouter.observability.metrics import Metrics
 
 TIMEOUT_S = 5.0
 ENGINE = RoutingSettings(mode="engine")
@@ -88,6 +90,25 @@ def test_an_endpoints_file_beside_a_setting_that_contradicts_it_is_refused(setti
     """Neither of the two is silently ignored."""
     with pytest.raises(ValueError, match=f"triton.endpoints_file is set, but {message}; change one of the two"):
         endpoint_readers(settings, None, None)
+
+
+def test_an_engine_that_only_decides_again_has_its_endpoints_too() -> None:
+    """Its bundle is asked for, its endpoints file is none that nobody reads, and the compact tier still decides."""
+    shadow = ShadowSettings(tier="engine")
+
+    assert [Tier.ENGINE, Tier.COMPACT] == list(endpoint_readers(Settings(shadow=shadow, triton=FILE), None, None))
+    with pytest.raises(BundleError, match=r"shadow\.tier is engine, but there is no bundle"):
+        load_engine_bundle(Settings(shadow=shadow))
+
+
+def test_a_shadow_that_could_only_agree_is_refused() -> None:
+    """The same tier by the same policies says nothing."""
+    settings, metrics = Settings(shadow=ShadowSettings(tier="compact")), Metrics(CollectorRegistry(), version="1")
+    readers = endpoint_readers(settings, None, None)
+    core = build_core(settings, readers, lambda _tier, _status: None, metrics)
+
+    with pytest.raises(ValueError, match=r"shadow\.tier is compact, which decides alone already; name another"):
+        build_shadow(settings, readers, core, metrics, None)
 
 
 def test_one_endpoint_needs_no_endpoints_file() -> None:

@@ -48,6 +48,9 @@ def test_exposition_is_the_documented_one(registry: CollectorRegistry) -> None:
     recorded.count_credential_reload("tls", "success")
     recorded.certificate_expiry.set(1_800_000_000)
     recorded.tier_ready.labels("engine").set(1)
+    recorded.start_shadow_series(["support"])
+    recorded.shadow_decisions.labels("support", "other_route").inc()
+    recorded.thresholds_stale.labels("support").set(1)
 
     assert GOLDEN.read_text() == exposition(registry)
 

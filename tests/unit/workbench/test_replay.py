@@ -62,3 +62,23 @@ async def test_what_the_log_cannot_tell_is_counted_by_its_reason() -> None:
     assert {OTHER_REVISION: 40} == replay(lines, {old.id: Pair(reworded, reworded)}, 0.0).unknown
     assert {OTHER_SET: 40} == replay(lines, {"else": Pair(old, old)}, 0.0).unknown
     assert 0 < replay(lines, {old.id: Pair(old, old)}, 0.99).unknown[NOT_REPRODUCED]
+
+
+async def test_what_the_shadow_decided_needs_no_arithmetic() -> None:
+    """Other wordings are known for the decisions that the shadow made again, by the same sets and the same model."""
+    old = coloured_set()
+    new = replace(old, routes=(replace(old.routes[1], description="the colours gold and lime"), *old.routes[2:]))
+    texts = utterances(20)
+    truth = [decision for _, decision in await decisions(new, texts)]
+    shadows = [line.shadow for line in await records(old, texts, shadows=truth)]
+    lines = [
+        line.model_copy(update={"shadow": shadow if index % 2 else None})
+        for index, (line, shadow) in enumerate(zip(await records(old, texts), shadows, strict=True))
+    ]
+
+    replayed = replay(lines, {old.id: Pair(old, new)}, 0.0)
+
+    assert {OTHER_WORDING: 10} == replayed.unknown
+    assert [one.route_id for one in truth[1::2]] == [turn.after.route_id for turn in replayed.turns]
+    assert any(turn.changes_route for turn in replayed.turns)
+    assert 20 == replay(lines, {old.id: Pair(old, replace(new, min_confidence=0.1))}, 0.0).unknown[OTHER_WORDING]

@@ -157,6 +157,11 @@ class _WarningCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WarningCo
     Metadata: `cause`, one of `malformed`, `signature`, `expired`, `policy_set` (it is of another one) and
     `route` (the policy set no longer has the route).
     """
+    WARNING_CODE_THRESHOLDS_STALE: _WarningCode.ValueType  # 10
+    """The thresholds were calibrated, but for another model than decided or for policies as they were before, so
+    the share of wrong routes that was promised for them no longer holds.
+    Metadata: `cause`, one of `model` and `policies`.
+    """
 
 class WarningCode(_WarningCode, metaclass=_WarningCodeEnumTypeWrapper):
     """What a warning is about. Open: later versions may add values, and a client must accept values it does
@@ -204,6 +209,11 @@ WARNING_CODE_ROUTE_TICKET_IGNORED: WarningCode.ValueType  # 9
 """`options.route_ticket` could not be used, so the conversation was decided without it.
 Metadata: `cause`, one of `malformed`, `signature`, `expired`, `policy_set` (it is of another one) and
 `route` (the policy set no longer has the route).
+"""
+WARNING_CODE_THRESHOLDS_STALE: WarningCode.ValueType  # 10
+"""The thresholds were calibrated, but for another model than decided or for policies as they were before, so
+the share of wrong routes that was promised for them no longer holds.
+Metadata: `cause`, one of `model` and `policies`.
 """
 Global___WarningCode: _TypeAlias = WarningCode  # noqa: Y015
 
