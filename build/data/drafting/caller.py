@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic
 
+from archrouter.workbench.chat_completions import AnswerFault, AnswerT, UnusableAnswerError, read_answer, read_content
 from data.drafting.chat_request import ChatRequest
-from data.drafting.completion import AnswerT, read_answer, read_content
-from data.drafting.errors import AnswerFault, RejectedError, Rejection, StopError, UnusableAnswerError
+from data.drafting.errors import RejectedError, Rejection, StopError
 from data.drafting.journal import Entry, Journal
 from data.drafting.ledger import Ledger
 from data.drafting.prompts import Prompt, PromptLibrary

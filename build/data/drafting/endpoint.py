@@ -4,11 +4,8 @@ The API key comes from a file or the environment, and is never shown.
 """
 
 import asyncio
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,6 +13,7 @@ from typing import Self
 import httpx2
 from pydantic import SecretStr
 
+from archrouter.workbench.chat_completions import error_reason, retry_after_s
 from data.drafting.errors import EndpointUnusableError, RequestRefusedError, SetupError, TransientError
 from data.drafting.settings import EndpointSettings
 
@@ -26,7 +24,6 @@ MAX_BODY_BYTES = 8 * 1024 * 1024
 """An answer is at most a few thousand tokens; whatever is longer than this is not one."""
 
 _MASK = "[key]"
-_SHOWN_CHARACTERS = 200
 _NO_ACCESS = {
     401: "refuses the key; check endpoint.key_file or endpoint.key_env",
     402: "asks for payment; top up the account and run the command again",
@@ -182,7 +179,7 @@ def _raise_for_status(response: httpx2.Response, body: str) -> None:
     if status in _NO_ACCESS:
         msg = f"the endpoint answers {status}: it {_NO_ACCESS[status]}"
         raise EndpointUnusableError(msg)
-    text = f"the endpoint answers {status}{_reason(body)}"
+    text = f"the endpoint answers {status}{error_reason(body)}"
     if status < _CLIENT_ERROR:
         msg = f"{text}; it moved, so name its new place in endpoint.base_url"
         raise EndpointUnusableError(msg)
@@ -190,28 +187,5 @@ def _raise_for_status(response: httpx2.Response, body: str) -> None:
         msg = f"{text}; raise the quota and run the command again"
         raise EndpointUnusableError(msg)
     if status in _TRANSIENT_STATUSES or (status >= _SERVER_ERROR and status != _NOT_IMPLEMENTED):
-        raise TransientError(text, _retry_after_s(response.headers.get("Retry-After", "")))
+        raise TransientError(text, retry_after_s(response.headers.get("Retry-After", "")))
     raise RequestRefusedError(text)
-
-
-def _reason(body: str) -> str:
-    """Quote the message of an OpenAI error object; other bodies are pages for people."""
-    try:
-        message = json.loads(body)["error"]["message"]
-    except (ValueError, LookupError, TypeError):
-        return ""
-    return f" ({str(message)[:_SHOWN_CHARACTERS]})"
-
-
-def _retry_after_s(value: str) -> float | None:
-    """Read a Retry-After header: seconds, or a date (RFC 9110, section 10.2.3)."""
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (aware - datetime.now(tz=UTC)).total_seconds())

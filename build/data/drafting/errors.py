@@ -12,9 +12,10 @@
     ├── ItemError               ends the work on one topic, policy or dialogue
     │   ├── RejectedError       for good: the next run comes to the same end without a call
     │   └── UnansweredError     for now: the next run asks again
-    ├── UnusableAnswerError     an answer was paid for and cannot be used; asked again while attempts are left
     ├── TransientError          no answer; the same request may succeed later
     └── RequestRefusedError     no answer; the same request will be refused again
+
+An answer that was paid for and cannot be used (`UnusableAnswerError`) is asked for again while attempts are left.
 """
 
 from enum import IntEnum, StrEnum
@@ -40,17 +41,6 @@ class Rejection(StrEnum):
     TOO_FEW_POLICIES = "too_few_policies"
     LABELS_DISAGREE = "labels_disagree"
     NOT_COHERENT = "not_coherent"
-
-
-class AnswerFault(StrEnum):
-    """Why an answer cannot be used."""
-
-    ENVELOPE = "envelope"
-    REFUSAL = "refusal"
-    CUT_OFF = "cut_off"
-    NOT_JSON = "not_json"
-    WRONG_SCHEMA = "wrong_schema"
-    BROKEN_RULE = "broken_rule"
 
 
 class DraftingError(Exception):
@@ -104,15 +94,6 @@ class RejectedError(ItemError):
 
 class UnansweredError(ItemError):
     """The endpoint kept failing on this request while it answered others."""
-
-
-class UnusableAnswerError(DraftingError):
-    """A paid answer is not what was asked for."""
-
-    def __init__(self, fault: AnswerFault, problem: str) -> None:
-        """Keep the fault for the counters and the problem for the model that is asked again."""
-        super().__init__(problem)
-        self.fault = fault
 
 
 class TransientError(DraftingError):

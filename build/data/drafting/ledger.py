@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from data.drafting.completion import Usage, read_usage
-from data.drafting.errors import AnswerFault, BudgetExhaustedError, EndpointUnusableError, Rejection
+from archrouter.workbench.chat_completions import AnswerFault, Usage, read_usage
+from data.drafting.errors import BudgetExhaustedError, EndpointUnusableError, Rejection
 from data.drafting.journal import Entry
 from data.drafting.settings import BudgetSettings, Role, RolesSettings
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
-from archrouter.cli.console import percent
-from data.drafting.errors import AnswerFault, ExitCode, Rejection, StopError
+from archrouter.workbench.chat_completions import AnswerFault
+from archrouter.workbench.formats import percent
+from data.drafting.errors import ExitCode, Rejection, StopError
 from data.drafting.ledger import Ledger, RoleAccount
 from data.drafting.plan import Plan
 from data.drafting.run import Product

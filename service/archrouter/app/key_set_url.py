@@ -87,8 +87,8 @@ class KeySetUrl:
             self._fetching = None
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect could lead away from https."""
+class NoRedirect(urllib.request.HTTPRedirectHandler):
+    """For `urllib`: a redirect could lead away from https, or take a key elsewhere."""
 
     def redirect_request(  # the library's signature
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
@@ -97,7 +97,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def _fetched(url: str) -> bytes:
-    opener = urllib.request.build_opener(_NoRedirect)
+    opener = urllib.request.build_opener(NoRedirect)
     try:
         with opener.open(url, timeout=FETCH_TIMEOUT_S) as response:
             text: bytes = response.read(MAX_BYTES + 1)

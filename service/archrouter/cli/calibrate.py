@@ -10,15 +10,16 @@ import numpy as np
 from rich.table import Table
 
 from archrouter import v1
+from archrouter.cli.asking import SERVE_ARGUMENTS, asking
 from archrouter.cli.connection import Connection, service_options
-from archrouter.cli.console import note, percent, print_json, print_table, progress
+from archrouter.cli.console import note, print_json, print_table
 from archrouter.cli.exits import EXIT_FAILED, FailedError, UnusableError, service_errors
 from archrouter.cli.policy_paths import EXISTING_PATHS
-from archrouter.client import ClientOptions, RoutingClient
+from archrouter.client import ClientOptions
 from archrouter.domain.policy import MODELS_JOINT, NO_MATCH_ID, PolicySet, ThresholdPromise
 from archrouter.suites.calls import DEFAULT_CONCURRENCY, Answered, Failure
-from archrouter.workbench.asking import SERVE_ARGUMENTS, ask_turns
-from archrouter.workbench.edits import checked_edit, set_values, text_diff
+from archrouter.workbench.edits import edited, file_diff
+from archrouter.workbench.formats import percent
 from archrouter.workbench.policies import PolicyFile, WorkbenchError, read_policy_files
 from archrouter.workbench.promise import Case, Rung, Thresholds, find_thresholds, least_case_count
 from archrouter.workbench.traffic import Turn, read_turns, set_of
@@ -137,12 +138,8 @@ async def _ask(
     options: ClientOptions, questions: Sequence[tuple[Turn, PolicySet]], concurrency: int
 ) -> list[v1.Decision]:
     """Route every case; without all of them the promise would be about the easy ones."""
-    with progress() as display:
-        task = display.add_task("routing", total=len(questions))
-        async with RoutingClient(options) as client:
-            answers = await ask_turns(
-                client, questions, concurrency=concurrency, full=True, on_answer=lambda: display.advance(task)
-            )
+    async with asking(options, concurrency, full=True, total=len(questions)) as ask:
+        answers = await ask([(policy_set, turn.messages) for turn, policy_set in questions])
     failures = [answer for answer in answers if isinstance(answer, Failure)]
     if failures:
         msg = (
@@ -174,16 +171,7 @@ def _calibrated(
         return result
     promise = ThresholdPromise(max_error, level, len(cases), model_version, found.policy_set.promised_revision)
     intended = replace(found.policy_set, promise=promise)
-    text = set_values(
-        file.path.read_text(encoding="utf-8"),
-        {"min_confidence": _number(intended.min_confidence), "calibration": _calibration(promise)},
-        {
-            route.id: {"min_confidence": _number(route.min_confidence)}
-            for route in intended.routes
-            if route.min_confidence is not None
-        },
-    )
-    return replace(result, intended=intended, text=checked_edit(text, intended))
+    return replace(result, intended=intended, text=edited(file.path.read_text(encoding="utf-8"), intended))
 
 
 def _case(turn: Turn, decision: v1.Decision, policy_set: PolicySet) -> Case:
@@ -192,22 +180,10 @@ def _case(turn: Turn, decision: v1.Decision, policy_set: PolicySet) -> Case:
     return Case(np.array([known[route_id] for route_id in ids], dtype=np.float64), str(turn.expected))
 
 
-def _number(value: float | None) -> str:
-    return f"{value:g}" if value is not None else "0"
-
-
-def _calibration(promise: ThresholdPromise) -> str:
-    return (
-        f"{{max_error: {promise.max_error!r}, level: {promise.level!r}, cases: {promise.case_count},\n"
-        f'  model_version: "{promise.model_version}",\n'
-        f'  revision: "{promise.revision}"}}'
-    )
-
-
 def _diff(result: _Calibrated) -> str:
     if result.intended is None:
         return ""
-    return text_diff(result.file.path, result.file.path.read_text(encoding="utf-8"), result.text)
+    return file_diff(result.file.path, result.file.path.read_text(encoding="utf-8"), result.text)
 
 
 def _print(results: Sequence[_Calibrated], doubt: float) -> None:

@@ -46,17 +46,6 @@ def progress() -> Progress:
     )
 
 
-def shortened(text: str, characters: int) -> str:
-    """Fit text into one line of at most `characters`, >= 1, every run of white space as one space."""
-    line = " ".join(text.split())
-    return line if len(line) <= characters else f"{line[: characters - 1]}…"
-
-
-def percent(share: float | None) -> str:
-    """Write a share in [0, 1] as people do, e.g. ``93.2 %``, or a dash where there is none."""
-    return "–" if share is None else f"{100 * share:.1f} %"  # noqa: RUF001  # a dash, not a minus
-
-
 def _console(*, stderr: bool) -> Console:
     console = Console(stderr=stderr, markup=False, emoji=False, highlight=False)
     if not console.is_terminal:

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from archrouter.cli.connection import CALL_TIMEOUT_S, EXISTING_FILE, Connection
-from archrouter.cli.console import note, percent, print_table, shortened
+from archrouter.cli.console import note, print_table
 from archrouter.cli.exits import EXIT_FAILED, UnusableError, service_errors
 from archrouter.cli.policy_paths import EXISTING_FOLDER
 from archrouter.client import ClientOptions, RoutingClient
@@ -19,6 +19,7 @@ from archrouter.policy_files.directory import read_suite_file
 from archrouter.strict_yaml.document import LocatedFinding
 from archrouter.suites.calls import Failure
 from archrouter.suites.run import CaseResult, outcome_name, run_suite
+from archrouter.workbench.formats import percent, shortened
 
 EPILOG = """\b
 Examples:

@@ -1,38 +1,40 @@
 """``archrouter doctor policies``."""
 
 import asyncio
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 from rich.table import Table
 
+from archrouter import v1
+from archrouter.cli.asking import SERVE_ARGUMENTS, asking
 from archrouter.cli.connection import Connection, service_options
-from archrouter.cli.console import note, print_json, print_table, progress, shortened
+from archrouter.cli.console import note, print_json, print_table
 from archrouter.cli.exits import EXIT_FAILED, UnusableError, service_errors
 from archrouter.cli.policy_paths import EXISTING_FOLDER
-from archrouter.client import ClientOptions, RetryOptions, RoutingClient
-from archrouter.domain.findings import Finding, has_errors
+from archrouter.client import ClientOptions, RoutingError
 from archrouter.domain.policy import NO_MATCH_ID, PolicySet
-from archrouter.domain.suite import Suite, check_suite_routes
-from archrouter.policy_files.directory import policy_files, read_policy_file, read_suite_file, suite_files
-from archrouter.strict_yaml.document import LocatedFinding
-from archrouter.suites.calls import DEFAULT_CONCURRENCY
-from archrouter.workbench.policy_calls import ask_inline
-from archrouter.workbench.policy_cases import Asked, PolicyCase, gather_cases, neutral_requests
-from archrouter.workbench.policy_edits import EditError, reworded, unified_diff
-from archrouter.workbench.policy_findings import PolicyFinding
-from archrouter.workbench.policy_trial import Trial, Visit, visit
+from archrouter.policy_files.directory import suite_files
+from archrouter.suites.calls import DEFAULT_CONCURRENCY, Answer, Failure
+from archrouter.workbench.drafting import Drafter, draft_cases
+from archrouter.workbench.edits import edited, file_diff
+from archrouter.workbench.formats import shortened
+from archrouter.workbench.policies import PolicyFile, WorkbenchError, read_policy_files, read_suite
+from archrouter.workbench.policy_cases import Asked, PolicyCase, Source, Verdict, gather_cases, neutral_requests
+from archrouter.workbench.policy_report import render_visits, visits_document
+from archrouter.workbench.policy_trial import Visit, visit
 
 EPILOG = """\b
 Examples:
   archrouter doctor policies examples/policies --embedded
-  archrouter doctor policies policies --target 127.0.0.1:50051 --propose wording.diff
+  archrouter doctor policies policies --target 127.0.0.1:50051 --propose wording.diff --report wording.html
+  archrouter doctor policies policies --embedded --draft-url https://api.openai.com/v1 --draft-model gpt-4.1-mini \\
+    --draft-key-env OPENAI_API_KEY
 """
 CALL_TIMEOUT_S = 30.0
-_PATIENCE = RetryOptions(max_attempts=5, initial_backoff_s=0.5, max_backoff_s=5.0)
-"""A visit is hundreds of calls: a moment in which the service is not ready must not end it."""
 
 _SHOWN_CONVERSATIONS = 3
 _SHOWN_CHARACTERS = 48
@@ -40,11 +42,10 @@ _SHOWN_CHARACTERS = 48
 
 @dataclass(frozen=True, slots=True)
 class _Patient:
-    """A policy set, its file and its suites."""
+    """A policy set, its file, and the conversations that test it."""
 
-    path: Path
-    policy_set: PolicySet
-    suites: tuple[Suite, ...]
+    file: PolicyFile
+    cases: Sequence[PolicyCase]
 
 
 @click.command("policies", short_help="Find routes whose wording fails, and a better one.", epilog=EPILOG)
@@ -61,115 +62,146 @@ class _Patient:
     metavar="FILE",
     help="Look for better wordings, and write those found as a diff. Policy files are never edited.",
 )
+@click.option("--draft-url", metavar="URL", help="Endpoint with OpenAI's chat completions that drafts conversations.")
+@click.option("--draft-model", metavar="NAME", help="Its model.")
+@click.option(
+    "--draft-key-env", metavar="VARIABLE", help="Environment variable that holds its key; otherwise none is sent."
+)
+@click.option(
+    "--draft-count", type=click.IntRange(1, 20), default=4, show_default=True, help="Conversations for each route."
+)
 @click.option("--concurrency", type=click.IntRange(min=1), default=DEFAULT_CONCURRENCY, show_default=True)
 @service_options(timeout_s=CALL_TIMEOUT_S)
+@click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write one HTML page.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def doctor_policies(  # one parameter for each option
+def doctor_policies(  # noqa: PLR0913  # one parameter for each option
     connection: Connection,
     directory: Path,
     *,
     only: str,
     neutral: Path | None,
     propose: Path | None,
+    draft_url: str | None,
+    draft_model: str | None,
+    draft_key_env: str | None,
+    draft_count: int,
     concurrency: int,
+    report: Path | None,
     as_json: bool,
 ) -> None:
     """Route conversations by each policy set of a folder, and say which routes' wording fails.
 
     The conversations are those of the suites in the folder, the routes' own examples, each asked while it is taken out
-    of the set, and neutral requests on many topics. The sets travel with the calls, so a running service needs
-    policies.inline_enabled. Exit code 1 when something was found.
+    of the set, neutral requests on many topics and, where an endpoint is named, some that its model drafts for each
+    route. The sets travel with the calls, so a running service needs policies.inline_enabled. Exit code 1 when
+    something was found.
     """
-    patients = _patients(directory, only)
     bank = neutral_requests(neutral.read_text(encoding="utf-8") if neutral else "")
-    with service_errors(connection.target), connection.service("--policies-inline-enabled") as options:
-        visits = asyncio.run(_visit_all(options, patients, bank, propose=propose is not None, concurrency=concurrency))
+    try:
+        drafter = _drafter(draft_url, draft_model, draft_key_env)
+        patients = _patients(directory, only, bank, drafter, draft_count)
+    except WorkbenchError as error:
+        raise UnusableError(str(error)) from error
+    with service_errors(connection.target), connection.service(*SERVE_ARGUMENTS) as options:
+        visits, model = asyncio.run(_visit_all(options, patients, propose=propose is not None, concurrency=concurrency))
+    diffs = _diffs(patients, visits)
     if propose is not None:
-        _write_diff(propose, patients, visits)
+        _write_diff(propose, "".join(diffs.values()), visits)
+    document = visits_document(visits, diffs, drafter.name if drafter else "")
+    if report is not None:
+        report.write_text(render_visits(document, f"{directory}, routed by {model}"), encoding="utf-8")
     if as_json:
-        print_json({"policy_sets": [_record(seen) for seen in visits]})
+        print_json(document)
     else:
         _print(visits)
     if any(seen.findings for seen in visits):
         click.get_current_context().exit(EXIT_FAILED)
 
 
-def _patients(directory: Path, only: str) -> list[_Patient]:
-    suites = [_read_suite(path) for path in suite_files(directory)]
-    patients: dict[str, _Patient] = {}
-    for path in policy_files(directory):
-        document = read_policy_file(path)
-        if document.content is None:
-            raise _unusable(path, document.findings)
-        policy_set = document.content
-        own = [(suite_path, suite) for suite_path, suite in suites if suite.policy_set_id == policy_set.id]
-        for suite_path, suite in own:
-            if findings := check_suite_routes(suite, policy_set):
-                raise _unusable(suite_path, findings)
-        if only in {"", policy_set.id}:
-            patients.setdefault(policy_set.id, _Patient(path, policy_set, tuple(suite for _, suite in own)))
-    if not patients:
-        msg = f"no policy set {only} in {directory}" if only else f"no policy file in {directory}"
+def _drafter(url: str | None, model: str | None, key_env: str | None) -> Drafter | None:
+    if url is None and model is None and key_env is None:
+        return None
+    if not url or not model:
+        msg = "--draft-url and --draft-model belong together: the endpoint, and its model that drafts"
         raise click.UsageError(msg)
-    return list(patients.values())
+    key = os.environ.get(key_env, "").strip() if key_env else ""
+    if key_env and not key:
+        msg = f"the environment variable {key_env} is not set; put the endpoint's key there"
+        raise click.BadParameter(msg, param_hint="--draft-key-env")
+    return Drafter(url, model, key)
 
 
-def _read_suite(path: Path) -> tuple[Path, Suite]:
-    document = read_suite_file(path)
-    if document.content is None or has_errors(document.findings):
-        raise _unusable(path, document.findings)
-    return path, document.content
-
-
-def _unusable(path: Path, findings: Sequence[Finding]) -> UnusableError:
-    lines = "".join(f"\n  {LocatedFinding(path, finding)}" for finding in findings)
-    return UnusableError(f"the file cannot be used:{lines}")
+def _patients(
+    directory: Path, only: str, bank: Sequence[PolicyCase], drafter: Drafter | None, count: int
+) -> list[_Patient]:
+    files = read_policy_files(directory)
+    policy_sets = {name: file.policy_set for name, file in files.items()}
+    suites = [read_suite(path, policy_sets) for path in suite_files(directory)]
+    if only and only not in files:
+        msg = f"no policy set {only} in {directory}"
+        raise click.UsageError(msg)
+    patients = []
+    for name, file in files.items():
+        if only in {"", name}:
+            own = [suite for suite in suites if suite.policy_set_id == name]
+            drafted = draft_cases(file.policy_set, drafter, count, note) if drafter else ()
+            patients.append(_Patient(file, gather_cases(file.policy_set, own, bank, drafted)))
+    return patients
 
 
 async def _visit_all(
-    options: ClientOptions, patients: Sequence[_Patient], bank: Sequence[PolicyCase], *, propose: bool, concurrency: int
-) -> list[Visit]:
-    async with RoutingClient(options) as client:
-        await client.server_info()  # an unreachable service ends the command here, not case by case
-    async with RoutingClient(replace(options, retry=_PATIENCE)) as client:
-        with progress() as display:
-            task = display.add_task("routing", total=None)
+    options: ClientOptions, patients: Sequence[_Patient], *, propose: bool, concurrency: int
+) -> tuple[list[Visit], str]:
+    """Visit every set, and name the model that decided."""
+    models: set[str] = set()
+    async with asking(options, concurrency, full=True) as route:
 
-            async def ask(questions: Sequence[tuple[PolicySet, PolicyCase]]) -> list[Asked]:
-                """Route conversations and show how far it is."""
-                return await ask_inline(
-                    client, questions, concurrency=concurrency, on_answer=lambda *_: display.advance(task)
-                )
+        async def ask(questions: Sequence[tuple[PolicySet, PolicyCase]]) -> list[Asked]:
+            """Route conversations; fails where a call did: a diagnosis from the rest would be about another set."""
+            answers = await route([(policy_set, case.messages) for policy_set, case in questions])
+            decisions = [_decision(answer) for answer in answers]
+            models.update(decision.model_version for decision in decisions)
+            return [Asked(case, _verdict(decided)) for (_, case), decided in zip(questions, decisions, strict=True)]
 
-            return [
-                await visit(each.policy_set, gather_cases(each.policy_set, each.suites, bank), ask, propose=propose)
-                for each in patients
-            ]
+        visits = [await visit(each.file.policy_set, each.cases, ask, propose=propose) for each in patients]
+    return visits, " and ".join(sorted(models)) or "no model"
 
 
-def _write_diff(target: Path, patients: Sequence[_Patient], visits: Sequence[Visit]) -> None:
-    """Write what is better; no file where nothing is, so that an old one is never taken for it."""
-    target.unlink(missing_ok=True)
-    diff = ""
+def _decision(answer: Answer) -> v1.Decision:
+    if isinstance(answer, Failure):
+        error = RoutingError(answer.code, answer.message)
+        error.reason = answer.reason
+        raise error
+    return answer.decision
+
+
+def _verdict(decision: v1.Decision) -> Verdict:
+    return Verdict(decision.route_id, {each.route_id: each.probability for each in decision.candidates})
+
+
+def _diffs(patients: Sequence[_Patient], visits: Sequence[Visit]) -> dict[str, str]:
+    """Write the wordings that are better as diffs, by policy set."""
+    diffs = {}
     for patient, seen in zip(patients, visits, strict=True):
         if seen.accepted:
-            before = patient.path.read_text(encoding="utf-8")
+            path = patient.file.path
+            before = path.read_text(encoding="utf-8")
             try:
-                diff += unified_diff(_diff_name(patient.path), before, reworded(before, seen.proposed))
-            except EditError as error:
-                note(f"{patient.path}: {error}")
-    trial_count = sum(seen.trial_count for seen in visits)
+                diffs[seen.policy_set.id] = file_diff(path, before, edited(before, seen.proposed))
+            except WorkbenchError as error:
+                note(f"{path}: {error}")
+    return diffs
+
+
+def _write_diff(target: Path, diff: str, visits: Sequence[Visit]) -> None:
+    """Write what is better; no file where nothing is, so that an old one is never taken for it."""
+    target.unlink(missing_ok=True)
     if diff:
         target.write_text(diff, encoding="utf-8")
         note(f"{target}: review it, then git apply {target}")
     elif not any(seen.accepted for seen in visits):
+        trial_count = sum(seen.trial_count for seen in visits)
         note(f"no better wording among {trial_count} that were tried; no diff was written")
-
-
-def _diff_name(path: Path) -> str:
-    """Name a file as seen from here, where ``git apply`` will run; one that is elsewhere by its name alone."""
-    here, there = Path.cwd(), path.resolve()
-    return there.relative_to(here).as_posix() if there.is_relative_to(here) else path.name
 
 
 def _print(visits: Sequence[Visit]) -> None:
@@ -194,46 +226,6 @@ def _print(visits: Sequence[Visit]) -> None:
 def _line(asked: Asked) -> str:
     text, winner = shortened(asked.case.text, _SHOWN_CHARACTERS), asked.verdict.winner or NO_MATCH_ID
     expected = asked.case.expected or NO_MATCH_ID
-    return f"{text} → {winner}, not {expected}" if asked.case.is_labelled else f"{text} ({asked.case.topic}) → {winner}"
-
-
-def _record(seen: Visit) -> dict[str, object]:
-    return {
-        "policy_set": seen.policy_set.id,
-        "case_count": len(seen.asked),
-        "untested": list(seen.untested),
-        "findings": [_finding_record(finding) for finding in seen.findings],
-        "tried_count": seen.trial_count,
-        "proposals": [_trial_record(trial) for trial in seen.accepted],
-    }
-
-
-def _finding_record(finding: PolicyFinding) -> dict[str, object]:
-    return {
-        "kind": finding.kind.name,
-        "routes": list(finding.route_ids),
-        "evidence_count": len(finding.evidence),
-        "case_count": finding.case_count,
-        "conversations": [
-            {
-                "text": asked.case.text,
-                "source": asked.case.source.value,
-                "topic": asked.case.topic,
-                "expected": (asked.case.expected or NO_MATCH_ID) if asked.case.is_labelled else None,
-                "winner": asked.verdict.winner or NO_MATCH_ID,
-                "probabilities": {route or NO_MATCH_ID: value for route, value in asked.verdict.probabilities.items()},
-            }
-            for asked in finding.evidence
-        ],
-    }
-
-
-def _trial_record(trial: Trial) -> dict[str, object]:
-    return {
-        "kind": trial.finding.kind.name,
-        "routes": list(trial.finding.route_ids),
-        "wording": trial.summary,
-        "right_before": trial.right_before,
-        "right_after": trial.right_after,
-        "case_count": trial.case_count,
-    }
+    kind = asked.case.topic or (asked.case.source.value if asked.case.source is Source.DRAFTED else "")
+    named = f"{text} ({kind})" if kind else text
+    return f"{named} → {winner}, not {expected}" if asked.case.is_labelled else f"{named} → {winner}"

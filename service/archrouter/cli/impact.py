@@ -8,17 +8,18 @@ from pathlib import Path
 import click
 from rich.table import Table
 
+from archrouter.cli.asking import SERVE_ARGUMENTS, asking
 from archrouter.cli.connection import Connection, target_options
-from archrouter.cli.console import note, percent, print_json, print_table, progress, shortened
+from archrouter.cli.console import note, print_json, print_table
 from archrouter.cli.exits import UnusableError, service_errors
 from archrouter.cli.policy_paths import EXISTING_PATHS
-from archrouter.client import ClientOptions, RoutingClient
+from archrouter.client import ClientOptions
 from archrouter.decision_log.reader import read_decisions
 from archrouter.decision_log.record import DecisionRecord
 from archrouter.domain.conversation import Message, Role
 from archrouter.suites.calls import DEFAULT_CONCURRENCY, Answered, Failure
 from archrouter.suites.run import outcome_name
-from archrouter.workbench.asking import SERVE_ARGUMENTS, ask_turns
+from archrouter.workbench.formats import percent, shortened
 from archrouter.workbench.impact import ComparedTurn, Impact, Move, Share, Side, impact_of
 from archrouter.workbench.impact_report import MOVE_COUNT, impact_document, render_impact
 from archrouter.workbench.policies import Pair, WorkbenchError, pair_sets, read_policy_files
@@ -148,13 +149,9 @@ async def _compare(
         named = ", ".join(sorted({turn.policy_set_id or "no policy set" for turn in turns}))
         msg = f"the conversations name {named}; the policies are {', '.join(pairs)}"
         raise WorkbenchError(msg)
-    questions = [(turn, one) for turn, pair in matched for one in (pair.old, pair.new)]
-    with progress() as display:
-        task = display.add_task("routing", total=len(questions))
-        async with RoutingClient(options) as client:
-            answers = await ask_turns(
-                client, questions, concurrency=concurrency, full=False, on_answer=lambda: display.advance(task)
-            )
+    questions = [(one, turn.messages) for turn, pair in matched for one in (pair.old, pair.new)]
+    async with asking(options, concurrency, total=len(questions)) as ask:
+        answers = await ask(questions)
     compared = []
     for (turn, pair), before, after in zip(matched, answers[::2], answers[1::2], strict=True):
         failed = next((one for one in (before, after) if isinstance(one, Failure)), None)

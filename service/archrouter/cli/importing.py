@@ -136,7 +136,7 @@ def _summarise(name: str, drafted: Draft, suite_path: Path | None, notes: Sequen
     listed = ", ".join(f"{count} facts {kind}" for kind, count in counts.items()) or "nothing left out"
     note(f"{name}: {len(drafted.policy_set.routes)} routes, {len(drafted.cases)} cases; {listed}")
     if suite_path and not drafted.cases:
-        note(f"{suite_path} was not written: there are too few utterances to hold some out")
+        note(f"{suite_path} was not written: too few utterances to hold some out; write its cases yourself")
 
 
 def _record(name: str, drafted: Draft, notes: Sequence[Note], text: str | None) -> dict[str, object]:

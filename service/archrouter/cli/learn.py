@@ -1,23 +1,22 @@
 """``archrouter learn``."""
 
 import asyncio
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
+from archrouter.cli.asking import SERVE_ARGUMENTS, asking
 from archrouter.cli.connection import EXISTING_FILE, Connection, service_options
-from archrouter.cli.console import note, progress
+from archrouter.cli.console import note
 from archrouter.cli.exits import EXIT_FAILED, UnusableError, service_errors
 from archrouter.cli.policy_paths import EXISTING_PATHS
-from archrouter.client import ClientOptions, RoutingClient
+from archrouter.client import ClientOptions
 from archrouter.domain.policy import NO_MATCH_ID, PolicySet
 from archrouter.suites.calls import DEFAULT_CONCURRENCY, Answered
-from archrouter.workbench.asking import SERVE_ARGUMENTS, ask_turns
-from archrouter.workbench.corrections import Correction, changed_lists, learned, read_corrections
-from archrouter.workbench.edits import checked_edit, set_values, text_diff
+from archrouter.workbench.corrections import Correction, learned, read_corrections
+from archrouter.workbench.edits import edited, file_diff
 from archrouter.workbench.policies import PolicyFile, WorkbenchError, read_policy_files
 from archrouter.workbench.traffic import Turn, read_turns, set_of
 
@@ -71,7 +70,7 @@ def learn(
             before, after = asyncio.run(_passed(options, turns, concurrency))
     except WorkbenchError as error:
         raise UnusableError(str(error)) from error
-    click.echo("".join(text_diff(one.file.path, one.before, one.after) for one in lessons), nl=False)
+    click.echo("".join(file_diff(one.file.path, one.before, one.after) for one in lessons), nl=False)
     note(f"{before} of {len(turns)} cases pass before, {after} after")
     if after < before:
         note("the suites get worse; nothing was written: reword the descriptions, or leave corrections out")
@@ -113,25 +112,18 @@ def _lesson(file: PolicyFile, corrections: Sequence[Correction]) -> _Lesson:
     intended, left_out = learned(file.policy_set, corrections)
     if left_out:
         note(f"{file.path}: {left_out} texts were left out: too long, or their route has no room for them")
-    lists = {
-        route_id: {name: json.dumps(texts, ensure_ascii=False) for name, texts in changed.items()}
-        for route_id, changed in changed_lists(file.policy_set, intended).items()
-    }
     before = file.path.read_text(encoding="utf-8")
-    return _Lesson(file, intended, before, checked_edit(set_values(before, {}, lists), intended))
+    return _Lesson(file, intended, before, edited(before, intended))
 
 
 async def _passed(options: ClientOptions, turns: Sequence[tuple[Turn, _Lesson]], concurrency: int) -> tuple[int, int]:
     """Count the cases that pass under the old sets, and under the new ones; a call that failed does not."""
-    questions = [(turn, one) for turn, lesson in turns for one in (lesson.file.policy_set, lesson.intended)]
-    with progress() as display:
-        task = display.add_task("routing", total=len(questions))
-        async with RoutingClient(options) as client:
-            answers = await ask_turns(
-                client, questions, concurrency=concurrency, full=False, on_answer=lambda: display.advance(task)
-            )
+    questions = [(one, turn.messages) for turn, lesson in turns for one in (lesson.file.policy_set, lesson.intended)]
+    async with asking(options, concurrency, total=len(questions)) as ask:
+        answers = await ask(questions)
+    expected = [turn.expected for turn, _ in turns for _ in range(2)]
     passed = [
-        isinstance(answer, Answered) and (answer.decision.route_id or NO_MATCH_ID) == turn.expected
-        for (turn, _), answer in zip(questions, answers, strict=True)
+        isinstance(answer, Answered) and (answer.decision.route_id or NO_MATCH_ID) == route
+        for route, answer in zip(expected, answers, strict=True)
     ]
     return sum(passed[::2]), sum(passed[1::2])

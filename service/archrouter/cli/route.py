@@ -10,13 +10,14 @@ from rich.table import Table
 
 from archrouter import v1
 from archrouter.cli.connection import DEFAULT_TARGET, Connection, target_options
-from archrouter.cli.console import percent, print_json, print_table, shortened
+from archrouter.cli.console import print_json, print_table
 from archrouter.cli.exits import service_errors
 from archrouter.client import Conversation, RoutingClient, parse_conversation
 from archrouter.domain.policy import NO_MATCH_ID
 from archrouter.strict_json import InvalidDataError, parse_json
 from archrouter.suites.requests import policy_set_name
 from archrouter.suites.run import outcome_name
+from archrouter.workbench.formats import percent, shortened
 
 EPILOG = """\b
 Examples:

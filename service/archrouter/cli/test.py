@@ -9,7 +9,7 @@ import click
 from rich.table import Table
 
 from archrouter.cli.connection import Connection, service_options
-from archrouter.cli.console import note, percent, print_json, print_table, progress, shortened
+from archrouter.cli.console import note, print_json, print_table, progress
 from archrouter.cli.exits import EXIT_FAILED, UnusableError, service_errors
 from archrouter.cli.junit import junit_xml
 from archrouter.cli.policy_paths import (
@@ -19,13 +19,12 @@ from archrouter.cli.policy_paths import (
     suite_paths,
 )
 from archrouter.client import ClientOptions, RoutingClient
-from archrouter.domain.findings import has_errors
 from archrouter.domain.policy import PolicySet
-from archrouter.domain.suite import Suite, check_suite_routes
-from archrouter.policy_files.directory import read_suite_file
-from archrouter.strict_yaml.document import LocatedFinding
+from archrouter.domain.suite import Suite
 from archrouter.suites.calls import DEFAULT_CONCURRENCY, Answered
 from archrouter.suites.run import CaseResult, run_suite
+from archrouter.workbench.formats import percent, shortened
+from archrouter.workbench.policies import WorkbenchError, read_suite
 
 EPILOG = """\b
 Examples:
@@ -110,18 +109,12 @@ def test(  # one parameter for each option
 
 
 def _load(path: Path, policies: Path | None) -> LoadedSuite:
-    document = read_suite_file(path)
-    findings = document.findings
-    policy_set = None
-    if document.content is not None:
-        policy_set = read_policy_sets(policies or path.parent).get(document.content.policy_set_id)
-        if policy_set is not None:
-            findings = (*findings, *document.places.locate(check_suite_routes(document.content, policy_set)))
-    if document.content is None or has_errors(findings):
-        lines = "".join(f"\n  {LocatedFinding(path, finding)}" for finding in findings)
-        msg = f"the suite cannot be run:{lines}"
-        raise UnusableError(msg)
-    return LoadedSuite(path, document.content, policy_set)
+    policy_sets = read_policy_sets(policies or path.parent)
+    try:
+        suite = read_suite(path, policy_sets)
+    except WorkbenchError as error:
+        raise UnusableError(str(error)) from error
+    return LoadedSuite(path, suite, policy_sets.get(suite.policy_set_id))
 
 
 async def _run(

@@ -1,6 +1,6 @@
 """Corrections: what somebody says should have been decided, as examples of routes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -73,20 +73,6 @@ def learned(policy_set: PolicySet, corrections: Sequence[Correction]) -> tuple[P
                 left_out += changed is None
                 routes[route_id] = changed or routes[route_id]
     return replace(policy_set, routes=tuple(routes.values())), left_out
-
-
-def changed_lists(old: PolicySet, new: PolicySet) -> dict[str, Mapping[str, tuple[str, ...]]]:
-    """List the lists that differ, by route and name."""
-    changes: dict[str, Mapping[str, tuple[str, ...]]] = {}
-    for before, after in zip(old.routes, new.routes, strict=True):
-        pairs = {
-            "examples": (before.examples, after.examples),
-            "not_examples": (before.not_examples, after.not_examples),
-        }
-        changed = {name: texts for name, (was, texts) in pairs.items() if was != texts}
-        if changed:
-            changes[after.id] = changed
-    return changes
 
 
 def _with_example(route: RoutePolicy, field: str, text: str) -> RoutePolicy | None:

@@ -6,9 +6,6 @@ from archrouter.workbench.pages import page_environment
 MOVE_COUNT = 20
 """Ways of change that a table lists; the JSON document has them all."""
 
-_TEXT_CHARACTERS = 240
-_PERCENT = 100
-
 
 def impact_document(impact: Impact, subject: str) -> dict[str, object]:
     """Write the figures as a JSON document; `subject` says what was compared on what."""
@@ -38,10 +35,8 @@ def impact_document(impact: Impact, subject: str) -> dict[str, object]:
 
 def render_impact(impact: Impact, subject: str) -> str:
     """Write the page. What comes from files or the service is escaped, messages are shortened."""
-    environment = page_environment()
-    environment.filters["percent"] = _percent
-    environment.filters["shortened"] = _shortened
-    return environment.get_template("impact.html").render(impact=impact, subject=subject, move_count=MOVE_COUNT)
+    template = page_environment().get_template("impact.html")
+    return template.render(impact=impact, subject=subject, move_count=MOVE_COUNT)
 
 
 def _share(share: Share) -> dict[str, object]:
@@ -66,12 +61,3 @@ def _telling(turn: ComparedTurn) -> dict[str, object]:
 
 def _side(side: Side) -> dict[str, object]:
     return {"outcome": side.outcome, "route": side.route, "model": side.model, "confidence": side.confidence}
-
-
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{_PERCENT * share:.1f} %"  # noqa: RUF001  # a dash, not a minus
-
-
-def _shortened(text: str) -> str:
-    line = " ".join(text[: 4 * _TEXT_CHARACTERS].split())
-    return line if len(line) <= _TEXT_CHARACTERS else f"{line[: _TEXT_CHARACTERS - 1]}…"

@@ -2,6 +2,13 @@
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
+from archrouter.workbench import formats
+
+_FILTERS = (
+    *(formats.percent, formats.percent_range, formats.points, formats.points_range),
+    *(formats.duration, formats.p_value, formats.shortened),
+)
+
 
 def page_environment(package: str = "archrouter.workbench") -> Environment:
     """Make the environment of a package's pages.
@@ -10,13 +17,15 @@ def page_environment(package: str = "archrouter.workbench") -> Environment:
         package: Where its own templates are.
 
     Returns:
-        It escapes what it is given and finds ``layout.html`` and ``report.css`` here. The layout's own policy forbids
-        scripts and loading.
+        It escapes what it is given, writes figures by the filters that `formats` has, and finds ``layout.html`` and
+        ``parts.html`` here. The layout's own policy forbids scripts and loading.
     """
-    return Environment(
+    environment = Environment(
         loader=ChoiceLoader([PackageLoader(package), PackageLoader("archrouter.workbench")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters.update({filter_.__name__: filter_ for filter_ in _FILTERS})
+    return environment

@@ -1,11 +1,13 @@
 """Policy sets from a file or a folder, for commands that must not pass over one that cannot be used."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from archrouter.domain.findings import Finding, has_errors
 from archrouter.domain.policy import PolicySet
-from archrouter.policy_files.directory import policy_files, read_policy_file
+from archrouter.domain.suite import Suite, check_suite_routes
+from archrouter.policy_files.directory import policy_files, read_policy_file, read_suite_file
 from archrouter.strict_yaml.document import LocatedFinding
 
 
@@ -37,9 +39,7 @@ def read_policy_files(path: Path) -> dict[str, PolicyFile]:
     for file in policy_files(path) if path.is_dir() else (path,):
         document = read_policy_file(file)
         if document.content is None:
-            lines = "".join(f"\n  {LocatedFinding(file, finding)}" for finding in document.findings)
-            msg = f"the policy set cannot be used:{lines}"
-            raise WorkbenchError(msg)
+            raise unusable(file, "policy set", document.findings)
         first = files.setdefault(document.content.id, PolicyFile(file, document.content))
         if first.path is not file:
             msg = f"{file}: {document.content.id!r} is already the policy set of {first.path}; rename one of them"
@@ -48,6 +48,31 @@ def read_policy_files(path: Path) -> dict[str, PolicyFile]:
         msg = f"{path}: holds no policy file (*.yaml)"
         raise WorkbenchError(msg)
     return files
+
+
+def read_suite(path: Path, policy_sets: Mapping[str, PolicySet] | None = None) -> Suite:
+    """Read a suite.
+
+    Args:
+        path: The file.
+        policy_sets: Sets by id; a suite of one of them may expect no route that it does not have.
+
+    Raises:
+        WorkbenchError: With every finding.
+    """
+    document = read_suite_file(path)
+    findings, suite = document.findings, document.content
+    if suite is not None and (policy_set := (policy_sets or {}).get(suite.policy_set_id)):
+        findings = (*findings, *document.places.locate(check_suite_routes(suite, policy_set)))
+    if suite is None or has_errors(findings):
+        raise unusable(path, "suite", findings)
+    return suite
+
+
+def unusable(path: Path, what: str, findings: Iterable[Finding]) -> WorkbenchError:
+    """Make the error of a file that cannot be used, with a line for each finding."""
+    lines = "".join(f"\n  {LocatedFinding(path, finding)}" for finding in findings)
+    return WorkbenchError(f"the {what} cannot be used:{lines}")
 
 
 @dataclass(frozen=True, slots=True)

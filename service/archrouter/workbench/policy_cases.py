@@ -1,4 +1,4 @@
-"""Conversations that put a policy set to the test: from suites, from the routes' examples and from a neutral bank."""
+"""Conversations that put a policy set to the test: from suites, the routes' examples, a neutral bank, or a model."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +19,7 @@ class Source(StrEnum):
     SUITE = "suite"
     EXAMPLE = "example"
     NEUTRAL = "neutral"
+    DRAFTED = "drafted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +81,10 @@ class Asked:
         return self.case.expected == (self.verdict.winner if self.case.expected else self.verdict.decided)
 
 
-def gather_cases(policy_set: PolicySet, suites: Iterable[Suite], neutral: Sequence[PolicyCase]) -> list[PolicyCase]:
-    """List the conversations of a set: suites first, then examples that no suite has, then the neutral ones."""
+def gather_cases(
+    policy_set: PolicySet, suites: Iterable[Suite], neutral: Sequence[PolicyCase], drafted: Sequence[PolicyCase] = ()
+) -> list[PolicyCase]:
+    """List the conversations of a set: suites, examples that no suite has, those that a model drafted, neutral ones."""
     cases = [
         PolicyCase(case.messages, Source.SUITE, case.expected_route_id) for suite in suites for case in suite.cases
     ]
@@ -92,7 +95,7 @@ def gather_cases(policy_set: PolicySet, suites: Iterable[Suite], neutral: Sequen
         for text in route.examples
         if _folded(text) not in known
     ]
-    return [*cases, *examples, *neutral]
+    return [*cases, *examples, *drafted, *neutral]
 
 
 def neutral_requests(text: str = "") -> list[PolicyCase]:

@@ -13,9 +13,9 @@ from typing import Annotated
 from pydantic import Field
 
 from archrouter.domain.findings import Finding, Severity
-from archrouter.strict_yaml.document import LocatedFinding, Number, Reading, Table, Text, read_document, read_file
+from archrouter.strict_yaml.document import Number, Reading, Table, Text, read_document, read_file
 from archrouter.workbench.impact import Price, PriceList
-from archrouter.workbench.policies import WorkbenchError
+from archrouter.workbench.policies import unusable
 
 
 class _Price(Table):
@@ -51,9 +51,7 @@ def read_prices(path: Path, output_tokens: int) -> PriceList:
 
     document = read_file(path, lambda text: read_document(text, _PriceFile, build, _check, "'models:' and prices"))
     if document.content is None:
-        lines = "".join(f"\n  {LocatedFinding(path, finding)}" for finding in document.findings)
-        msg = f"the prices cannot be used:{lines}"
-        raise WorkbenchError(msg)
+        raise unusable(path, "price list", document.findings)
     return document.content
 
 

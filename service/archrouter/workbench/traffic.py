@@ -9,10 +9,9 @@ from archrouter import v1
 from archrouter.client import parse_conversation
 from archrouter.domain.conversation import Message, Role
 from archrouter.domain.policy import NO_MATCH_ID
-from archrouter.policy_files.directory import read_suite_file, suite_files
+from archrouter.policy_files.directory import suite_files
 from archrouter.strict_json import Fields, InvalidDataError, parse_json
-from archrouter.strict_yaml.document import LocatedFinding
-from archrouter.workbench.policies import WorkbenchError
+from archrouter.workbench.policies import WorkbenchError, read_suite
 
 _YAML_SUFFIXES = frozenset({".yaml", ".yml"})
 _ROLES = {
@@ -72,14 +71,10 @@ def set_of(policy_set_id: str, sets: Mapping[str, PairT]) -> PairT | None:
 
 
 def _suite(file: Path) -> Iterator[Turn]:
-    document = read_suite_file(file)
-    if document.content is None:
-        lines = "".join(f"\n  {LocatedFinding(file, finding)}" for finding in document.findings)
-        msg = f"the suite cannot be used:{lines}"
-        raise WorkbenchError(msg)
-    for case in document.content.cases:
+    suite = read_suite(file)
+    for case in suite.cases:
         expected = case.expected_route_id or NO_MATCH_ID
-        yield Turn(f"{file.name}: {case.name}", document.content.policy_set_id, case.messages, expected)
+        yield Turn(f"{file.name}: {case.name}", suite.policy_set_id, case.messages, expected)
 
 
 def _lines(file: Path) -> Iterator[Turn]:

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import pytest
 from click.testing import CliRunner, Result
+from tests.support.chat_endpoint import Asked, Reply, chat_endpoint, completion
 from tests.support.routing_services import Answer, ScriptedService, matched, refused, serving
 from tests.support.word_tier import decide_by_words
 
@@ -114,6 +115,66 @@ def _winner(folder: Path, text: str) -> str:
     message = v1.Message(role=v1.Role.ROLE_USER, content=text)
     request = v1.SelectRouteRequest(messages=[message], inline_policy_set=v1.PolicySet(routes=routes))
     return decide_by_words(request).route_id
+
+
+def test_report_shows_findings_and_the_diff(folder: Path) -> None:
+    """The page has what the table has, and the wording to review."""
+    _visit(folder, "--propose", "wording.diff", "--report", "wording.html")
+
+    html = (folder / "wording.html").read_text(encoding="utf-8")
+    for part in ("loses to no match", "the courier had my order all day", "29 suite", "+        description: "):
+        assert part in html
+
+
+def test_drafted_conversations_carry_their_origin(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are routed like the others, and every report says that a model wrote them, none shows the key."""
+    monkeypatch.setenv("SOME_KEY", "sk-of-the-test")
+    keys: set[str] = set()
+
+    def answer(asked: Asked) -> Reply:
+        keys.add(asked.authorization)
+        texts = [["my parcel with the <b>courier</b>"], ["the courier has it"], ["courier, and the order?"]]
+        return completion(json.dumps({"conversations": texts}))
+
+    with chat_endpoint(answer) as url:
+        options = (
+            "--draft-url",
+            url,
+            "--draft-model",
+            "writer",
+            "--draft-key-env",
+            "SOME_KEY",
+            "--report",
+            "page.html",
+        )
+        result = _visit(folder, *options, "--json")
+        table = _visit(folder, *options)
+
+    document, html = json.loads(result.stdout), (folder / "p.html").read_text(encoding="utf-8")
+    (seen,) = document["policy_sets"]
+    assert ("writer at 127.0.0.1", 18) == (document["drafted_by"], seen["sources"]["drafted"])
+    drafted = [one for each in seen["findings"] for one in each["conversations"] if one["source"] == "drafted"]
+    assert drafted
+    assert "drafted" in table.stdout
+    assert "were written by writer at 127.0.0.1" in html
+    assert "<b>courier" not in html
+    assert {"Bearer sk-of-the-test"} == keys
+    assert "sk-of-the-test" not in result.output + table.output + html
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--draft-url", "https://api.example/v1"], "--draft-url and --draft-model belong together"),
+        (["--draft-url", "https://h/v1", "--draft-model", "m", "--draft-key-env", "NO_SUCH"], "NO_SUCH is not set"),
+        (["--draft-url", "ftp://h/v1", "--draft-model", "m"], "is no address of an endpoint"),
+    ],
+)
+def test_incomplete_endpoint_is_a_usage_error(folder: Path, options: list[str], problem: str) -> None:
+    """What is missing of the endpoint that drafts is named before anything is routed."""
+    result = _visit(folder, *options)
+
+    assert (2, True) == (result.exit_code, problem in result.stderr)
 
 
 def test_no_diff_without_a_better_wording(folder: Path) -> None:

@@ -61,7 +61,7 @@ def test_learn_writes_examples_that_do_no_harm(folder: Path) -> None:
     text = (folder / "support.yaml").read_text()
     assert (0, True) == (result.exit_code, "1 of 1 cases pass before, 1 after" in result.stderr)
     assert 'models: [small], examples: ["cash: please"]}' in text
-    assert '    not_examples: ["hello", "cash: please"]' in text
+    assert '    not_examples:\n      - hello   # no parcel\n      - "cash: please"\n' in text
     assert "+" in result.stdout
     again = _learn(folder, ScriptedService(_right), "--write")
     assert ("", text) == (again.stdout, (folder / "support.yaml").read_text())

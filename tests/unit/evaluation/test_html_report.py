@@ -1,14 +1,13 @@
 """The HTML page: whole, self-contained, and safe whatever the data holds."""
 
-from collections import Counter
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import grpc
 import pytest
 from tests.support.benchmark_folder import CONVERSATION, POLICY_SET, write_benchmark
 from tests.support.eval_reports import report_of, small_report
+from tests.support.html_page import HtmlPage
 from tests.support.scored_turns import scored
 
 from archrouter.evaluation.comparison import robustness
@@ -19,41 +18,6 @@ from archrouter.evaluation.report import Report
 from archrouter.suites.calls import Failure
 
 HOSTILE = """<script>alert("x")</script><img src=x onerror='y'>&amp;{{ 7 * 7 }}</title></style>"""
-_VOID = {"meta", "br", "line", "circle", "polyline", "rect"}
-
-
-class _Page(HTMLParser):
-    """What a browser finds in a page: tags, attributes and text."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: Counter[str] = Counter()
-        self.attributes: Counter[str] = Counter()
-        self.text: list[str] = []
-        self.open: list[str] = []
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Count the tag and its attributes."""
-        self.tags[tag] += 1
-        self.attributes.update(name for name, _ in attrs)
-        if tag not in _VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Count a tag that ends at once; it opens nothing."""
-        self.tags[tag] += 1
-        self.attributes.update(name for name, _ in attrs)
-
-    def handle_endtag(self, tag: str) -> None:
-        """Close the tag that was opened last, or fail."""
-        if tag not in _VOID:
-            assert tag == self.open.pop()
-
-    def handle_data(self, data: str) -> None:
-        """Keep the text."""
-        self.text.append(" ".join(data.split()))
 
 
 def _hostile(directory: Path) -> tuple[Report, str]:
@@ -83,7 +47,7 @@ def test_page_escapes_hostile_text(tmp_path: Path) -> None:
     """Ids, routes, descriptions, messages, sources and versions are text in the page, never tags or templates."""
     _, html = _hostile(tmp_path)
 
-    page = _Page(html)
+    page = HtmlPage(html)
     assert [] == page.open
     assert 0 == page.tags["script"] + page.tags["img"] + page.tags["b"] + page.tags["i"]
     assert 0 == page.attributes["onerror"]
@@ -96,7 +60,7 @@ def test_page_needs_nothing_from_outside(tmp_path: Path) -> None:
     """There is no script, no link, no address; the page's own policy forbids loading anything."""
     html = _page(tmp_path, Prediction("code", 0.9, 0.1), Prediction("other", 0.5, 0.2))
 
-    page = _Page(html)
+    page = HtmlPage(html)
     assert 0 == page.tags["script"] + page.tags["link"] + page.tags["img"] + page.tags["iframe"]
     assert 0 == page.attributes["src"] + page.attributes["href"] + page.attributes["style"]
     assert "default-src 'none'; style-src 'unsafe-inline'" in html
@@ -110,16 +74,16 @@ def test_page_is_made_for_phones_and_the_dark(tmp_path: Path) -> None:
     html = _page(tmp_path, Prediction("code", 0.9, 0.1), Prediction("other", 0.5, 0.2))
 
     assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in html
-    assert "prefers-color-scheme: dark" in html
+    assert "color-scheme: light dark" in html
     assert html.count("<svg") == html.count('role="img" aria-label="')
-    assert _Page(html).tags["svg"] == html.count("<svg") == 4
+    assert HtmlPage(html).tags["svg"] == html.count("<svg") == 4
 
 
 def test_page_has_all_figures(tmp_path: Path) -> None:
     """Settings, scenarios, averages, confidence, confused routes, latency and mistakes are on it."""
     html = _page(tmp_path, Prediction("code", 0.9, 0.1), Prediction("other", 0.5, 0.2))
 
-    text = " ".join(_Page(html).text)
+    text = " ".join(HtmlPage(html).text)
     for part in (
         "Routing on made-up",
         "2025-06-19 12:30 UTC · compact tier",
@@ -146,7 +110,7 @@ def test_page_shows_robustness_where_it_was_run(tmp_path: Path) -> None:
 
     html = render_html(replace(report, robustness=(variant,)), read_dataset(tmp_path))
 
-    text = " ".join(_Page(html).text)
+    text = " ".join(HtmlPage(html).text)
     for part in ("typos", "100.0 %", "-100.0", "< 0.001"):
         assert part in text
 
@@ -157,7 +121,7 @@ def test_page_of_failed_calls_says_so(tmp_path: Path) -> None:
 
     html = _page(tmp_path, refused, refused)
 
-    page = _Page(html)
+    page = HtmlPage(html)
     assert [] == page.open
     text = " ".join(page.text)
     assert "2 calls failed and count as wrong" in text
@@ -175,7 +139,7 @@ def test_long_messages_are_shortened(tmp_path: Path, length: int, end: str) -> N
     }
     dataset = read_dataset(write_benchmark(tmp_path, [conversation]))
 
-    page = _Page(render_html(report_of(dataset, [Prediction("other", 0.9, 0.1)]), dataset))
+    page = HtmlPage(render_html(report_of(dataset, [Prediction("other", 0.9, 0.1)]), dataset))
 
     (quoted,) = [text for text in page.text if text.startswith("xxx")]
     assert (240, end) == (len(quoted), quoted[-1])

@@ -5,9 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from archrouter.evaluation.formats import duration, percent, percent_range
 from archrouter.evaluation.reliability import Reliability
 from archrouter.evaluation.shapes import (
     PLOT_BOTTOM,
@@ -27,6 +25,8 @@ from archrouter.evaluation.shapes import (
     Tick,
 )
 from archrouter.evaluation.significance import Interval
+from archrouter.workbench.formats import duration, percent, percent_range
+from archrouter.workbench.pages import page_environment
 
 _ROW_NAME_CHARACTERS = 20
 _HISTOGRAM_BINS = 30
@@ -180,11 +180,4 @@ def _cut(name: str) -> str:
 
 def render_svg(chart: Plot) -> str:
     """Draw a chart as an SVG document of its own, its texts escaped."""
-    environment = Environment(
-        loader=PackageLoader("archrouter.evaluation"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("plot.svg").render(chart=chart).lstrip()
+    return page_environment("archrouter.evaluation").get_template("plot.svg").render(chart=chart).lstrip()

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from archrouter.domain.policy import NO_MATCH_ID, PolicySet
-from archrouter.evaluation import charts, formats
+from archrouter.evaluation import charts
 from archrouter.evaluation.confusion import ConfusedPair
 from archrouter.evaluation.dataset import Dataset
 from archrouter.evaluation.prediction import Prediction
@@ -21,10 +21,10 @@ from archrouter.evaluation.runner import TurnResult
 from archrouter.evaluation.shapes import Plot, RowChart
 from archrouter.evaluation.significance import RESAMPLE_COUNT
 from archrouter.evaluation.turns import Scenario, Share
+from archrouter.workbench.formats import shortened
 from archrouter.workbench.pages import page_environment
 
 WORST_COUNT = 20
-_TEXT_CHARACTERS = 240
 _TOTAL_ROW_COUNT = 2
 
 
@@ -63,9 +63,6 @@ def render_html(report: Report, dataset: Dataset) -> str:
     own policy forbids scripts and loading.
     """
     environment = page_environment("archrouter.evaluation")
-    for format_of in (formats.percent, formats.percent_range, formats.points, formats.points_range, formats.duration):
-        environment.filters[format_of.__name__] = format_of
-    environment.filters["p_value"] = formats.p_value
     rows = setting_rows(report.metrics)
     columns = sorted({(column.scenario, column.unit) for column in report.paper.columns}, key=_column_order)
     return environment.get_template("report.html").render(
@@ -75,7 +72,7 @@ def render_html(report: Report, dataset: Dataset) -> str:
         total_row_count=_TOTAL_ROW_COUNT,
         scenario_rows=scenario_rows(report.metrics),
         paper_rows=paper_rows(report.paper),
-        source_columns=columns,
+        source_headings=["source", *(f"{scenario} {unit}" for scenario, unit in columns)],
         source_rows=list(_source_rows(report, columns)),
         failure_counts=failure_counts(report),
         overlaps=[_overlap(pair, dataset.policy_sets[pair.policy_set]) for pair in report.confused],
@@ -122,20 +119,15 @@ def _source_rows(report: Report, columns: Iterable[tuple[str, str]]) -> Iterable
 
 def _overlap(pair: ConfusedPair, policy_set: PolicySet) -> _Overlap:
     routes = [policy_set.route(route_id) for route_id in (pair.first, pair.second) if route_id != NO_MATCH_ID]
-    return _Overlap(pair, tuple((route.id, _shortened(route.description)) for route in routes if route))
+    return _Overlap(pair, tuple((route.id, shortened(route.description)) for route in routes if route))
 
 
 def _mistake(result: TurnResult, decided: Prediction) -> _Mistake:
     return _Mistake(
         conversation_id=result.conversation.id,
         turn=result.label.turn,
-        message=_shortened(result.conversation.messages[result.label.turn].content),
+        message=shortened(result.conversation.messages[result.label.turn].content),
         expected=result.label.route,
         predicted=decided.route,
         confidence=decided.confidence,
     )
-
-
-def _shortened(text: str) -> str:
-    line = " ".join(text[: 4 * _TEXT_CHARACTERS].split())  # a pasted log may be long; its start is enough
-    return line if len(line) <= _TEXT_CHARACTERS else f"{line[: _TEXT_CHARACTERS - 1]}…"

@@ -7,9 +7,9 @@ from rich.table import Table
 
 from archrouter.cli.console import print_table
 from archrouter.evaluation.comparison import ComparedGroup, Comparison, Robustness
-from archrouter.evaluation.formats import duration, p_value, percent, percent_range, points, points_range
 from archrouter.evaluation.reliability import BIN_COUNT, Reliability
 from archrouter.evaluation.report import Report, paper_rows, scenario_rows, setting_rows
+from archrouter.workbench.formats import duration, p_value, percent, percent_range, points, points_range
 
 _PRINTED_PAIRS = 5  # the report has more, with their descriptions
 

@@ -1,17 +1,39 @@
-"""The endpoint's answer: its envelope, and the JSON object inside."""
+"""What endpoints with OpenAI's chat completions answer: the envelope, the JSON object inside, their errors."""
 
 import json
 import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from data.drafting.errors import AnswerFault, UnusableAnswerError
 
 AnswerT = TypeVar("AnswerT", bound=BaseModel)
 
 _THOUGHTS = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
 _SHOWN_PROBLEMS = 3
+_SHOWN_CHARACTERS = 200
+
+
+class AnswerFault(StrEnum):
+    """Why an answer cannot be used."""
+
+    ENVELOPE = "envelope"
+    REFUSAL = "refusal"
+    CUT_OFF = "cut_off"
+    NOT_JSON = "not_json"
+    WRONG_SCHEMA = "wrong_schema"
+    BROKEN_RULE = "broken_rule"
+
+
+class UnusableAnswerError(Exception):
+    """A paid answer is not what was asked for."""
+
+    def __init__(self, fault: AnswerFault, problem: str) -> None:
+        """Keep the fault for the counters and the problem for the model that is asked again."""
+        super().__init__(problem)
+        self.fault = fault
 
 
 class _Message(BaseModel):
@@ -95,3 +117,26 @@ def _json_part(content: str) -> str:
     except (ValueError, RecursionError):
         return text
     return text[:end]
+
+
+def error_reason(body: str) -> str:
+    """Quote the message of an error object in brackets; empty for other bodies, which are pages for people."""
+    try:
+        message = json.loads(body)["error"]["message"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return ""
+    return f" ({str(message)[:_SHOWN_CHARACTERS]})"
+
+
+def retry_after_s(value: str) -> float | None:
+    """Read a Retry-After header: seconds, or a date (RFC 9110, section 10.2.3)."""
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, (aware - datetime.now(tz=UTC)).total_seconds())

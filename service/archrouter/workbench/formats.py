@@ -1,9 +1,15 @@
-"""Figures as people write them, the same in tables, charts and sentences. Pure."""
+"""Figures and texts as people read them, the same in tables, charts and sentences. Pure."""
 
-from archrouter.evaluation.significance import Interval
+from archrouter.workbench.statistics import Interval
 
 NOTHING = "–"  # noqa: RUF001  # a dash, not a minus
 _SMALLEST_P_VALUE = 0.001
+
+
+def shortened(text: str, characters: int = 240) -> str:
+    """Fit text into one line of at most `characters`, >= 1, every run of white space as one space."""
+    line = " ".join(text[: 4 * characters].split())  # a pasted log may be long; its start is enough
+    return line if len(line) <= characters else f"{line[: characters - 1]}…"
 
 
 def percent(share: float | None, digits: int = 1) -> str:

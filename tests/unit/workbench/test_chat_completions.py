@@ -4,8 +4,15 @@ import json
 
 import pytest
 from data.drafting.answers import IntentList, PolicyReview
-from data.drafting.completion import Usage, read_answer, read_content, read_usage
-from data.drafting.errors import AnswerFault, UnusableAnswerError
+
+from archrouter.workbench.chat_completions import (
+    AnswerFault,
+    UnusableAnswerError,
+    Usage,
+    read_answer,
+    read_content,
+    read_usage,
+)
 
 
 def body(message: object = None, finish_reason: str | None = "stop", **more: object) -> str:

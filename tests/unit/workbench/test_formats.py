@@ -1,6 +1,6 @@
 """Figures for people."""
 
-from archrouter.evaluation.formats import duration, p_value, percent, percent_range, points, points_range
+from archrouter.workbench.formats import duration, p_value, percent, percent_range, points, points_range
 
 
 def test_shares_are_percentages() -> None:
