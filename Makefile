@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 TIER ?= compact
 RUNTIME := $(VENV)/.ready-runtime
 DEV := $(VENV)/.ready-dev
+UI_TEST := $(VENV)/.ready-ui-test
 BUILD_VENV := .venv-build
 BUILD := $(BUILD_VENV)/.ready-build
 INSTALL_INPUTS := pyproject.toml clients/python/pyproject.toml benchmarks/evaluation/pyproject.toml constraints.txt .ci/setup
@@ -17,14 +18,17 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 $(RUNTIME): $(INSTALL_INPUTS)
-	@.ci/setup $(VENV) embedded $@
+	@.ci/setup $(VENV) embedded,ui $@
 
 $(DEV): $(INSTALL_INPUTS)
-	@.ci/setup $(VENV) embedded,data,otel,dev $@
+	@.ci/setup $(VENV) embedded,ui,data,otel,dev $@
 	@touch $(RUNTIME)
 
+$(UI_TEST): $(DEV)
+	@.ci/setup $(VENV) embedded,ui,data,otel,dev,ui-test $@
+
 $(BUILD): $(INSTALL_INPUTS)
-	@.ci/setup $(BUILD_VENV) embedded,data,otel,dev,build $@
+	@.ci/setup $(BUILD_VENV) embedded,ui,data,otel,dev,build $@
 
 .PHONY: demo
 demo: demo-$(TIER) ## Route real conversations through the whole stack on this machine's CPU (TIER=compact|engine)
@@ -65,6 +69,10 @@ serve: $(RUNTIME) ## Serve the sample policies until Ctrl-C, and say how to call
 .PHONY: test
 test: $(DEV) ## Run every test that needs no torch, with the coverage floor of the core
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --cov --cov-report=term
+
+.PHONY: test-ui
+test-ui: $(UI_TEST) ## Drive the workbench's page in a real Chromium (CHROMIUM=/path/to/one; installs Debian's where it may)
+	@browser=$$(.ci/browser); CHROMIUM=$$browser $(BIN)/python -m pytest -rP tests/ui
 
 .PHONY: test-build
 test-build: $(BUILD) ## Run the tests of the build programs, which need torch (several GB)

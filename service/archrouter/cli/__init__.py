@@ -18,6 +18,7 @@ from archrouter.cli.reload import reload
 from archrouter.cli.route import route
 from archrouter.cli.serve import serve
 from archrouter.cli.test import test
+from archrouter.cli.ui import ui
 from archrouter.cli.version import version
 
 __all__ = ["cli", "main"]
@@ -62,6 +63,7 @@ for command in (
     impact,
     calibrate,
     learn,
+    ui,
     reload,
     demo,
     bundle,

@@ -4,7 +4,6 @@ import json
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-
 REFERENCE = "calibration_reference"
 """What the service sees drift by; a model that was calibrated before there was any is without."""
 
