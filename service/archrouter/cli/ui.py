@@ -8,13 +8,13 @@ from pathlib import Path
 
 import click
 
+from archrouter.cli.asking import SERVE_ARGUMENTS
 from archrouter.cli.connection import DEFAULT_TARGET, Connection, target_options
 from archrouter.cli.console import note
 from archrouter.cli.exits import UnusableError, service_errors
 from archrouter.cli.policy_paths import EXISTING_FOLDER
 from archrouter.client import ClientOptions, RetryOptions
 from archrouter.config import split_address
-from archrouter.workbench.asking import SERVE_ARGUMENTS
 
 EPILOG = """\b
 Examples:
