@@ -68,7 +68,7 @@ serve: $(RUNTIME) ## Serve the sample policies until Ctrl-C, and say how to call
 
 .PHONY: test
 test: $(DEV) ## Run every test that needs no torch, with the coverage floor of the core
-	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --cov --cov-report=term
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --cov --cov-report=term
 
 .PHONY: test-ui
 test-ui: $(UI_TEST) ## Drive the workbench's page in a real Chromium (CHROMIUM=/path/to/one; installs Debian's where it may)

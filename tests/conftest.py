@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, settings
 
 from archrouter.bundles.builder import REFERENCE_MODEL, BundleRequest, build_bundle
 from archrouter.bundles.loader import PromptBundle
@@ -15,6 +16,10 @@ from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
 
 ROOT = Path(__file__).parents[1]
 TRITON_START_TIMEOUT_S = 120.0
+
+# How fast examples are made and tried says how busy the machine is, not whether the code is right.
+settings.register_profile("archrouter", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("archrouter")
 
 
 @pytest.fixture(autouse=True)

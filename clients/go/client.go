@@ -70,7 +70,7 @@ func (c *Client) SelectRoute(
 	var trailer metadata.MD
 	response, err := c.stub.SelectRoute(ctx, request, append(opts, grpc.Trailer(&trailer))...)
 	if err != nil {
-		return nil, newError(err, trailer)
+		return nil, newError(ctx, err, trailer)
 	}
 	return response.GetDecision(), nil
 }
@@ -85,7 +85,7 @@ func (c *Client) BatchSelectRoutes(
 	batch := &archrouterv1.BatchSelectRoutesRequest{Requests: requests}
 	response, err := c.stub.BatchSelectRoutes(ctx, batch, append(opts, grpc.Trailer(&trailer))...)
 	if err != nil {
-		return nil, newError(err, trailer)
+		return nil, newError(ctx, err, trailer)
 	}
 	return response.GetResults(), nil
 }
@@ -98,7 +98,7 @@ func (c *Client) ServerInfo(ctx context.Context, opts ...grpc.CallOption) (*arch
 	request := &archrouterv1.GetServerInfoRequest{}
 	response, err := c.stub.GetServerInfo(ctx, request, append(opts, grpc.Trailer(&trailer))...)
 	if err != nil {
-		return nil, newError(err, trailer)
+		return nil, newError(ctx, err, trailer)
 	}
 	return response, nil
 }

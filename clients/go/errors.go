@@ -1,6 +1,8 @@
 package archrouter
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -33,7 +35,8 @@ type Error struct {
 	// DecisionID finds the call in the service's log; empty when the service did not answer.
 	DecisionID string
 
-	cause error
+	cause     error
+	cancelled bool // by the caller
 }
 
 // Error says code, reason and message.
@@ -48,11 +51,14 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.cause }
 
 // FailsOpen says whether the service is at fault, so that the caller's own models are the better answer. A request that
-// is too large for the transport and an overloaded server have one code; only the latter comes with a reason.
+// is too large for the transport and an overloaded server have one code; only the latter comes with a reason. A server
+// that stops may cancel a call, as the caller may.
 func (e *Error) FailsOpen() bool {
 	switch e.Code {
 	case codes.Unavailable, codes.DeadlineExceeded, codes.Internal, codes.Unknown, codes.DataLoss, codes.Aborted:
 		return true
+	case codes.Canceled:
+		return !e.cancelled
 	case codes.ResourceExhausted:
 		return e.Reason == archrouterv1.ErrorReason_ERROR_REASON_OVERLOADED.String()
 	default:
@@ -60,9 +66,9 @@ func (e *Error) FailsOpen() bool {
 	}
 }
 
-func newError(cause error, trailer metadata.MD) *Error {
+func newError(ctx context.Context, cause error, trailer metadata.MD) *Error {
 	s := status.Convert(cause)
-	e := &Error{Code: s.Code(), Message: s.Message(), cause: cause}
+	e := &Error{Code: s.Code(), Message: s.Message(), cause: cause, cancelled: errors.Is(ctx.Err(), context.Canceled)}
 	for _, detail := range s.Details() {
 		switch d := detail.(type) {
 		case *errdetails.ErrorInfo:

@@ -10,11 +10,19 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials"
 )
 
 // DefaultTimeout is the deadline of a call whose client was given none.
 const DefaultTimeout = 300 * time.Millisecond
+
+// reconnect is how often a replica that is away is looked for: gRPC's own waits grow to two minutes, in which one that
+// is back gets no call.
+var reconnect = grpc.ConnectParams{
+	Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
+	MinConnectTimeout: 20 * time.Second, // gRPC's own
+}
 
 type options struct {
 	timeout        time.Duration
@@ -84,9 +92,12 @@ func newOptions(opts []Option) (options, error) {
 }
 
 func (o options) dialOptions(target string) ([]grpc.DialOption, error) {
-	dial := []grpc.DialOption{grpc.WithDefaultServiceConfig(ServiceConfig(o.timeout)), plaintext}
+	security := plaintext
 	if o.tls != nil {
-		dial[1] = grpc.WithTransportCredentials(credentials.NewTLS(o.tls))
+		security = grpc.WithTransportCredentials(credentials.NewTLS(o.tls))
+	}
+	dial := []grpc.DialOption{
+		security, grpc.WithDefaultServiceConfig(ServiceConfig(o.timeout)), grpc.WithConnectParams(reconnect),
 	}
 	if o.token != "" {
 		if o.tls == nil && !o.plaintextToken && !isLocal(target) {

@@ -12,7 +12,7 @@ var publishedServiceConfig []byte
 const jitter = 1.2 // gRPC varies each wait by a fifth
 
 // ServiceConfig is the gRPC service config for connections that the caller makes: round_robin over all addresses, and
-// UNAVAILABLE tried again. It has no attempt that could start only after timeout, so that a call whose retries are used
+// UNAVAILABLE and CANCELLED tried again. It has no attempt that could start only after timeout, so that a call whose retries are used
 // up fails for the reason it has and not at its deadline.
 func ServiceConfig(timeout time.Duration) string {
 	var config struct {

@@ -75,6 +75,9 @@ export class RoutingClient {
     }
     this.#client = new Client(target, options.credentials ?? credentials.createInsecure(), {
       "grpc.service_config": serviceConfig(this.#timeoutMs),
+      // gRPC's own waits grow to two minutes, in which a replica that is back gets no call.
+      "grpc.initial_reconnect_backoff_ms": 100,
+      "grpc.max_reconnect_backoff_ms": 1000,
       ...options.channelOptions,
     });
   }

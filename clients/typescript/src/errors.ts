@@ -9,6 +9,7 @@ const ERROR_DOMAIN = "archrouter";
 
 const FAIL_OPEN: ReadonlySet<status> = new Set([
   status.UNAVAILABLE,
+  status.CANCELLED, // by the server: whoever aborts a call gets the signal's reason
   status.DEADLINE_EXCEEDED,
   status.INTERNAL,
   status.UNKNOWN,

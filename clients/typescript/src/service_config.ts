@@ -3,9 +3,9 @@ import { publishedServiceConfig } from "./gen/service_config.js";
 const JITTER = 1.2; // gRPC varies each wait by a fifth
 
 /**
- * The gRPC service config, JSON: round_robin over all addresses, and UNAVAILABLE tried again. It has no attempt that
- * could start only after the deadline, so that a call whose retries are used up fails for the reason it has and not at
- * its deadline.
+ * The gRPC service config, JSON: round_robin over all addresses, and UNAVAILABLE and CANCELLED tried again. It has no
+ * attempt that could start only after the deadline, so that a call whose retries are used up fails for the reason it has
+ * and not at its deadline.
  *
  * @param timeoutMs - Deadline of the calls.
  */

@@ -1,11 +1,20 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { setTimeout } from "node:timers/promises";
 
-import { credentials, Server, ServerCredentials } from "@grpc/grpc-js";
+import { credentials, Server, ServerCredentials, status } from "@grpc/grpc-js";
 
 import { RoutingClient, serviceConfig } from "../src/index.js";
 
 const HELLO = { messages: [{ role: 1, content: "hello" }] };
+
+function bind(server: Server, port: number): Promise<number> {
+  return new Promise((resolve, reject) =>
+    server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (error, bound) =>
+      error ? reject(error) : resolve(bound),
+    ),
+  );
+}
 
 describe("a client", () => {
   const server = new Server();
@@ -16,12 +25,7 @@ describe("a client", () => {
     const bytes = (message: Buffer): Buffer => message;
     const codec = { requestSerialize: bytes, requestDeserialize: bytes, responseSerialize: bytes, responseDeserialize: bytes };
     server.addService({ selectRoute: { ...hang, ...codec } }, { selectRoute: () => undefined });
-    const port = await new Promise<number>((resolve, reject) =>
-      server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) =>
-        error ? reject(error) : resolve(bound),
-      ),
-    );
-    target = `127.0.0.1:${port}`;
+    target = `127.0.0.1:${await bind(server, 0)}`;
   });
   after(() => server.forceShutdown());
 
@@ -29,7 +33,7 @@ describe("a client", () => {
     const client = new RoutingClient(target, { timeoutMs: 5000 });
     const controller = new AbortController();
     const call = client.selectModels(HELLO, ["own/default"], { signal: controller.signal });
-    setTimeout(() => controller.abort(new Error("the user left")), 50);
+    void setTimeout(50).then(() => controller.abort(new Error("the user left")));
 
     await assert.rejects(call, /the user left/);
     assert.equal(client.failOpens, 0);
@@ -48,6 +52,30 @@ describe("a client", () => {
 
     await assert.rejects(client.selectRoute(HELLO, { timeoutMs: 20 }), { name: "RoutingError", code: 4 });
     client.close();
+  });
+
+  it("calls a server that was away within the second in which it is back; gRPC alone would wait longer", async () => {
+    const away = new Server();
+    const port = await bind(away, 0);
+    const client = new RoutingClient(`127.0.0.1:${port}`, { timeoutMs: 50 });
+    const code = (): Promise<number> => client.selectRoute(HELLO).then(() => 0, ({ code }) => code);
+    await code();
+    away.forceShutdown();
+    for (let tenths = 0; tenths < 30; tenths++) {
+      await code();
+      await setTimeout(100);
+    }
+    const back = new Server();
+    await bind(back, port);
+    const restarted = Date.now();
+    while ((await code()) === status.UNAVAILABLE) {
+      await setTimeout(10);
+    }
+    const waitedMs = Date.now() - restarted;
+    client.close();
+    back.forceShutdown();
+
+    assert.ok(waitedMs < 1500, `${waitedMs} ms`);
   });
 
   it("raises what cannot be encoded, and does not fail open", async () => {

@@ -5,7 +5,6 @@ each new connection to one of the processes, with which it stays.
 """
 
 import asyncio
-import contextlib
 import os
 import secrets
 import signal
@@ -122,8 +121,7 @@ class ServerProcesses:
             if len(self._ready) < self._settings.server.processes:  # it cannot start: nobody would see it try for ever
                 self._fail()
                 return
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), RESTART_DELAY_S)
+            await first_of(self._stop.wait(), asyncio.sleep(RESTART_DELAY_S))
 
     async def _note_ready(self, index: int, process: asyncio.subprocess.Process, address: str) -> None:
         """Read the line that a process writes whenever it gets ready, until it ends."""
@@ -185,3 +183,11 @@ def _send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
 async def _cancel(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def first_of(*works: Coroutine[object, object, object]) -> None:
+    """Wait until the first of several has ended, and cancel the others."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, disable_created_metrics
 from archrouter.app.fleet_reporter import FleetReporter, reload_endpoints
 from archrouter.app.listeners import check_can_listen, serve_metrics
 from archrouter.app.policy_reloader import PolicyReloader
-from archrouter.app.processes import ServerProcesses
+from archrouter.app.processes import ServerProcesses, first_of
 from archrouter.app.records import build_decision_log, build_tracing, write_ready_file
 from archrouter.app.security import build_security
 from archrouter.app.threshold_check import ThresholdCheck
@@ -44,6 +44,13 @@ Reload = Callable[[], Awaitable[object]]
 
 EXIT_OK = 0
 EXIT_FAILED = 1
+
+FIRST_ANSWER_WAIT_S = 2.0
+"""Longest time from the reservation of the port to the first call that is taken, for a model that is not ready.
+
+A client that spreads its calls over replicas gives one that takes calls its share of them at once. A model that is not
+there yet, e.g. a TensorRT engine that is being loaded, must not keep health from answering.
+"""
 
 _log = structlog.get_logger(__name__)
 
@@ -90,6 +97,8 @@ class _Service:
         self._after_reload_call = after_reload_call
         self._health = Health()
         self._stop = asyncio.Event()
+        self._model_ready = asyncio.Event()
+        self._listens = False
         self._address = ""
         self._exit_code = EXIT_OK
 
@@ -139,8 +148,6 @@ class _Service:
                 )
             )
             self._address = f"{settings.server.listen.rpartition(':')[0]}:{port}"
-            await server.start()
-            _log.info("listening", address=self._address, version=VERSION)
             reloads: list[Reload] = [reloader.reload]
             if settings.triton.endpoints_file:  # after the policies: a new endpoint is prepared for the new ones
                 reloads.append(lambda: reload_endpoints(core.fleets[0], metrics))
@@ -182,8 +189,23 @@ class _Service:
             msg = f"policies.default is {default!r}, but the loaded policy sets are {', '.join(snapshot.loaded)}"
             raise StartError(msg)
 
+    async def _listen(self, server: aio.Server) -> None:
+        """Take calls once the model can answer them; until then connections wait at the port, which is held."""
+        await first_of(self._model_ready.wait(), self._stop.wait(), asyncio.sleep(FIRST_ANSWER_WAIT_S))
+        if self._stop.is_set():
+            return
+        await server.start()
+        self._listens = True
+        _log.info("listening", address=self._address, version=VERSION)
+        self._tell_if_ready()
+
     def _model_changed(self, ready: bool) -> None:  # noqa: FBT001  # the one argument of a callback
-        if not (ready and self._health.is_serving(WHOLE_SERVER)):
+        if ready:
+            self._model_ready.set()
+            self._tell_if_ready()
+
+    def _tell_if_ready(self) -> None:
+        if not (self._listens and self._health.is_serving(WHOLE_SERVER)):
             return
         _log.info("service_ready", address=self._address)
         write_ready_file(self._ready_file, self._address)
@@ -204,6 +226,7 @@ class _Service:
         loop.add_signal_handler(signal.SIGHUP, lambda: begin(_reload_all(reloads), "reload"))
         for name, watcher in watchers.items():
             begin(self._watch(watcher, name), name)
+        await self._listen(server)
         await self._stop.wait()
         await self._drain(server)
         for task in running:

@@ -39,7 +39,7 @@ def build_server(dependencies: RpcDependencies) -> tuple[aio.Server, int]:
     """Build a server that is bound to its address and has not started.
 
     To stop it without failing a call: `Health.drain`, wait until load balancers take note, `Health.close`,
-    ``server.stop`` with a grace.
+    ``server.stop`` with a grace. gRPC cancels calls that come after that, until clients take note: they try them again.
 
     Args:
         dependencies: What it is built from.

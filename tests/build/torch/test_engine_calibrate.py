@@ -73,7 +73,7 @@ def test_the_temperature_that_was_put_in_is_found(overconfidence: float) -> None
     assert pytest.approx(overconfidence, rel=0.1) == found
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 2**32 - 1), st.floats(0.2, 5), st.integers(1, 60))
 def test_the_isotonic_fit_always_gives_a_curve_that_is_accepted(seed: int, overconfidence: float, count: int) -> None:
     """Any decisions, also one alone: from 0 to 1, never falling, never certain."""

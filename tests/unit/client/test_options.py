@@ -56,11 +56,11 @@ def test_secrets_are_absent_from_repr() -> None:
     assert "secret" not in repr(options)
 
 
-def test_service_config_retries_unavailable_only() -> None:
-    """The service config retries UNAVAILABLE, and nothing that would fail again or add load."""
+def test_service_config_retries_what_another_replica_can_answer() -> None:
+    """The service config retries UNAVAILABLE and the server's CANCELLED, and nothing that would add load."""
     config = json.loads(ClientOptions("localhost:1").service_config)
 
-    assert ["UNAVAILABLE"] == config["methodConfig"][0]["retryPolicy"]["retryableStatusCodes"]
+    assert ["UNAVAILABLE", "CANCELLED"] == config["methodConfig"][0]["retryPolicy"]["retryableStatusCodes"]
 
 
 def test_service_config_has_no_retry_policy_for_one_attempt() -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
@@ -28,7 +28,6 @@ def isotonic_maps(draw: st.DrawFn) -> IsotonicMap:
     return IsotonicMap((0.0, *inner, 1.0), tuple(outputs))
 
 
-@settings(deadline=None)
 @given(SCORES, isotonic_maps(), st.floats(0.1, 10))
 def test_an_isotonic_calibration_sums_to_one_and_keeps_the_order(
     scores: NDArray[np.float32], isotonic: IsotonicMap, temperature: float
@@ -44,7 +43,6 @@ def test_an_isotonic_calibration_sums_to_one_and_keeps_the_order(
     assert (np.diff(probabilities[np.argsort(posterior.log_probabilities)]) >= 0).all()
 
 
-@settings(deadline=None)
 @given(SCORES, isotonic_maps())
 def test_the_leader_gets_the_probability_of_the_curve(scores: NDArray[np.float32], isotonic: IsotonicMap) -> None:
     """Or the nearest that a temperature within the bounds can give it."""
@@ -59,7 +57,6 @@ def test_the_leader_gets_the_probability_of_the_curve(scores: NDArray[np.float32
     assert pytest.approx(min(max(target, flattest), sharpest), abs=1e-5) == leader
 
 
-@settings(deadline=None)
 @given(st.floats(0.5001, 0.999), st.floats(0.0001, 0.4), isotonic_maps())
 def test_of_two_candidates_the_surer_leader_stays_the_surer(
     confidence: float, step: float, isotonic: IsotonicMap
@@ -76,7 +73,6 @@ def test_of_two_candidates_the_surer_leader_stays_the_surer(
     assert after >= before - 1e-5
 
 
-@settings(deadline=None)
 @given(SCORES)
 def test_the_identity_changes_nothing(scores: NDArray[np.float32]) -> None:
     """The straight line is no calibration at all."""

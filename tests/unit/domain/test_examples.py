@@ -89,7 +89,7 @@ def test_the_prompt_of_a_set_with_examples_holds_them_and_one_without_is_the_sam
     assert without == prompt.replace(addition, "")
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(texts=st.lists(st.text(min_size=1, max_size=200), min_size=1, max_size=MAX_EXAMPLES, unique=True))
 def test_examples_leave_three_quarters_of_the_room_to_the_conversation(
     texts: list[str], tokenizer: BytePairTokenizer

@@ -5,7 +5,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from tests.support.prompts import FORMATS, LARGE, BytePairTokenizer, LongestMatchTokenizer, make_routes
 
@@ -38,7 +38,6 @@ def compiled(tokenizer: BytePairTokenizer) -> dict[Dialect, CompiledPrompt]:
     }
 
 
-@settings(deadline=None)
 @given(
     routes=st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=3),
     turns=TURNS,
@@ -111,7 +110,6 @@ def test_forced_run_ends_where_the_ids_begin(tokenizer: BytePairTokenizer) -> No
     assert trie.candidate_count == 4
 
 
-@settings(deadline=None)
 @given(
     before=TURNS,
     question=st.text(min_size=1, max_size=400).filter(str.strip),
@@ -205,7 +203,6 @@ def compile_with_limit(tokenizer: BytePairTokenizer, max_message_count: int | No
 
 
 @given(turns=TURNS, question=TEXT.filter(str.strip), max_message_count=st.integers(2, 4))
-@settings(deadline=None)
 def test_only_the_newest_messages_are_read_where_the_weights_have_a_limit(
     turns: list[tuple[Role, str]], question: str, max_message_count: int, tokenizer: BytePairTokenizer
 ) -> None:

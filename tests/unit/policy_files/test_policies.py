@@ -192,7 +192,7 @@ _SYNTAX = st.sampled_from(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.tuples(st.integers(0, len(_VALID)), st.integers(0, 12), _SYNTAX | st.text(max_size=8)), max_size=4))
 def test_any_damage_to_a_file_gives_findings_inside_it(damages: list[tuple[int, int, str]]) -> None:
     """Whatever is cut out of or put into a file, loading it never raises, and findings point into the text."""
@@ -209,7 +209,7 @@ def test_any_damage_to_a_file_gives_findings_inside_it(damages: list[tuple[int, 
         assert finding.column >= 1
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text())
 def test_any_text_gives_findings(text: str) -> None:
     """Loading arbitrary text never raises; without the required keys there is no set."""

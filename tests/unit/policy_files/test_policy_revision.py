@@ -79,7 +79,7 @@ def _laid_out(document: object, random: Random) -> str:
     return "".join(f"{line}\n" + random.choice(["", "\n", "# a comment\n"]) for line in text.splitlines())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(_SETS, st.randoms(use_true_random=False))
 def test_revision_is_the_same_for_any_layout_comment_and_key_order(document: object, random: Random) -> None:
     """Two ways to write the same policy set share a revision."""

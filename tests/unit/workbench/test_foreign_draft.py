@@ -41,7 +41,7 @@ _ROUTE = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=30)  # a slow machine is no fault of a draft
+@settings(max_examples=30)
 @given(routes=st.lists(_ROUTE, min_size=1, max_size=4), holds_out=st.booleans())
 def test_every_draft_is_valid_and_reads_back_the_same(routes: list[ForeignRoute], *, holds_out: bool) -> None:
     """Whatever names and texts a configuration has, the file that is written has no error and the same meaning."""

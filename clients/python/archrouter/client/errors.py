@@ -17,6 +17,7 @@ _NANOSECONDS_PER_S = 1e9
 _FAIL_OPEN_CODES = frozenset(
     {
         grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.CANCELLED,  # by the server: whoever cancels a call of its own gets no RoutingError
         grpc.StatusCode.DEADLINE_EXCEEDED,
         grpc.StatusCode.INTERNAL,
         grpc.StatusCode.UNKNOWN,

@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass, field
 
 _MAX_ATTEMPTS = 5  # gRPC silently caps `maxAttempts` at 5 (proposal A6), so more would be a promise nobody keeps
+_RETRYABLE_CODES = ("UNAVAILABLE", "CANCELLED")
 _JITTER = 1.2  # gRPC varies each wait by a fifth
 _MIN_BACKOFF_S = 0.01  # below 2 ms a retried call of grpcio 1.81.1 can hang, its deadline notwithstanding
 
@@ -26,9 +27,10 @@ class TlsOptions:
 
 @dataclass(frozen=True, slots=True)
 class RetryOptions:
-    """How calls that fail with UNAVAILABLE are tried again, within the deadline of the call.
+    """How calls that fail with UNAVAILABLE, or that the server cancels, are tried again within their deadline.
 
-    No other code is retried: it would fail again, or add load where there is too much (AIP-194).
+    No other code is retried: it would fail again, or add load where there is too much (AIP-194). gRPC's server cancels
+    calls that reach it between the start of its shutdown and the client's notice of that.
 
     Attributes:
         max_attempts: Attempts in all, 1 to 5; 1 never retries.
@@ -116,7 +118,7 @@ class ClientOptions:
                 "initialBackoff": f"{self.retry.initial_backoff_s:.9f}s",
                 "maxBackoff": f"{self.retry.max_backoff_s:.9f}s",
                 "backoffMultiplier": self.retry.backoff_multiplier,
-                "retryableStatusCodes": ["UNAVAILABLE"],
+                "retryableStatusCodes": list(_RETRYABLE_CODES),
             }
         return json.dumps({"loadBalancingConfig": [{"round_robin": {}}], "methodConfig": [method_config]})
 

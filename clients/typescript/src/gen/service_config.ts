@@ -9,7 +9,7 @@ export const publishedServiceConfig = {
         "initialBackoff": "0.1s",
         "maxBackoff": "1.75s",
         "backoffMultiplier": 5,
-        "retryableStatusCodes": ["UNAVAILABLE"]
+        "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"]
       }
     }
   ]

@@ -47,7 +47,7 @@ def wrong_labels(record: Record) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("name", list(CHANGES))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(folder=FOLDERS, seed=SEEDS)
 def test_labels_stay_right_under_each_change(name: str, folder: tuple[Record, ...], seed: int) -> None:
     """Whatever is drawn, no change leaves a label that the messages contradict."""
@@ -56,7 +56,7 @@ def test_labels_stay_right_under_each_change(name: str, folder: tuple[Record, ..
     assert version is None or [] == wrong_labels(version)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(folder=FOLDERS, seed=SEEDS)
 def test_labels_stay_right_under_all_changes_together(folder: tuple[Record, ...], seed: int) -> None:
     """The order of the changes keeps what each of them relies on."""
@@ -65,7 +65,7 @@ def test_labels_stay_right_under_all_changes_together(folder: tuple[Record, ...]
     assert [] == wrong_labels(version)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(folder=FOLDERS, seed=SEEDS)
 def test_a_changed_record_is_well_formed(folder: tuple[Record, ...], seed: int) -> None:
     """Roles alternate, ids are unique and valid, and every label is a route of the set or no match."""
@@ -78,7 +78,7 @@ def test_a_changed_record_is_well_formed(folder: tuple[Record, ...], seed: int) 
 
 
 @pytest.mark.parametrize("name", ["removed_route", "removed_domain"])
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(folder=FOLDERS, seed=SEEDS)
 def test_a_removed_policy_leaves_the_domains_policy_or_no_match(
     name: str, folder: tuple[Record, ...], seed: int
@@ -100,7 +100,6 @@ def test_a_removed_policy_leaves_the_domains_policy_or_no_match(
         assert gone & {label for _, label in record.labels}
 
 
-@settings(deadline=None)
 @given(folder=FOLDERS, seed=SEEDS)
 def test_shuffling_never_changes_a_label(folder: tuple[Record, ...], seed: int) -> None:
     """The same turns and the same routes in another order."""
@@ -112,7 +111,7 @@ def test_shuffling_never_changes_a_label(folder: tuple[Record, ...], seed: int) 
         assert folder[0].routes != version.routes
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(folder=FOLDERS, seed=SEEDS)
 def test_a_mixed_conversation_keeps_each_turns_label(folder: tuple[Record, ...], seed: int) -> None:
     """After a topic switch both conversations are there, turn for turn with their labels."""
@@ -127,7 +126,7 @@ def test_a_mixed_conversation_keeps_each_turns_label(folder: tuple[Record, ...],
         assert version.turns[len(record.turns)].route is None
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(folder=FOLDERS, seed=SEEDS)
 def test_an_off_topic_request_comes_from_a_set_without_routes_here(folder: tuple[Record, ...], seed: int) -> None:
     """One more user's turn, no match, of another policy set; every other turn stays."""
@@ -145,7 +144,7 @@ def test_an_off_topic_request_comes_from_a_set_without_routes_here(folder: tuple
         ] or len(set(record.turns)) < len(record.turns)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(folder=FOLDERS, seed=SEEDS)
 def test_distractors_are_not_added_where_a_request_has_no_route(folder: tuple[Record, ...], seed: int) -> None:
     """A request that fits no policy might fit a new one, so such a conversation gets none; thanks do not count."""
@@ -155,7 +154,7 @@ def test_distractors_are_not_added_where_a_request_has_no_route(folder: tuple[Re
     assert (version is None) if unserved else (version is not None)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(folder=FOLDERS, seed=SEEDS)
 def test_distractors_come_from_sets_that_do_not_overlap(folder: tuple[Record, ...], seed: int) -> None:
     """Sets that are said to overlap lend each other no route and no request."""
@@ -171,7 +170,7 @@ def replace_overlap(overlap: Overlap) -> Settings:
     return ALWAYS.model_copy(update={"overlap": overlap})
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(folder=FOLDERS, seed=SEEDS)
 def test_a_conversation_in_a_language_without_phrases_gets_no_words_put_in(
     folder: tuple[Record, ...], seed: int

@@ -80,11 +80,12 @@ public final class ArchRouterException extends RuntimeException {
 
   /**
    * Whether the service is at fault, so that the caller's own models are the better answer. A request that is too large
-   * for the transport and an overloaded server have one code; only the latter comes with a reason.
+   * for the transport and an overloaded server have one code; only the latter comes with a reason. CANCELLED is the
+   * server's: who cancels a future gets a CancellationException.
    */
   public boolean failsOpen() {
     return switch (code) {
-      case UNAVAILABLE, DEADLINE_EXCEEDED, INTERNAL, UNKNOWN, DATA_LOSS, ABORTED -> true;
+      case UNAVAILABLE, CANCELLED, DEADLINE_EXCEEDED, INTERNAL, UNKNOWN, DATA_LOSS, ABORTED -> true;
       case RESOURCE_EXHAUSTED -> reason.equals("ERROR_REASON_OVERLOADED");
       default -> false;
     };

@@ -27,6 +27,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.function.Consumer;
 import java.util.function.Function;
@@ -43,6 +44,8 @@ public final class RoutingClient implements AutoCloseable {
   /** The deadline of calls whose client was given none. */
   public static final Duration DEFAULT_TIMEOUT = Duration.ofMillis(300);
 
+  private static final long RECONNECT_NANOS = TimeUnit.SECONDS.toNanos(1);
+
   private static final Metadata.Key<String> AUTHORIZATION =
       Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER);
 
@@ -50,6 +53,7 @@ public final class RoutingClient implements AutoCloseable {
   private final ManagedChannel owned; // null when the channel is the caller's
   private final Duration timeout;
   private final LongAdder failOpens = new LongAdder();
+  private final AtomicLong reconnectNanos = new AtomicLong(System.nanoTime());
 
   private RoutingClient(RoutingServiceFutureStub stub, ManagedChannel owned, Duration timeout) {
     this.stub = stub;
@@ -162,8 +166,21 @@ public final class RoutingClient implements AutoCloseable {
 
   private RoutingServiceFutureStub stub(CallSettings settings) {
     Duration deadline = settings.timeout().orElse(timeout);
+    reconnect();
     return stub.withInterceptors(MetadataUtils.newAttachHeadersInterceptor(settings.headers()))
         .withDeadlineAfter(deadline.toNanos(), TimeUnit.NANOSECONDS);
+  }
+
+  /**
+   * Looks once a second, while there are calls, for replicas that were away: gRPC's own waits grow to two minutes, in
+   * which one that is back gets no call, and gRPC for Java has no setting for them.
+   */
+  private void reconnect() {
+    long last = reconnectNanos.get();
+    long now = System.nanoTime();
+    if (owned != null && now - last >= RECONNECT_NANOS && reconnectNanos.compareAndSet(last, now)) {
+      owned.resetConnectBackoff();
+    }
   }
 
   private static <R, T> CompletableFuture<T> call(ListenableFuture<R> response, Function<R, T> value) {

@@ -22,8 +22,8 @@ public final class ServiceConfig {
 
   /**
    * The config for {@code ManagedChannelBuilder.defaultServiceConfig}: round_robin over all addresses, and UNAVAILABLE
-   * tried again. It has no attempt that could start only after the deadline, so that a call whose retries are used up
-   * fails for the reason it has and not at its deadline.
+   * and CANCELLED tried again. It has no attempt that could start only after the deadline, so that a call whose retries
+   * are used up fails for the reason it has and not at its deadline.
    *
    * @param timeout deadline of the calls
    */

@@ -11,6 +11,8 @@ import io.archrouter.v1.ModelTarget;
 import io.archrouter.v1.RoutingServiceGrpc.RoutingServiceImplBase;
 import io.archrouter.v1.SelectRouteRequest;
 import io.archrouter.v1.SelectRouteResponse;
+import io.grpc.Grpc;
+import io.grpc.InsecureServerCredentials;
 import io.grpc.ManagedChannel;
 import io.grpc.Server;
 import io.grpc.Status;
@@ -145,6 +147,29 @@ class RoutingClientTest {
     assertFalse(thrown.getMessage().contains("secret"));
   }
 
+  /** A server that was away for seconds gets calls within the one in which it is back; gRPC alone would wait longer. */
+  @Test
+  void aServerThatIsBackGetsCallsSoon() throws Exception {
+    Server first = serve(0);
+    try (RoutingClient routing = RoutingClient.builder("127.0.0.1:" + first.getPort()).build()) {
+      routing.selectModels(hello(), FALLBACK, PATIENT);
+      first.shutdownNow().awaitTermination();
+      for (int tenths = 0; tenths < 30; tenths++) {
+        routing.selectModels(hello(), FALLBACK);
+        Thread.sleep(100);
+      }
+      Server second = serve(first.getPort());
+      long restarted = System.nanoTime();
+      while (!(routing.selectModels(hello(), FALLBACK) instanceof Selection.FromService)) {
+        Thread.sleep(10);
+      }
+      double waitedS = (System.nanoTime() - restarted) / 1e9;
+      second.shutdownNow();
+
+      assertTrue(waitedS < 1.5, waitedS + " s");
+    }
+  }
+
   /** A token travels on this host, over TLS, and where the caller says that the network encrypts. */
   @Test
   void tokensTravelWhereTheyMay() throws IOException {
@@ -168,6 +193,10 @@ class RoutingClientTest {
     } else {
       assertEquals(attempts, policy.get("maxAttempts"));
     }
+  }
+
+  private Server serve(int port) throws IOException {
+    return Grpc.newServerBuilderForPort(port, InsecureServerCredentials.create()).addService(service).build().start();
   }
 
   private static SelectRouteRequest hello() {
