@@ -105,7 +105,9 @@ def reference(logits: Sequence[Array], temperature: float) -> dict[str, object]:
         The parameter ``calibration_reference`` of config.pbtxt, see docs/observability.md.
     """
     calibration = Calibration(temperature, len(logits))
-    found = CalibrationReference.of([calibration.apply(posterior_from_scores(row)) for row in logits])
+    found = CalibrationReference.of(
+        [calibration.apply(posterior_from_scores(row.astype(np.float32))) for row in logits]
+    )
     return {
         "top_probability_deciles": [round(each, DECIMALS) for each in found.top_probability_deciles],
         "no_match_share": round(found.no_match_share, DECIMALS),

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from archrouter.workbench.asking import SERVE_ARGUMENTS
 from click.testing import CliRunner
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 from tests.support.faulty_network import FaultyNetwork, faulty_network
 from tests.support.page import served_page
 
 from archrouter.cli import cli
+from archrouter.cli.asking import SERVE_ARGUMENTS
 from archrouter.cli.local_service import local_service
 from archrouter.ui.folders import Folders
 

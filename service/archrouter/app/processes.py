@@ -10,6 +10,7 @@ import secrets
 import signal
 import sys
 import tempfile
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from pathlib import Path
 

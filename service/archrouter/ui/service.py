@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -10,7 +11,7 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
 from archrouter import v1
-from archrouter.client import ClientOptions, RoutingClient, open_channel, parse_conversation
+from archrouter.client import ClientOptions, RetryOptions, RoutingClient, open_channel, parse_conversation
 from archrouter.client.errors import rpc_errors_translated
 from archrouter.domain.findings import Finding, Severity
 from archrouter.domain.policy import NO_MATCH_ID, PolicySet
@@ -100,7 +101,8 @@ class Service:
         if document.content is None or findings:
             what = "suite"
             raise UnusableTextError(what, findings)
-        async with RoutingClient(self._options) as client:
+        # Nobody types meanwhile: a moment without an answer must not fail cases.
+        async with RoutingClient(replace(self._options, retry=RetryOptions())) as client:
             await client.server_info()  # a service that is away is said once, not case by case
             results = await run_suite(client, document.content, inline=policy_set)
         return {"suite": document.content.policy_set_id, "cases": [_case(result) for result in results]}

@@ -29,6 +29,7 @@ from archrouter.observability.metrics import Metrics
 
 Request = logs_service_pb2.ExportLogsServiceRequest
 Response = logs_service_pb2.ExportLogsServiceResponse
+PartialSuccess = logs_service_pb2.ExportLogsPartialSuccess
 
 
 class Collector(logs_service_pb2_grpc.LogsServiceServicer):
@@ -52,7 +53,7 @@ class Collector(logs_service_pb2_grpc.LogsServiceServicer):
             context.abort(grpc.StatusCode.UNAVAILABLE, "starting")
         self.metadata = dict(context.invocation_metadata())
         self.requests.append(request)
-        return Response(partial_success={"rejected_log_records": self.rejected})
+        return Response(partial_success=PartialSuccess(rejected_log_records=self.rejected))
 
     @property
     def records(self) -> list[LogRecord]:

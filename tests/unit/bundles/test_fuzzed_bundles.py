@@ -17,7 +17,23 @@ SEALED = ("tokenizer.json", "chat_template.jinja", "prompt_template.txt", "engin
 """Files that the manifest vouches for: their digest is made to fit, or it alone would refuse them."""
 
 BYTE_MUTATIONS, FIELD_MUTATIONS = 24, 32
-NONSENSE = (None, True, -1, 0, 10**30, 1e-3, 1e300, "", "\u0000", "sha256:x", [], [None], {}, {"": []}, "x" * 5000)
+NONSENSE: tuple[object, ...] = (
+    None,
+    True,
+    -1,
+    0,
+    10**30,
+    1e-3,
+    1e300,
+    "",
+    "\u0000",
+    "sha256:x",
+    [],
+    [None],
+    {},
+    {"": []},
+    "x" * 5000,
+)
 FRAGMENTS = (b"", b"\xff\xfe", b"\x00", b"{", b"]", b'"', b"null", b"NaN", b"[" * 3000, b"{{", b"%}", "é☃".encode())
 
 

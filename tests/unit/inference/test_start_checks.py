@@ -17,6 +17,7 @@ from archrouter.bundles.manifest import BundleError
 from archrouter.config import EmbeddedSettings, RoutingSettings, Settings, ShadowSettings, TritonSettings
 from archrouter.domain.errors import BackendProtocolError, ModelNotReadyError
 from archrouter.domain.scoring import Tier
+from archrouter.domain.ticket import Tickets
 from archrouter.inference.endpoint import Endpoint, EndpointSpec, EndpointState
 from archrouter.inference.language_model import LanguageModelBackend
 from archrouter.inference.per_policy_set import WARM_UP
@@ -105,7 +106,7 @@ def test_a_shadow_that_could_only_agree_is_refused() -> None:
     """The same tier by the same policies says nothing."""
     settings, metrics = Settings(shadow=ShadowSettings(tier="compact")), Metrics(CollectorRegistry(), version="1")
     readers = endpoint_readers(settings, None, None)
-    core = build_core(settings, readers, lambda _tier, _status: None, metrics)
+    core = build_core(settings, readers, lambda _tier, _status: None, metrics, Tickets(), None)
 
     with pytest.raises(ValueError, match=r"shadow\.tier is compact, which decides alone already; name another"):
         build_shadow(settings, readers, core, metrics, None)

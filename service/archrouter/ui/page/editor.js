@@ -1,6 +1,6 @@
 // The policy set as text: line numbers, findings as one types, opening, downloading.
 
-import { $, ask, count, el, latest, note } from "./dom.js";
+import { $, ask, count, el, latest } from "./dom.js";
 import { changed, on, state } from "./store.js";
 
 const text = $("policy"), gutter = $("gutter"), list = $("findings"), title = $("findings-title");

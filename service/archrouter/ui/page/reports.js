@@ -55,6 +55,6 @@ function impact(report) {
     Object.entries(report.unknown).map(([why, number]) => note("warn", `Cannot be said for ${count(number, "turn")}: ${why}`)),
     moves("route", report.routes), moves("first model", report.models),
     report.telling.length ? [el("h3", {}, "Most telling changes"), el("ul", { class: "cases" }, report.telling.map((one) => el("li", {}, one.text ? openButton(one.text) : el("code", {}, one.id),
-      el("span", {}, el("del", {}, one.before.route), " ", el("ins", {}, one.after.route), ` ${percent(one.before.confidence)} → ${percent(one.after.confidence)}`))))] : null,
+      el("span", {}, el("del", {}, `${one.before.route}, ${one.before.model}`), " → ", el("ins", {}, `${one.after.route}, ${one.after.model}`), ` ${percent(one.before.confidence)} → ${percent(one.after.confidence)}`))))] : null,
   ];
 }

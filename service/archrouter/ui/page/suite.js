@@ -18,7 +18,7 @@ export function startSuite() {
     run(0);
   });
   on("opened", (file) => load(file.replace(/(\.ya?ml)$/, "_test$1"))); // the suite beside a policy file
-  on("text", () => place.classList.add("stale"));
+  on("text", () => place.classList.toggle("stale", place.querySelector(".headline") !== null));
 }
 
 export function offerSuites(names) {
@@ -51,11 +51,11 @@ export const run = latest(async (signal) => {
   place.setAttribute("aria-busy", "true");
   try {
     const { cases } = await ask("/api/suite", { text: state.text, suite: state.suite }, signal);
-    const failed = cases.filter((one) => !one.passed), passed = cases.length - failed.length;
+    const failed = cases.filter((one) => !one.passed), passed = cases.length - failed.length, lost = cases.filter((one) => one.gotRoute === null).length;
     show(
-      el("p", { class: "headline" }, el("strong", { class: failed.length ? "bad" : "good" }, `${passed} of ${cases.length}`), ` cases pass, ${percent(passed / cases.length)}`),
-      failed.length ? el("ul", { class: "cases", "aria-label": "Cases that fail" }, failed.map(failing)) : null,
+      el("p", { class: "headline" }, el("strong", { class: failed.length ? "bad" : "good" }, `${passed} of ${cases.length}`), ` cases pass, ${percent(passed / cases.length)}`, lost > 0 && `, ${lost} without an answer`),
       confusion(cases),
+      failed.length > 0 && [el("h3", {}, "Cases that fail"), el("ul", { class: "cases", "aria-label": "Cases that fail" }, failed.map(failing))],
       el("details", {}, el("summary", {}, `${count(passed, "case")} that ${passed === 1 ? "passes" : "pass"}`), el("ul", { class: "cases" }, cases.filter((one) => one.passed).map(failing))),
     );
   } catch (error) {
