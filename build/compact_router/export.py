@@ -22,6 +22,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from torch import Tensor, nn
 
 from compact_router.e5 import BLOCK
+from compact_router.fusing import MICROSOFT, fused
 from compact_router.learner import load_router
 from compact_router.manifest import MODEL_DIRECTORY, VERSION, JsonObject, digest_of, update_manifest
 from compact_router.network import WIDTH, Encoder, Reader, Router, Routes, Said
@@ -39,7 +40,6 @@ from compact_router.pretrained import (
 from compact_router.smoothing import smoothed
 
 OPSET = 18
-MICROSOFT = "com.microsoft"
 MAX_SEQUENCE_TOKENS = 512
 """Positions of the weights; the router's window is shorter."""
 
@@ -59,24 +59,24 @@ READER_INPUTS = (
 
 
 class ServedEncoder(nn.Module):  # type: ignore[misc, unused-ignore]  # torch may be absent where types are checked
-    """The encoder, for sequences of a length that are padded."""
+    """The encoder, for whole sequences of one length."""
 
     def __init__(self, encoder: Encoder) -> None:
         """Wrap the trained encoder."""
         super().__init__()
         self.encoder = encoder
 
-    def forward(self, input_ids: Tensor, token_type_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, input_ids: Tensor, token_type_ids: Tensor) -> tuple[Tensor, Tensor]:
         """Encode.
 
         Args:
             input_ids: int64 [batch, sequence].
             token_type_ids: int64 [batch, sequence].
-            attention_mask: int64 [batch, sequence].
 
         Returns:
             Unit vectors [batch, 384] and states [batch, sequence, 384].
         """
+        attention_mask = torch.ones_like(input_ids)
         lower = self.encoder.lower(input_ids, token_type_ids, attention_mask)
         vector, states = self.encoder.upper(lower, token_type_ids, attention_mask)
         return vector, states
@@ -126,6 +126,7 @@ def export(router: Router, started_from: str, directory: Path, precision: str) -
             if precision == "int8":
                 # Seven bits per weight: eight would overflow 16-bit sums on a CPU without VNNI, and then only there.
                 quantize_dynamic(exact, target, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True)
+                onnx.save_model(fused(onnx.load(target), router.encoder.transformer.config.num_attention_heads), target)
             else:
                 shutil.copyfile(exact, target)
     tokenizer.write_text(tokenizer_json(started_from), encoding="utf-8")
@@ -139,7 +140,7 @@ def _write_encoder(router: Router, started_from: str, target: Path) -> None:
     types[:, 9:] = 1
     batch = torch.export.Dim("batch", max=MAX_BATCH)
     sequence = torch.export.Dim("sequence", max=MAX_SEQUENCE_TOKENS)
-    inputs = {"input_ids": ids, "token_type_ids": types, "attention_mask": torch.ones_like(ids)}
+    inputs = {"input_ids": ids, "token_type_ids": types}
     axes = {name: {0: batch, 1: sequence} for name in inputs}
     encoder = smoothed(router.encoder, text_reader(started_from), some_texts())
     _write(ServedEncoder(encoder), inputs, axes, ["vector", "states"], target)

@@ -6,7 +6,6 @@ import time
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from archrouter.domain.conversation import Message
@@ -48,7 +47,7 @@ class CompactBackend:
         self._connection = connection
         self._model = model
         self._profile: BackendProfile | None = None
-        self._candidates: PerPolicySet[NDArray[np.object_]] = PerPolicySet()
+        self._candidates: PerPolicySet[NamedArray] = PerPolicySet()
 
     async def warm_up(self, *, timeout_s: float) -> BackendProfile:
         """Read the model's facts and score one conversation; see `Model.warm_up`.
@@ -59,7 +58,7 @@ class CompactBackend:
             contract = tensors.COMPACT_ROUTER
             parameters = await self._connection.model_parameters(self._model, contract, timeout_s=timeout_s)
             profile = _profile(self._model, parameters)
-            await self._score(WARM_UP, profile, _candidate_array(WARM_UP.policy_set), timeout_s=timeout_s)
+            await self._score(WARM_UP, profile, _candidates(WARM_UP.policy_set), timeout_s=timeout_s)
         except BaseException:
             self._profile = None
             raise
@@ -75,7 +74,7 @@ class CompactBackend:
 
         It scores once, so that the model keeps the candidates' vectors and no caller's deadline pays for them.
         """
-        candidates = _candidate_array(policy_set)
+        candidates = _candidates(policy_set)
         if self._profile is not None:
             request = replace(WARM_UP, policy_set=policy_set)
             # A server that is away or busy says nothing about the set; then the first caller pays after all.
@@ -110,14 +109,14 @@ class CompactBackend:
         self,
         request: ScoringRequest,
         profile: BackendProfile,
-        candidates: NDArray[np.object_],
+        candidates: NamedArray,
         *,
         timeout_s: float,
     ) -> Scoring:
         excerpt = request.conversation.excerpt(profile.max_prompt_token_count)
         inputs = (
             NamedArray(tensors.CONVERSATION, np.array([_conversation_json(excerpt.messages)], dtype=np.object_)),
-            NamedArray(tensors.CANDIDATES, candidates),
+            candidates,
         )
         started_s = time.perf_counter()
         result = await self._connection.infer(self._model, inputs, tensors.COMPACT_ROUTER.outputs, timeout_s=timeout_s)
@@ -139,9 +138,9 @@ class CompactBackend:
             )
         return Scoring(posterior_from_scores(scores), profile, usage, StageTimes(inference_s=inference_s))
 
-    def _inline_candidates(self, policy_set: PolicySet) -> NDArray[np.object_]:
+    def _inline_candidates(self, policy_set: PolicySet) -> NamedArray:
         known = self._candidates.get(policy_set)
-        return known if known is not None else self._candidates.put(policy_set, _candidate_array(policy_set))
+        return known if known is not None else self._candidates.put(policy_set, _candidates(policy_set))
 
 
 _REFERENCE = TypeAdapter(CalibrationReference)
@@ -153,8 +152,9 @@ def _conversation_json(messages: tuple[Message, ...]) -> bytes:
     return json.dumps(records, ensure_ascii=False).encode("utf-8", errors="replace")
 
 
-def _candidate_array(policy_set: PolicySet) -> NDArray[np.object_]:
-    return np.array([_candidate_json(route) for route in policy_set.routes], dtype=np.object_)
+def _candidates(policy_set: PolicySet) -> NamedArray:
+    routes = [_candidate_json(route) for route in policy_set.routes]
+    return NamedArray(tensors.CANDIDATES, np.array(routes, dtype=np.object_))
 
 
 def _candidate_json(route: RoutePolicy) -> bytes:

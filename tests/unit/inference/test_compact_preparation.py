@@ -73,7 +73,7 @@ class Connection(TritonClient):
             raise self.failure
         ids = [json.loads(candidate)["id"] for candidate in inputs[1].value.tolist()]
         self.asked.append(ids)
-        self.values.append(inputs[1].value)
+        self.values.append(inputs[1])
         self.conversations.append(json.loads(inputs[0].value[0]))
         return Answer(len(ids), self.said_count)
 
