@@ -1,12 +1,13 @@
 """Average the weights of checkpoints of one training: the mean holds on new domains what the last one has unlearned."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from compact_router.learner import CheckpointDocument
+from compact_router.learner import START_AS_ZERO, CheckpointDocument
 from compact_router.pretrained import MINILM
 
 
@@ -21,11 +22,20 @@ def main() -> None:
 
 
 def average(documents: Sequence[CheckpointDocument]) -> CheckpointDocument:
-    """Average networks that started from the same weights, into a checkpoint without the state of an optimiser."""
+    """Average networks that started from the same weights, into a checkpoint without the state of an optimiser.
+
+    An older one may lack parts that start as zero, and counts as that.
+    """
     networks = [document["router"] for document in documents]
+    widest = max(networks, key=len)
+
+    def of(network: Mapping[str, Tensor], name: str) -> Tensor:
+        lacks = name not in network and name.startswith(START_AS_ZERO)
+        return torch.zeros_like(widest[name]) if lacks else network[name]
+
     mean = {
-        name: torch.stack([network[name].double() for network in networks]).mean(dim=0).to(weight.dtype)
-        for name, weight in networks[0].items()
+        name: torch.stack([of(network, name).double() for network in networks]).mean(dim=0).to(weight.dtype)
+        for name, weight in widest.items()
     }
     return {"encoder": documents[0].get("encoder", MINILM), "router": mean}
 

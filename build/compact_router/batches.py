@@ -158,7 +158,7 @@ class LowerStates:
         found = {each: self._known[each] for each in sequences if each in self._known}
         missing = sorted({each for each in sequences if each not in found}, key=lambda each: len(each[0]))
         for chunk in _chunks(missing):
-            ids, types, mask = _padded(chunk)
+            ids, types, mask = padded(chunk)
             with torch.no_grad():
                 states = self._encoder.lower(ids, types, mask).to(torch.bfloat16)
             for row, each in enumerate(chunk):
@@ -180,7 +180,7 @@ def encode(
     longest = len(sequences[order[-1]][0])
     vectors, states, masks = [], [], []
     for chunk in _chunks([sequences[each] for each in order]):
-        _, types, mask = _padded(chunk)
+        _, types, mask = padded(chunk)
         width = mask.shape[1]
         below = torch.stack([functional.pad(each, (0, 0, 0, width - len(each))) for each in lower.get(chunk)])
         vector, state = encoder.upper(below.float(), types, mask)
@@ -203,7 +203,7 @@ def _chunks(ordered: Sequence[tuple[Tokens, Tokens]]) -> Iterator[list[tuple[Tok
         yield chunk
 
 
-def _padded(chunk: Sequence[tuple[Tokens, Tokens]]) -> tuple[Tensor, Tensor, Tensor]:
+def padded(chunk: Sequence[tuple[Tokens, Tokens]]) -> tuple[Tensor, Tensor, Tensor]:
     """Write ids, types and mask, int64 [sequences, longest]."""
     width = max(len(ids) for ids, _ in chunk)
     ids = torch.zeros(len(chunk), width, dtype=torch.long)

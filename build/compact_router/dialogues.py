@@ -23,7 +23,9 @@ from compact_router.talk import (
 from compact_router.taxonomy import Example
 
 AS_IT_IS, SWITCH, CONFIRM, CONTINUE, OTHER_OFFER = "as it is", "switch", "confirm", "continue", "other_offer"
-SHAPES = {AS_IT_IS: 0.65, SWITCH: 0.16, CONFIRM: 0.12, CONTINUE: 0.03, OTHER_OFFER: 0.04}
+OFFERS, OPTIONS = "offers", "options"
+
+SHAPES = {AS_IT_IS: 0.58, SWITCH: 0.2, CONFIRM: 0.13, CONTINUE: 0.03, OTHER_OFFER: 0.06}
 """How often a conversation is made in each way of a request."""
 
 CUE_SHARE = 0.4
@@ -34,6 +36,11 @@ CONTEXT_SHARES = {GREETING: 0.1, CHITCHAT: 0.2, THANKS: 0.75, GOODBYE: 0.6, DECL
 """How often a social message comes after a request and its answer."""
 
 MOST_MESSAGES_BEFORE = 5
+
+OPTIONS_SHARE = 0.12
+OWN_LANGUAGE_SHARE = 0.8
+SAID_SHARE = 0.85
+"""Of pasted words: the assistants'; users' own are requests, and would be right answers of their own."""
 
 _KIND_OF_WORD = {
     **dict.fromkeys(("bye", "goodbye"), GOODBYE),
@@ -76,7 +83,7 @@ class Dialogues:
 
     def as_it_is(self, asked: Asked, random: Random) -> tuple[str, tuple[Message, ...]]:
         """Dress a request, nothing before it; gives the way as well."""
-        way, latest = self._talk.dress(asked.messages, asked.language, self._texts, random)
+        way, latest = self._talk.dress(asked.messages, asked.language, self._texts, random, is_clear=asked.is_clear)
         return way, (*asked.messages[:-1], Message(USER, latest))
 
     def make(
@@ -98,12 +105,13 @@ class Dialogues:
         if shape == SWITCH:
             return (*self._answered(other, "", random), Message(USER, self._switched(asked, random)))
         if shape == OTHER_OFFER and core and other:
-            offer = self._talk.say("other_offers", random, core=core)
+            name = "other_offers"
+            offer = self._talk.say(name, random, core=core, asked=asked.messages[-1].content)
             before = self._answered(other, offer, random)
         else:
-            offer = self._talk.say("options" if random.random() < 0.2 else "offers", random, core=core)  # noqa: PLR2004
+            name, offer = self._offer(asked, core, random)
             before = self._offered(asked.messages, offer, shape, core, random)
-        return (*before, Message(USER, self._agreed(shape, offer, asked.language, random)))
+        return (*before, Message(USER, self._agreed(CONTINUE if shape == CONTINUE else name, asked.language, random)))
 
     def social(self, before: tuple[Message, ...], random: Random) -> tuple[str, tuple[Message, ...]]:
         """Make a social message, now and then after a conversation; gives its kind as well."""
@@ -111,7 +119,7 @@ class Dialogues:
         message = Message(USER, self._talk.social(kind, random))
         if not before or random.random() >= CONTEXT_SHARES[kind]:
             return kind, (message,)
-        offer = self._talk.say("offers", random) if kind == DECLINE else ""
+        offer = self._talk.say(OFFERS, random, asked=before[-1].content) if kind == DECLINE else ""
         return kind, (*self._answered(before, offer, random), message)
 
     def _switched(self, asked: Asked, random: Random) -> str:
@@ -123,14 +131,21 @@ class Dialogues:
             return f"{lowered(self._talk.say(name, random), random)} {request}"
         return self._talk.lead_in(request, name, random)
 
-    def _agreed(self, shape: str, offer: str, language: str, random: Random) -> str:
+    def _agreed(self, to: str, language: str, random: Random) -> str:
+        """Take up an offer, by the list that it is from, or ask for more."""
         phrases = load_phrases().get(language)
         if language != ENGLISH and phrases is not None and phrases.confirmations:
-            return random.choice(phrases.confirmations)
-        name = "continuations" if shape == CONTINUE else "confirmations"
-        if shape != CONTINUE and ("Which" in offer or "first" in offer):
-            name = "choices"
+            return random.choice(phrases.follow_ups if to == CONTINUE else phrases.confirmations)
+        name = {CONTINUE: "continuations", OPTIONS: "choices"}.get(to, "confirmations")
         return lowered(self._talk.say(name, random), random)
+
+    def _offer(self, asked: Asked, core: str, random: Random) -> tuple[str, str]:
+        """Offer to do what is asked for, mostly in the user's language; gives the name of the list as well."""
+        phrases = load_phrases().get(asked.language)
+        if phrases is not None and phrases.offers and random.random() < OWN_LANGUAGE_SHARE:
+            return OFFERS, random.choice(phrases.offers)
+        name = OPTIONS if random.random() < OPTIONS_SHARE else OFFERS
+        return name, self._talk.say(name, random, core=core, asked=asked.messages[-1].content)
 
     def _offered(
         self, messages: tuple[Message, ...], offer: str, shape: str, core: str, random: Random
@@ -149,7 +164,7 @@ class Dialogues:
         return (*messages, Message(ASSISTANT, f"{answer or self._talk.say('answers', random)} {offer}".strip()))
 
     def _texts(self, random: Random) -> str:
-        return random.choice(self._said if random.random() < 0.6 else self._asked)  # noqa: PLR2004 - a share
+        return random.choice(self._said if random.random() < SAID_SHARE else self._asked)
 
 
 def social_kind(text: str) -> str:

@@ -76,9 +76,7 @@ class ServedEncoder(nn.Module):  # type: ignore[misc, unused-ignore]  # torch ma
         Returns:
             Unit vectors [batch, 384] and states [batch, sequence, 384].
         """
-        attention_mask = torch.ones_like(input_ids)
-        lower = self.encoder.lower(input_ids, token_type_ids, attention_mask)
-        vector, states = self.encoder.upper(lower, token_type_ids, attention_mask)
+        vector, states = self.encoder(input_ids, token_type_ids, torch.ones_like(input_ids))
         return vector, states
 
 

@@ -23,6 +23,10 @@ LOWER_STATE_CAPACITY = 60_000
 
 COSINE_SCALE = 20.0
 
+START_AS_ZERO = ("encoder.types.", "encoder.weight_of")
+START_AS_NOTHING = ("examples.", *START_AS_ZERO)
+"""Parts of the network that an older checkpoint may lack: before training it is the same without them."""
+
 
 class Learner:
     """The network and its optimiser."""
@@ -35,8 +39,9 @@ class Learner:
         self.router.encoder.centre.copy_(torch.from_numpy(centre_of(plan.encoder)))
         self.rivals = Rivals() if with_rivals else None
         self.lower = LowerStates(self.router.encoder, LOWER_STATE_CAPACITY)
-        encoder = [each for each in self.router.encoder.parameters() if each.requires_grad]
-        heads = [*self.router.reader.parameters(), *(self.rivals.parameters() if self.rivals is not None else ())]
+        encoder = [each for each in self.router.encoder.transformer.parameters() if each.requires_grad]
+        new = (self.router.encoder.types.weight, self.router.encoder.weight_of)
+        heads = [*new, *self.router.reader.parameters(), *(self.rivals.parameters() if self.rivals is not None else ())]
         self._trained = [*encoder, *heads]
         self._optimiser = torch.optim.AdamW(
             [{"params": encoder, "lr": plan.encoder_rate}, {"params": heads, "lr": plan.reader_rate}],
@@ -140,8 +145,7 @@ def load_weights(router: Router, weights: dict[str, Tensor]) -> None:
     """
     missing, unknown = router.load_state_dict(weights, strict=False)
     trained = {name for name, each in router.named_parameters() if each.requires_grad}
-    # A network from before there were examples lacks their parts, which start as nothing.
-    needed = {name for name in trained & set(missing) if "examples." not in name}
+    needed = {name for name in trained & set(missing) if not any(part in name for part in START_AS_NOTHING)}
     if wrong := sorted({*needed, *unknown}):
         msg = f"the checkpoint does not fit the network: {', '.join(wrong[:3])} and {len(wrong)} weights altogether"
         raise ValueError(msg)

@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from data.augment.drawing import seeded
@@ -14,7 +14,7 @@ from compact_router.as_written import views_as_written
 from compact_router.neighbours import Neighbours
 from compact_router.own_corpus import read_own_corpus
 from compact_router.public_sources import read_public_sources
-from compact_router.talk import Talk
+from compact_router.talk import ENGLISH, Talk
 from compact_router.taxonomy import OTHER, Example, Taxonomy, Unit, units_of
 from compact_router.views import View, ViewSampler
 from compact_router.wordings import Writer
@@ -53,13 +53,28 @@ def add_material_options(parser: argparse.ArgumentParser) -> None:
 
 
 def read_material(
-    train_sources: Path | None, corpus: Path = SOURCES, settings: Path = AUGMENT_SETTINGS, split: str = TRAIN_SPLIT
+    train_sources: Path | None,
+    corpus: Path = SOURCES,
+    settings: Path = AUGMENT_SETTINGS,
+    split: str = TRAIN_SPLIT,
+    *,
+    is_english: bool = False,
 ) -> tuple[Taxonomy, ...]:
-    """Read the public training sources, where a folder of them is given, and a split of the own corpus."""
+    """Read the public training sources, where a folder of them is given, and a split of the own corpus.
+
+    With ``is_english`` what users write in other languages is left out: an encoder that cannot read it only learns
+    from it to find no match.
+    """
     found = next(each for each in read_splits(corpus) if each.name == split)
     own = read_own_corpus(corpus, found, read_settings(settings).overlap)
+    if is_english:
+        own = tuple(replace(each, examples=_in_english(each.examples)) for each in own)
     public = read_public_sources(train_sources, WORDINGS) if train_sources is not None else ()
     return (*public, *own)
+
+
+def _in_english(examples: Sequence[Example]) -> tuple[Example, ...]:
+    return tuple(example for example in examples if example.language == ENGLISH)
 
 
 def fold_of(taxonomies: Sequence[Taxonomy]) -> dict[Unit, int]:

@@ -98,6 +98,9 @@ def _measure_benchmarks(given: argparse.Namespace) -> None:
         views, changed = benchmark_views(folder)
         for figures in figures_by_setting(decide(learner, maker, views, given.temperature), changed):
             print(json.dumps({"benchmark": folder.name, **figures}))
+        if given.output is not None:
+            given.output.mkdir(parents=True, exist_ok=True)
+            save_measured(given.output, folder.name, measure(learner, maker, views))
 
 
 if __name__ == "__main__":

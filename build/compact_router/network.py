@@ -29,7 +29,12 @@ START_NO_MATCH = 5.0
 
 
 class Encoder(nn.Module):  # type: ignore[misc, unused-ignore]  # torch may be absent where types are checked
-    """Token states of a sequence, and their mean over the tokens of type 0 scaled to length 1."""
+    """Token states of a sequence, and a weighted mean over the tokens of type 0 scaled to length 1.
+
+    What tells the types apart where the trained layers begin, and how much a token weighs in the mean, are learned, and
+    start as nothing: an encoder that was never trained on two types of tokens barely tells them apart, and greetings
+    and pasted pages weigh as much as the request among them until training says otherwise.
+    """
 
     def __init__(self, transformer: BertModel, trained_layers: int = TRAINED_LAYERS) -> None:
         """Take the weights to start from; word embeddings and all but the uppermost layers stay as they are.
@@ -40,6 +45,8 @@ class Encoder(nn.Module):  # type: ignore[misc, unused-ignore]  # torch may be a
         super().__init__()
         self.transformer = transformer
         self.register_buffer("centre", torch.zeros(WIDTH))
+        self.types, self.weight_of = nn.Embedding(2, WIDTH), nn.Parameter(torch.zeros(WIDTH))
+        nn.init.zeros_(self.types.weight)
         self.frozen_layers = max(0, len(transformer.encoder.layer) - trained_layers)
         for part in (transformer.embeddings, *transformer.encoder.layer[: self.frozen_layers]):
             part.requires_grad_(requires_grad=False)
@@ -55,10 +62,7 @@ class Encoder(nn.Module):  # type: ignore[misc, unused-ignore]  # torch may be a
         Returns:
             Unit vectors [batch, 384] and states [batch, sequence, 384].
         """
-        states = self.transformer(
-            input_ids=input_ids, token_type_ids=token_type_ids, attention_mask=attention_mask
-        ).last_hidden_state
-        return self._vector(states, token_type_ids, attention_mask), states
+        return self.upper(self.lower(input_ids, token_type_ids, attention_mask), token_type_ids, attention_mask)
 
     def lower(self, input_ids: Tensor, token_type_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Run the embeddings and the layers that training leaves as they are on the input of ``forward``.
@@ -71,24 +75,21 @@ class Encoder(nn.Module):  # type: ignore[misc, unused-ignore]  # torch may be a
 
     def upper(self, states: Tensor, token_type_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         """Run the other layers on the states from ``lower``; gives what ``forward`` does."""
+        states = states + self.types(token_type_ids)
         states = self._run(self.transformer.encoder.layer[self.frozen_layers :], states, attention_mask)
         return self._vector(states, token_type_ids, attention_mask), states
 
     def _vector(self, states: Tensor, token_type_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        return functional.normalize(mean_vector(states, token_type_ids, attention_mask) - self.centre, p=2.0, dim=1)
+        is_read = (attention_mask * (1 - token_type_ids)).bool()
+        weight = (states * self.weight_of).sum(dim=-1).masked_fill(~is_read, MASKED).softmax(dim=-1)
+        mean = functional.normalize((states * weight.unsqueeze(-1)).sum(dim=1), p=2.0, dim=1)
+        return functional.normalize(mean - self.centre, p=2.0, dim=1)
 
     def _run(self, layers: nn.ModuleList, states: Tensor, attention_mask: Tensor) -> Tensor:
         hidden = (1.0 - attention_mask[:, None, None, :].to(states.dtype)) * MASKED
         for layer in layers:
             states = layer(states, hidden)
         return states
-
-
-def mean_vector(states: Tensor, token_type_ids: Tensor, attention_mask: Tensor) -> Tensor:
-    """Average the states of the tokens of type 0 into unit vectors [batch, 384]."""
-    weight = (attention_mask * (1 - token_type_ids)).unsqueeze(-1).to(states.dtype)
-    mean = (states * weight).sum(dim=1) / weight.sum(dim=1)
-    return functional.normalize(mean, p=2.0, dim=1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -27,7 +27,7 @@ class Plan:
         views: Policy sets drawn for each step, by all processes together.
         turns: Turns drawn for each policy set.
         encoder_rate: Peak learning rate of the encoder's upper layers.
-        reader_rate: Of the reader.
+        reader_rate: Of the reader, and of what is new in the encoder.
         weight_decay: Of both.
         warm_up: Share of the steps in which the rates rise to their peak, before they fall to 0 in a line.
         cosine_weight: Of a second loss on the cosines alone, which keeps the encoder's vectors meaningful.

@@ -6,13 +6,14 @@ those of other languages in ``phrases.toml``. Each sixth phrase of a list is nev
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import yaml
 from compact_model.inputs import ASSISTANT, USER, Message
+from data.augment.noise import CASINGS, mistyped
 from data.augment.phrases import load_phrases
 
 TALK = Path(__file__).parent / "wordings" / "talk.yaml"
@@ -27,8 +28,14 @@ SOCIAL_WEIGHTS = {GREETING: 0.26, CHITCHAT: 0.24, THANKS: 0.28, GOODBYE: 0.12, D
 COVERED, UNSURE = "covered", "unsure"
 
 PLAIN, LEAD_IN, CLOSING, NOISE, PASTE = "plain", "lead_in", "closing", "noise", "paste"
-DRESSES = {PLAIN: 0.56, LEAD_IN: 0.26, CLOSING: 0.08, NOISE: 0.05, PASTE: 0.05}
+DRESSES = {PLAIN: 0.44, LEAD_IN: 0.26, CLOSING: 0.1, NOISE: 0.1, PASTE: 0.1}
 """How often a request is dressed in each way."""
+
+TYPING_MISTAKE_SHARE = 0.15
+MISTAKE_PER_WORD = 0.1
+CASING_SHARE = 0.1
+MIN_MISTYPED_LETTERS = 5
+"""How often what the user writes is noisy, and in which way."""
 
 UNSPACED = ("ja", "zh")
 """Languages whose sentences have no space between them."""
@@ -38,6 +45,9 @@ SECOND_PHRASE_SHARE = 0.35
 BOTH_ENDS_SHARE = 0.25
 LOWERED_SHARE = 0.3
 LONG_PASTE_SHARE = 0.4
+PAGE_SHARE = 0.65
+"""Of the blocks of pasted text: prose, code and tables; the others are other conversations' words."""
+
 LINE_BREAK_SHARE = 0.2
 TEXT_CHARACTERS = 320
 
@@ -82,12 +92,12 @@ class Talk:
         self._small_talk = [_small_talk(each) for each in small_talk]
         self._catch_alls = [_catch_all(each) for each in catch_alls]
 
-    def say(self, name: str, random: Random, *, core: str = "", texts: Texts | None = None) -> str:
-        """Draw a phrase of a list, about a route and with words of other conversations where it has room for them."""
+    def say(self, name: str, random: Random, *, core: str = "", asked: str = "", texts: Texts | None = None) -> str:
+        """Draw a phrase of a list, about a route or a request, with words of other conversations where it has room."""
         phrase = expand(random.choice(self._lists[name]), random)
         if texts is not None:
             phrase = re.sub(r"\{text\}", lambda _: texts(random)[:TEXT_CHARACTERS], phrase)
-        return phrase.replace("{core}", core or "that")
+        return phrase.replace("{core}", core or "that").replace("{asked}", asked[:TEXT_CHARACTERS] or "this")
 
     def social(self, kind: str, random: Random) -> str:
         """Draw a message that asks for nothing."""
@@ -105,11 +115,18 @@ class Talk:
         ]
         return tuple(drawn)
 
-    def dress(self, messages: tuple[Message, ...], language: str, texts: Texts, random: Random) -> tuple[str, str]:
-        """Dress the latest message, a request; gives the way that was drawn and the new text."""
+    def dress(
+        self, messages: tuple[Message, ...], language: str, texts: Texts, random: Random, *, is_clear: bool
+    ) -> tuple[str, str]:
+        """Dress the latest message, a request; gives the way that was drawn and the new text.
+
+        Among other text only a request that is understood by itself (``is_clear``) can be told.
+        """
         latest = messages[-1].content
         way = random.choices(list(DRESSES), list(DRESSES.values()))[0]
-        if language != ENGLISH:
+        if way in (NOISE, PASTE) and not is_clear:
+            return PLAIN, latest
+        if language != ENGLISH and way != NOISE:
             return self._dress_foreign(way, latest, language, random)
         if way == LEAD_IN:
             is_later = len(messages) > 1 and random.random() < 0.75  # noqa: PLR2004 - a share
@@ -153,14 +170,19 @@ class Talk:
 
     def _with_paste(self, request: str, texts: Texts, random: Random) -> str:
         count = random.randint(3, 9) if random.random() < LONG_PASTE_SHARE else 1
-        blocks = [self.say("pasted", random, texts=texts) for _ in range(count)]
+        blocks = [self._pasted(texts, random) for _ in range(count)]
         ask = f"{self.say('asks', random)} {request}".strip()
         place = random.choice(("first", "last", "last", "middle")) if count == 1 else random.choice(("first", "last"))
         if place == "first":
             return "\n\n".join((request, *blocks))
         if place == "last":
             return "\n\n".join((*blocks, ask))
-        return "\n\n".join((*blocks, ask, self.say("pasted", random, texts=texts)))
+        return "\n\n".join((*blocks, ask, self._pasted(texts, random)))
+
+    def _pasted(self, texts: Texts, random: Random) -> str:
+        if random.random() < PAGE_SHARE:
+            return str(random.choice(self._lists["pages"]))
+        return self.say("pasted", random, texts=texts)
 
 
 def expand(phrase: str, random: Random) -> str:
@@ -178,6 +200,24 @@ def lowered(text: str, random: Random) -> str:
 def exchange(request: str, answer: str) -> tuple[Message, Message]:
     """Write what a user said and what the assistant answered."""
     return Message(USER, request), Message(ASSISTANT, answer)
+
+
+def noisy(messages: tuple[Message, ...], random: Random) -> tuple[Message, ...]:
+    """Put typing mistakes into the latest message now and then, or write it in another letter case."""
+    latest = messages[-1].content
+    draw = random.random()
+    if draw < TYPING_MISTAKE_SHARE:
+        said = [
+            mistyped(word, random)
+            if word.isalpha() and len(word) >= MIN_MISTYPED_LETTERS and random.random() < MISTAKE_PER_WORD
+            else word
+            for word in latest.split(" ")
+        ]
+        latest = " ".join(said)
+    elif draw < TYPING_MISTAKE_SHARE + CASING_SHARE:
+        change: Callable[[str], str] = CASINGS[random.choice(("lower", "unpunctuated", "no_apostrophes"))]
+        latest = change(latest) if change(latest).strip() else latest
+    return messages if latest == messages[-1].content else (*messages[:-1], replace(messages[-1], content=latest))
 
 
 def _joined(before: str, after: str, random: Random) -> str:

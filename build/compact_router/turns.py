@@ -2,24 +2,23 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from random import Random
 
-from compact_model.inputs import Message
 from data.augment.drawing import pick
-from data.augment.noise import CASINGS, mistyped
 from data.augment.pool import may_fit
 from data.records import make_route
 
 from compact_router.dialogues import AS_IT_IS, Asked, Dialogues, social_kind
 from compact_router.neighbours import Neighbours
 from compact_router.slots import Slot, Turn
-from compact_router.talk import ENGLISH, Talk, TalkRoute
+from compact_router.talk import ENGLISH, Talk, TalkRoute, noisy
 from compact_router.taxonomy import OTHER, Domain, Example, Taxonomy, Unit
 
 KNOWN_SHARE = 0.75
-KNOWN_SHARE_WITH_REST = 0.55
-"""Turns drawn by a candidate of the set; the others fit no candidate as a rule, or one for all the rest."""
+KNOWN_SHARE_WITH_TALK = 0.55
+"""Turns drawn by a candidate of the set; the others fit no candidate as a rule, or one for all the rest. More of them
+beside a route for small talk or for the rest: that small talk is not all that other routes leave over is to be learned.
+"""
 
 SOCIAL, LEFT_OVER, LEFT_OUT, FOREIGN = "social", "left over", "left out", "foreign"
 UNKNOWN_SHARES = {LEFT_OVER: 0.25, LEFT_OUT: 0.45, FOREIGN: 0.3}
@@ -33,12 +32,6 @@ SOCIAL_SHARE_WITH_ROUTES = 0.3
 MISSING_ACTION_WEIGHT = 0.6
 """How often a domain's own route is drawn for each action it stands in for; an action's route is drawn once."""
 
-TYPING_MISTAKE_SHARE = 0.15
-MISTAKE_PER_WORD = 0.1
-CASING_SHARE = 0.1
-MIN_MISTYPED_LETTERS = 5
-"""How often what the user writes is noisy, and in which way."""
-
 WRITTEN_SOCIAL_SHARE = 0.3
 """How often a social turn is one of the sources', not made of phrases."""
 
@@ -48,7 +41,9 @@ SAME_ROUTE_SHARE = 0.25
 FEWEST_WORDS = 4
 """Of a request that is understood by itself."""
 
-TRIES = 30
+TRIES, TRIES_BESIDE_TALK = 30, 12
+"""Drawings of a turn before none is found; so many of them are for the kind of turn that was wanted beside talk, since
+most turns drawn without a candidate turn out to have one that may fit."""
 
 _UNKNOWN = "?"
 """Stands for the action of turns of which only the domain is known."""
@@ -112,12 +107,14 @@ class TurnSampler:
         Returns:
             The turn; None when none was found whose right answer is certain.
         """
-        share = SOCIAL_SHARE_WITH_ROUTES if routes else SOCIAL_SHARE
-        for _ in range(TRIES):
-            if random.random() < share:
+        is_social, is_known = random.random() < SOCIAL_SHARE_WITH_ROUTES, random.random() < KNOWN_SHARE_WITH_TALK
+        for attempt in range(TRIES):
+            if not routes or attempt >= TRIES_BESIDE_TALK:
+                is_social, is_known = random.random() < SOCIAL_SHARE, random.random() < KNOWN_SHARE
+            if is_social:
                 turn = self._social_turn(slots, routes, random)
             else:
-                turn = self._request(slots, units, routes, random)
+                turn = self._request(slots, units, routes, random, is_known=is_known)
             if turn is not None:
                 return turn
         return None
@@ -136,13 +133,15 @@ class TurnSampler:
         return Turn(name, messages, label, SOCIAL, kind) if label is not None else None
 
     def _request(
-        self, slots: Sequence[Slot], units: Sequence[Unit], routes: Sequence[TalkRoute], random: Random
+        self,
+        slots: Sequence[Slot],
+        units: Sequence[Unit],
+        routes: Sequence[TalkRoute],
+        random: Random,
+        *,
+        is_known: bool,
     ) -> Turn | None:
-        takes_rest = any(route.takes_rest for route in routes)
-        share = KNOWN_SHARE_WITH_REST if takes_rest else KNOWN_SHARE
-        taxonomy, example = (
-            self._draw_known(slots, random) if random.random() < share else self._draw_unknown(slots, units, random)
-        )
+        taxonomy, example = self._draw_known(slots, random) if is_known else self._draw_unknown(slots, units, random)
         if example is None:
             return None
         if example.is_social and routes and example.language != ENGLISH:
@@ -279,21 +278,3 @@ def _social_label(kind: str, slot_count: int, routes: Sequence[TalkRoute]) -> in
         if kind in route.unsure:
             return None
     return slot_count + len(routes)
-
-
-def noisy(messages: tuple[Message, ...], random: Random) -> tuple[Message, ...]:
-    """Put typing mistakes into the latest message now and then, or write it in another letter case."""
-    latest = messages[-1].content
-    draw = random.random()
-    if draw < TYPING_MISTAKE_SHARE:
-        said = [
-            mistyped(word, random)
-            if word.isalpha() and len(word) >= MIN_MISTYPED_LETTERS and random.random() < MISTAKE_PER_WORD
-            else word
-            for word in latest.split(" ")
-        ]
-        latest = " ".join(said)
-    elif draw < TYPING_MISTAKE_SHARE + CASING_SHARE:
-        change: Callable[[str], str] = CASINGS[random.choice(("lower", "unpunctuated", "no_apostrophes"))]
-        latest = change(latest) if change(latest).strip() else latest
-    return messages if latest == messages[-1].content else (*messages[:-1], replace(messages[-1], content=latest))

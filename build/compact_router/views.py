@@ -43,7 +43,7 @@ MOST_FEW_ROUTES = 6
 TALK_ROUTES_SHARE = 0.36
 """Sets with a route for small talk, for the rest, or both."""
 
-NAMES_ONLY_SHARE = 0.08
+NAMES_ONLY_SHARE = 0.12
 """Sets whose routes have names and no descriptions."""
 
 EXAMPLES_SHARE = 0.25

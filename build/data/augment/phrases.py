@@ -33,6 +33,7 @@ class Phrases(_Strict):
     greetings: tuple[str, ...] = ()
     thanks: tuple[str, ...] = ()
     confirmations: tuple[str, ...] = ()
+    offers: tuple[str, ...] = ()
     lead_ins: tuple[str, ...] = ()
     closings: tuple[str, ...] = ()
 

@@ -1,17 +1,20 @@
 """What is said around requests: phrases in halves, the right answer as the routes for talk say, examples apart."""
 
 import json
+import re
 from random import Random
 
+import pytest
 from compact_model.inputs import ASSISTANT, USER, Message
 from compact_router.benchmark import LabelledTurn
 from compact_router.dialogues import Asked, Dialogues, social_kind
 from compact_router.evaluate import Decision
 from compact_router.kinds import benchmark_views, figures_by_setting
 from compact_router.slots import Slot
-from compact_router.talk import SOCIAL_KINDS, TALK, Talk, TalkRoute, expand
+from compact_router.talk import NOISE, PASTE, SOCIAL_KINDS, TALK, Talk, TalkRoute, expand
 from compact_router.taxonomy import Unit
 from data.augment.drawing import seeded
+from data.augment.phrases import load_phrases
 from data.kinds.__main__ import SOURCES, TARGET, compose
 from tests.build.compact_router.test_views import TAXONOMIES, sample, texts_of, turn_sampler
 from yaml import safe_load
@@ -35,9 +38,13 @@ def test_every_phrase_can_be_said() -> None:
     for talk in (Talk(), Talk(is_measured=True)):
         for name, each in safe_load(TALK.read_text(encoding="utf-8")).items():
             if isinstance(each, list) and isinstance(each[0], str):
-                said = [talk.say(name, seeded(number), core="core", texts=lambda _: "words") for number in range(100)]
+                said = [
+                    talk.say(name, seeded(number), core="core", asked="asked", texts=lambda _: "words")
+                    for number in range(100)
+                ]
 
-                assert not [text for text in said if "|" in text or "{core}" in text or "{text}" in text]
+                assert not [text for text in said if "{core}" in text or "{asked}" in text or "{text}" in text]
+                assert name == "pages" or not [text for text in said if "|" in text]
 
 
 def test_choices_may_stand_in_choices() -> None:
@@ -84,6 +91,68 @@ def test_a_yes_to_an_offer_keeps_the_route_and_comes_after_the_offer() -> None:
     assert "roses" not in made[-1].content
 
 
+def test_an_offer_is_made_and_taken_up_in_the_language_of_the_request() -> None:
+    """What a user of another language says to go on is no yes."""
+    german = load_phrases()["de"]
+    dialogues = Dialogues(Talk(), [])
+    asked = Asked((Message(USER, "Gieß bitte jeden Abend die Rosen"),), "de", is_clear=True)
+    offers: set[str] = set()
+    replies: set[str] = set()
+    for number in range(300):
+        made = dialogues.make("confirm", asked, (), "Watering flowers", Random(number))  # noqa: S311
+        offers.update(offer for offer in german.offers if made[1].content.endswith(offer))
+        replies.add(made[2].content)
+
+    continued = {dialogues.make("continue", asked, (), "", Random(number))[2].content for number in range(300)}  # noqa: S311
+
+    assert {*german.offers} == offers
+    assert {*german.confirmations} == replies
+    assert {*german.follow_ups} == continued
+
+
+def test_one_of_several_is_chosen_only_where_several_were_offered() -> None:
+    """An offer that mentions a first half or a first one is taken up with a yes."""
+    dialogues = Dialogues(Talk(), [])
+    asked = Asked((Message(USER, "water the roses every evening"),), "en", is_clear=True)
+    choices = phrases(Talk(), "choices")
+    for number in range(300):
+        made = dialogues.make("confirm", asked, (), "Watering flowers", Random(number))  # noqa: S311
+        if made[2].content.lower() in choices:
+            assert re.search(
+                "options|possibilities|ways|choices|versions|variants|Do you want|Would you like", made[1].content
+            )
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_only_a_request_that_stands_by_itself_is_put_among_other_text(language: str) -> None:
+    """Nobody can tell which words of a page are the request when it is two words that answer a question."""
+    talk, said = Talk(), (Message(USER, "short and bent"),)
+    ways = {
+        is_clear: {
+            talk.dress(said, language, lambda _: "words", Random(number), is_clear=is_clear)[0]  # noqa: S311
+            for number in range(200)
+        }
+        for is_clear in (True, False)
+    }
+
+    assert {NOISE} <= ways[True]
+    assert not {NOISE, PASTE} & ways[False]
+
+
+def test_beside_a_route_for_small_talk_other_requests_are_often_no_match() -> None:
+    """The route for greetings is not the one for the rest."""
+    plants = TAXONOMIES[0].domains[0]
+    slots = [Slot(Unit("garden", "plants"), plants, plants.actions[0], is_whole=False)]
+    chat = TalkRoute("chat", "greetings", frozenset(SOCIAL_KINDS), frozenset(), takes_rest=False)
+    drawn = [
+        turn_sampler().draw(slots, [Unit("garden", "plants")], (chat,), Random(number))  # noqa: S311
+        for number in range(200)
+    ]
+    labels = [turn.label for turn in drawn if turn is not None and turn.kind not in SOCIAL_KINDS]
+
+    assert labels.count(2) > 0.15 * (labels.count(0) + labels.count(2))
+
+
 def test_a_change_of_subject_ends_with_the_request() -> None:
     """What came before is another conversation and its answer."""
     dialogues = Dialogues(Talk(), [])
@@ -126,8 +195,11 @@ def test_the_held_out_kinds_are_made_again_as_they_are_committed() -> None:
     made = {kind: [dict(line) for line in lines] for kind, lines in compose(sets, said).items()}
     files = {path.stem: [json.loads(line) for line in path.read_text().splitlines()] for path in TARGET.glob("*.jsonl")}
     trained = {text for name in LISTS for text in phrases(Talk(), name)}
+    talk = Talk()
+    social = {talk.social(kind, seeded(kind, number)).lower() for kind in SOCIAL_KINDS for number in range(400)}
 
     assert made == files
+    assert not social & {text.lower() for name in ("social", "thanks") for text in said[name]}
     assert not trained & {text.lower() for name in LISTS if name in said for text in said[name]}
 
 

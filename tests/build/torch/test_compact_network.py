@@ -12,7 +12,7 @@ import torch
 from compact_model.conversation import LATEST_TYPE
 from compact_model.encoder import TokenPieces
 from compact_model.inputs import Candidate, Message
-from compact_router.batches import Batch, BatchMaker, LowerStates, encode, score
+from compact_router.batches import Batch, BatchMaker, LowerStates, encode, padded, score
 from compact_router.e5 import (
     BLOCK,
     BLOCK_BYTES,
@@ -25,7 +25,8 @@ from compact_router.e5 import (
     weights_of,
 )
 from compact_router.export import OPSET, READER_INPUTS, export, keep_embedding_in_blocks
-from compact_router.learner import make_router
+from compact_router.learner import load_weights, make_router
+from compact_router.learner import weights_of as weights_of_router
 from compact_router.network import WIDTH, Encoder, Router, Routes, Said
 from compact_router.plan import LIMITS
 from compact_router.pretrained import E5_SMALL, ENCODERS, MINILM, encoder_files, text_reader
@@ -161,6 +162,52 @@ def test_a_trained_network_without_examples_scores_as_if_it_knew_of_none(router:
     assert torch.equal(expected, logits_of(silent, batch))
 
 
+def test_before_training_all_tokens_of_a_text_weigh_the_same(maker: BatchMaker) -> None:
+    """The vector is that of the mean, as the encoder was published; what is learned about tokens then moves it."""
+    encoder = make_router(MINILM).encoder.eval()
+    batch = maker.make(views(PLAIN))
+    with torch.inference_mode():
+        plain, states, mask = encode(encoder, LowerStates(encoder, 0), batch.candidates)
+        mean = torch.nn.functional.normalize((states * mask.unsqueeze(-1)).sum(dim=1) / mask.sum(dim=1, keepdim=True))
+        encoder.weight_of.normal_(std=0.5)
+        weighed, _, _ = encode(encoder, LowerStates(encoder, 0), batch.candidates)
+
+    assert mean.numpy() == pytest.approx(plain.numpy(), abs=1e-5)
+    assert not torch.allclose(plain, weighed, atol=1e-2)
+
+
+def test_what_is_learned_of_earlier_messages_reaches_the_vector_of_the_latest(maker: BatchMaker) -> None:
+    """Their tokens are marked where the trained layers begin; a text without any is read as before."""
+    encoder = make_router(E5_SMALL).encoder.eval()
+    alone, after = (
+        maker.make([View(FINE, PLAIN, (Turn("c", messages, 0, "own"),))]).conversations
+        for messages in (
+            (Message("user", "yes please"),),
+            (Message("user", "track it"), Message("assistant", "Shall I?"), Message("user", "yes please")),
+        )
+    )
+    with torch.inference_mode():
+        before = encode(encoder, LowerStates(encoder, 0), [*alone, *after])[0]
+        encoder.types.weight[1].normal_()
+        marked = encode(encoder, LowerStates(encoder, 0), [*alone, *after])[0]
+
+    assert before[0].numpy() == pytest.approx(marked[0].numpy(), abs=1e-5)
+    assert not torch.allclose(before[1], marked[1], atol=1e-2)
+
+
+def test_a_checkpoint_from_before_tokens_were_weighed_still_loads() -> None:
+    """It is the same network, for those parts start as nothing; one that lacks anything else is refused."""
+    router = make_router(MINILM)
+    weights = weights_of_router(router)
+    older = {
+        name: each for name, each in weights.items() if not name.startswith(("encoder.types.", "encoder.weight_of"))
+    }
+
+    load_weights(make_router(MINILM), older)
+    with pytest.raises(ValueError, match="does not fit the network: reader"):
+        load_weights(make_router(MINILM), {name: each for name, each in older.items() if name != "reader.scale"})
+
+
 def test_an_example_is_found_whatever_stands_beside_it(router: Router, maker: BatchMaker) -> None:
     """The order of examples does not matter, and each of them changes the scores."""
     examples = ("has it shipped yet", "my package is late")
@@ -205,6 +252,29 @@ def test_a_smoothed_encoder_gives_the_vectors_it_gave(router: Router, maker: Bat
         expected, found = (encode(each, LowerStates(each, 0), batch.candidates)[0] for each in (router.encoder, eased))
 
     assert expected.numpy() == pytest.approx(found.numpy(), abs=1e-2)
+
+
+@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning", "ignore:# The axis name:UserWarning")  # torch's own
+def test_the_served_encoder_marks_and_weighs_tokens_as_the_network_does(maker: BatchMaker, tmp_path: Path) -> None:
+    """What is learned of earlier messages and of tokens is in the graph, for sequences that are padded."""
+    torch.manual_seed(2)
+    router = make_router(MINILM).eval()
+    with torch.no_grad():
+        router.encoder.types.weight.normal_(std=0.2)
+        router.encoder.weight_of.normal_(std=0.2)
+    session = onnxruntime.InferenceSession(str(export(router, MINILM, tmp_path, "fp32")[0]))
+    said = (Message("user", "track it"), Message("assistant", "Shall I?"), Message("user", "yes please"))
+    turns = tuple(Turn("c", messages, 0, "own") for messages in (said, said[:1]))
+    sequences = maker.make([View(FINE, PLAIN, turns)]).conversations
+    with torch.inference_mode():
+        expected = encode(router.encoder, LowerStates(router.encoder, 0), sequences)[0]
+    ids, types, mask = padded(sequences)
+
+    given = {"input_ids": ids.numpy(), "token_type_ids": types.numpy(), "attention_mask": mask.numpy()}
+    found = session.run(["vector"], given)[0]
+
+    assert expected.numpy() == pytest.approx(found, abs=2e-2)
+    assert [1.0, 1.0] == pytest.approx((expected.numpy() * found).sum(axis=1).tolist(), abs=1e-4)
 
 
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning", "ignore:# The axis name:UserWarning")  # torch's own

@@ -182,6 +182,17 @@ def test_the_mean_of_checkpoints_is_the_mean_of_their_weights() -> None:
     assert torch.float32 == mean.dtype
 
 
+def test_an_older_checkpoint_lacks_what_starts_as_zero_and_is_averaged_as_that() -> None:
+    """Anything else that one of them lacks is of another network."""
+    older, newer = {"w": torch.ones(2)}, {"w": torch.zeros(2), "encoder.weight_of": torch.full((2,), 3.0)}
+
+    mean = average([{"router": older}, {"router": newer}])["router"]
+
+    assert {"w": [0.5, 0.5], "encoder.weight_of": [1.5, 1.5]} == {name: each.tolist() for name, each in mean.items()}
+    with pytest.raises(KeyError):
+        average([{"router": older}, {"router": {"w": torch.ones(2), "x": torch.ones(2)}}])
+
+
 def test_a_checkpoint_of_another_plan_is_refused(tmp_path: Path) -> None:
     """Going on under other settings would give weights that no settings describe."""
     workers = Workers(0, 1)
