@@ -19,7 +19,7 @@ AFTER_LOSS_S = 0.5
 START_TIMEOUT_S = 120.0
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def triton(root: Path) -> AsyncIterator[EmbeddedTriton]:
     """Start a Triton that nobody restarts."""
     server = EmbeddedTriton(root / "model_repository", (EmbeddedModel("compact_router"),), START_TIMEOUT_S)

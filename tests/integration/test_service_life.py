@@ -32,9 +32,11 @@ def policies(root: Path, tmp_path: Path) -> Path:
 
 
 @pytest_asyncio.fixture
-async def service(root: Path, tmp_path: Path, policies: Path) -> AsyncIterator[ServiceProcess]:
-    """Give a ready service over the copy."""
-    async with service_process(tmp_path, "--embedded", *sample_flags(root, policies)) as running:
+async def service(root: Path, tmp_path: Path, policies: Path, triton_endpoint: str) -> AsyncIterator[ServiceProcess]:
+    """Give a ready service over the copy, with a Triton of somebody else."""
+    async with service_process(
+        tmp_path, "--triton-endpoint", triton_endpoint, *sample_flags(root, policies)
+    ) as running:
         yield running
 
 
@@ -87,16 +89,17 @@ async def test_a_broken_policy_file_keeps_the_last_good_revision(service: Servic
     assert "descripton" in service.log_file.read_text()
 
 
-async def test_sigterm_drains_and_ends_with_success(service: ServiceProcess) -> None:
+async def test_sigterm_drains_and_ends_with_success(root: Path, tmp_path: Path) -> None:
     """A graceful stop loses no call in flight and leaves no Triton."""
-    triton_pid = service.triton_pid()
-    calls = [asyncio.ensure_future(service.select_route()) for _ in range(8)]
-    await asyncio.sleep(0.05)
+    async with service_process(tmp_path, "--embedded", *sample_flags(root)) as service:
+        triton_pid = service.triton_pid()
+        calls = [asyncio.ensure_future(service.select_route()) for _ in range(8)]
+        await asyncio.sleep(0.05)
 
-    service.process.terminate()
-    responses = await asyncio.gather(*calls)
+        service.process.terminate()
+        responses = await asyncio.gather(*calls)
 
-    assert 0 == await service.process.wait()
+        assert 0 == await service.process.wait()
     assert all(response.decision.models for response in responses)
     assert not Path(f"/proc/{triton_pid}").exists()
 

@@ -87,8 +87,7 @@ class RequestLimits:
         return findings
 
     def _message_findings(self, messages: Sequence[Message]) -> list[Finding]:
-        miscounted = self.count_findings(len(messages))
-        if miscounted:
+        if miscounted := self.count_findings(len(messages)):
             return miscounted
         findings = [
             error_at(
@@ -292,7 +291,8 @@ def _answer_warnings(scoring: Scoring, *, stale: bool) -> Iterator[DecisionWarni
 
 def _threshold_warnings(policy_set: PolicySet, scoring: Scoring, rule: DecisionRule) -> Iterator[DecisionWarning]:
     """Say that calibrated thresholds are stale; about a threshold of the request's own nothing was promised."""
-    if rule.min_confidence is None and (cause := policy_set.stale_promise(scoring.profile.model_version)):
+    is_promised = policy_set.promise is not None and rule.min_confidence is None
+    if is_promised and (cause := policy_set.stale_promise(scoring.profile.model_version)):
         yield DecisionWarning(
             WarningCode.THRESHOLDS_STALE,
             f"the {cause} changed since the thresholds were calibrated, so their promised error no longer holds",

@@ -150,7 +150,7 @@ def test_drafted_conversations_carry_their_origin(folder: Path, monkeypatch: pyt
         result = _visit(folder, *options, "--json")
         table = _visit(folder, *options)
 
-    document, html = json.loads(result.stdout), (folder / "p.html").read_text(encoding="utf-8")
+    document, html = json.loads(result.stdout), (folder / "page.html").read_text(encoding="utf-8")
     (seen,) = document["policy_sets"]
     assert ("writer at 127.0.0.1", 18) == (document["drafted_by"], seen["sources"]["drafted"])
     drafted = [one for each in seen["findings"] for one in each["conversations"] if one["source"] == "drafted"]
