@@ -91,7 +91,8 @@ async def test_a_broken_policy_file_keeps_the_last_good_revision(service: Servic
 
 async def test_sigterm_drains_and_ends_with_success(root: Path, tmp_path: Path) -> None:
     """A graceful stop loses no call in flight and leaves no Triton."""
-    async with service_process(tmp_path, "--embedded", *sample_flags(root)) as service:
+    delay = ("--server-drain-delay-s", "1")  # calls that are on their way at the signal are let in
+    async with service_process(tmp_path, "--embedded", *delay, *sample_flags(root)) as service:
         triton_pid = service.triton_pid()
         calls = [asyncio.ensure_future(service.select_route()) for _ in range(8)]
         await asyncio.sleep(0.05)
