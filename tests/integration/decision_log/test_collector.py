@@ -170,7 +170,8 @@ def test_a_collector_that_is_away_or_hangs_delays_nobody_and_is_counted(
         away.close()
     (told,) = [event for event in events if event["event"] == "decisions_not_logged"]
     assert {"write_failed": 1} == tallies.counts
-    assert "the collector did not take them (UNAVAILABLE)" == told["reason"]
+    codes = ("UNAVAILABLE", "DEADLINE_EXCEEDED")  # the latter on a busy machine
+    assert told["reason"] in {f"the collector did not take them ({code})" for code in codes}
 
     collector.open.clear()
     hanging = sending(collector.url, tallies, queue_size=10)
