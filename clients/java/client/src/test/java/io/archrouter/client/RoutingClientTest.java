@@ -151,14 +151,15 @@ class RoutingClientTest {
   @Test
   void aServerThatIsBackGetsCallsSoon() throws Exception {
     Server first = serve(0);
-    try (RoutingClient routing = RoutingClient.builder("127.0.0.1:" + first.getPort()).build()) {
+    int port = first.getPort();
+    try (RoutingClient routing = RoutingClient.builder("127.0.0.1:" + port).build()) {
       routing.selectModels(hello(), FALLBACK, PATIENT);
       first.shutdownNow().awaitTermination();
       for (int tenths = 0; tenths < 30; tenths++) {
         routing.selectModels(hello(), FALLBACK);
         Thread.sleep(100);
       }
-      Server second = serve(first.getPort());
+      Server second = serve(port);
       long restarted = System.nanoTime();
       while (!(routing.selectModels(hello(), FALLBACK) instanceof Selection.FromService)) {
         Thread.sleep(10);
