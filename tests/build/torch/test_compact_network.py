@@ -256,7 +256,7 @@ def test_a_smoothed_encoder_gives_the_vectors_it_gave(router: Router, maker: Bat
 
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning", "ignore:# The axis name:UserWarning")  # torch's own
 def test_the_served_encoder_marks_and_weighs_tokens_as_the_network_does(maker: BatchMaker, tmp_path: Path) -> None:
-    """What is learned of earlier messages and of tokens is in the graph, for sequences that are padded."""
+    """What is learned of earlier messages and of tokens is in the graph, which reads one sequence at a time."""
     torch.manual_seed(2)
     router = make_router(MINILM).eval()
     with torch.no_grad():
@@ -268,10 +268,10 @@ def test_the_served_encoder_marks_and_weighs_tokens_as_the_network_does(maker: B
     sequences = maker.make([View(FINE, PLAIN, turns)]).conversations
     with torch.inference_mode():
         expected = encode(router.encoder, LowerStates(router.encoder, 0), sequences)[0]
-    ids, types, mask = padded(sequences)
+    alone = [padded([sequence])[:2] for sequence in sequences]
 
-    given = {"input_ids": ids.numpy(), "token_type_ids": types.numpy(), "attention_mask": mask.numpy()}
-    found = session.run(["vector"], given)[0]
+    given = [{"input_ids": ids.numpy(), "token_type_ids": types.numpy()} for ids, types in alone]
+    found = np.concatenate([session.run(["vector"], each)[0] for each in given])
 
     assert expected.numpy() == pytest.approx(found, abs=2e-2)
     assert [1.0, 1.0] == pytest.approx((expected.numpy() * found).sum(axis=1).tolist(), abs=1e-4)
