@@ -5,12 +5,12 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from http.client import HTTPException, HTTPMessage
-from typing import IO
+from http.client import HTTPException
 from urllib.parse import urlsplit
 
 import structlog
 
+from archrouter.http_calls import LOOPBACK, NoRedirect
 from archrouter.observability.metrics import Metrics
 
 FETCH_TIMEOUT_S = 5.0
@@ -18,7 +18,6 @@ MAX_BYTES = 1 << 20
 MIN_INTERVAL_S = 10.0
 """Between two fetches, however many tokens name a key that is not there: anybody can make such tokens."""
 
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _log = structlog.get_logger(__name__)
 
 
@@ -34,7 +33,7 @@ class KeySetUrl:
             ValueError: For a URL that is not https, or that holds a password, which logs would show.
         """
         parts = urlsplit(url)
-        if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+        if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
             msg = "auth.jwt_jwks is a URL without https; whoever is between could make every token pass"
             raise ValueError(msg)
         if parts.username is not None or parts.password is not None:
@@ -85,15 +84,6 @@ class KeySetUrl:
             _log.debug("credentials_loaded", source="jwks")
         finally:
             self._fetching = None
-
-
-class NoRedirect(urllib.request.HTTPRedirectHandler):
-    """For `urllib`: a redirect could lead away from https, or take a key elsewhere."""
-
-    def redirect_request(  # the library's signature
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
-    ) -> None:
-        """Follow none; the library then raises HTTPError."""
 
 
 def _fetched(url: str) -> bytes:

@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from archrouter.app.key_set_url import NoRedirect
 from archrouter.domain.conversation import Message, Role
 from archrouter.domain.policy import PolicySet
+from archrouter.http_calls import LOOPBACK, NoRedirect
 from archrouter.workbench.chat_completions import (
     UnusableAnswerError,
     error_reason,
@@ -44,7 +44,6 @@ MAX_CHARACTERS = 2_000
 
 _CONCURRENCY = 4
 _MAX_BYTES = 1 << 20
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _NO_ACCESS = frozenset({401, 403})
 _TRANSIENT = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 _QUOTA_CODE = "insufficient_quota"  # OpenAI's 429 that no waiting cures
@@ -105,7 +104,7 @@ class Drafter:
                 "the endpoint's address holds a user or a password, which would be shown; name a variable with the key"
             )
             raise WorkbenchError(msg)
-        if self.key and parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        if self.key and parts.scheme == "http" and parts.hostname not in LOOPBACK:
             msg = f"a key is not sent to {parts.hostname} by plain http, where others can read it; use https"
             raise WorkbenchError(msg)
         if not self.key.isascii() or not self.key.isprintable() or " " in self.key:

@@ -1,5 +1,7 @@
 """What holds for every command."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,3 +45,11 @@ def test_command_reference_has_every_command(root: Path) -> None:
     reference = (root / "docs" / "cli.md").read_text(encoding="utf-8")
 
     assert [] == [name for name in cli.commands if f"## `archrouter {name}`" not in reference]
+
+
+def test_commands_come_without_the_service_and_the_page() -> None:
+    """Loading the service takes as long as all the rest; only the command that runs one waits for it."""
+    program = "import sys, archrouter.cli; print([name for name in sys.modules if name in sys.argv[1:]])"
+    arguments = [sys.executable, "-c", program, "archrouter.app", "archrouter.ui", "aiohttp"]
+
+    assert "[]\n" == subprocess.run(arguments, capture_output=True, check=True, text=True).stdout  # ours
