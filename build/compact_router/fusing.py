@@ -4,6 +4,7 @@ ONNX Runtime does so by itself where it finds its own patterns; the exporter's a
 as before; the activation differs by the rounding of one step.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,21 +104,11 @@ class _Graph:
 
     def _back(self, node: NodeProto, *kinds: str) -> NodeProto | None:
         """Follow first inputs back over nodes of these kinds; None where another one stands there."""
-        for kind in kinds:
-            maker = self._maker_of.get(node.input[0])
-            if maker is None or maker.op_type != kind:
-                return None
-            node = maker
-        return node
+        return _follow(node, kinds, lambda each: self._maker_of.get(each.input[0]))
 
     def _on(self, node: NodeProto, *kinds: str) -> NodeProto | None:
         """Follow outputs on over nodes of these kinds; None where another one stands there."""
-        for kind in kinds:
-            user = self._user_of.get(node.output[0])
-            if user is None or user.op_type != kind:
-                return None
-            node = user
-        return node
+        return _follow(node, kinds, lambda each: self._user_of.get(each.output[0]))
 
     def _joined(self, name: str, parts: list[str]) -> str:
         """Put constants beside each other, along their last axis, and give the name of the result."""
@@ -129,3 +120,12 @@ class _Graph:
         place = next(place for place, each in enumerate(self._graph.node) if each is node or each == node)
         self._graph.node.remove(node)
         self._graph.node.insert(place, by)
+
+
+def _follow(node: NodeProto, kinds: Sequence[str], step: Callable[[NodeProto], NodeProto | None]) -> NodeProto | None:
+    for kind in kinds:
+        found = step(node)
+        if found is None or found.op_type != kind:
+            return None
+        node = found
+    return node

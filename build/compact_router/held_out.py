@@ -68,7 +68,19 @@ def measure(learner: Learner, maker: BatchMaker, views: Sequence[View]) -> dict[
 
 def decide(learner: Learner, maker: BatchMaker, views: Sequence[View], temperature: float = 1.0) -> list[Decision]:
     """Decide every turn with the reader, in the order of the views; a decision's setting is its view's kind."""
-    return [decision for decision, _, _ in _decisions(_scores(learner, maker, views)[READER], temperature)]
+    return _decided(_scores(learner, maker, views), temperature)
+
+
+def decide_and_measure(
+    learner: Learner, maker: BatchMaker, views: Sequence[View], temperature: float
+) -> tuple[list[Decision], dict[str, Measured]]:
+    """Do what ``decide`` and ``measure`` do, and score the views once for both."""
+    scores = _scores(learner, maker, views)
+    return _decided(scores, temperature), {name: _measured(each) for name, each in scores.items()}
+
+
+def _decided(scores: Mapping[str, Sequence[tuple[Batch, Tensor]]], temperature: float) -> list[Decision]:
+    return [decision for decision, _, _ in _decisions(scores[READER], temperature)]
 
 
 def _scores(learner: Learner, maker: BatchMaker, views: Sequence[View]) -> dict[str, list[tuple[Batch, Tensor]]]:

@@ -14,7 +14,7 @@ from data.augment.settings import read_settings
 from transformers.utils import logging
 
 from compact_router.batches import BatchMaker
-from compact_router.held_out import decide, measure, measured_parts, measured_views, save_measured
+from compact_router.held_out import decide_and_measure, measure, measured_parts, measured_views, save_measured
 from compact_router.kinds import benchmark_views, figures_by_setting
 from compact_router.learner import Learner
 from compact_router.material import (
@@ -96,11 +96,12 @@ def _measure_benchmarks(given: argparse.Namespace) -> None:
     maker = BatchMaker(text_reader(given.encoder), LIMITS)
     for folder in given.benchmark:
         views, changed = benchmark_views(folder)
-        for figures in figures_by_setting(decide(learner, maker, views, given.temperature), changed):
+        decisions, measured = decide_and_measure(learner, maker, views, given.temperature)
+        for figures in figures_by_setting(decisions, changed):
             print(json.dumps({"benchmark": folder.name, **figures}))
         if given.output is not None:
             given.output.mkdir(parents=True, exist_ok=True)
-            save_measured(given.output, folder.name, measure(learner, maker, views))
+            save_measured(given.output, folder.name, measured)
 
 
 if __name__ == "__main__":

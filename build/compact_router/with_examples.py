@@ -9,7 +9,7 @@ are those of its domains in sets as written; with --benchmark those of folders t
 import argparse
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from compact_router.batches import BatchMaker
 from compact_router.evaluate import Decision
 from compact_router.held_out import decide
 from compact_router.kinds import benchmark_views
-from compact_router.learner import Learner, load_weights
+from compact_router.learner import Learner
 from compact_router.material import FOLD_COUNT, add_material_options, make_fold, read_material
 from compact_router.neighbours import Neighbours
 from compact_router.parallel import Workers
@@ -74,7 +74,7 @@ def main() -> None:
     logging.set_verbosity_error()
     torch.set_num_threads(1)
     learner = Learner(Plan(encoder=given.encoder), Workers(0, 1), with_rivals=False)
-    load_weights(learner.router, torch.load(given.checkpoint, weights_only=True)["router"])
+    learner.start_from(given.checkpoint)
     maker = BatchMaker(text_reader(given.encoder), LIMITS)
     for name, views in _measured_on(given):
         print(json.dumps({"on": name, "examples": given.examples, **effect_of(learner, maker, views, given.examples)}))
@@ -84,7 +84,8 @@ def effect_of(learner: Learner, maker: BatchMaker, views: Sequence[View], count:
     """Measure on some views, with at most ``count`` examples for a route."""
     halves = list(in_halves(views))
     bare = decide(learner, maker, halves)
-    shown = decide(learner, maker, [with_texts(view, examples_of(halves, count), {}) for view in halves])
+    examples = examples_of(halves, count)
+    shown = decide(learner, maker, [with_texts(view, examples, {}) for view in halves])
     mistaken = mistakes(halves, bare)
     told = decide(learner, maker, [with_texts(view, {}, mistaken) for view in halves])
     effect = compare(halves, bare, shown, told)
@@ -108,32 +109,14 @@ def in_halves(views: Sequence[View]) -> Iterator[View]:
 
 def examples_of(halves: Sequence[View], count: int) -> Texts:
     """Choose for each route at most ``count`` requests of the other half that stand by themselves."""
-    found: dict[Half, dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
-    asked = _asked(halves)
-    for view in halves:
-        candidates, half = _key(view)
-        for turn in view.turns:
-            text = turn.messages[-1].content[:EXAMPLE_CHARACTERS]
-            there = found[candidates, 1 - half][turn.label]
-            is_new = text not in there and text not in asked[candidates, 1 - half]
-            if len(turn.messages) == 1 and turn.label < len(candidates) and is_new and len(there) < count:
-                there.append(text)
-    return found
+    return _chosen(halves, ((view, turn, turn.label) for view in halves for turn in view.turns), count)
 
 
 def mistakes(halves: Sequence[View], decisions: Sequence[Decision]) -> Texts:
     """Give each route requests of the other half that were answered with it and are not its own."""
-    found: dict[Half, dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
-    asked = _asked(halves)
-    for view, turn, decision in _rows(halves, decisions):
-        candidates, half = _key(view)
-        text = turn.messages[-1].content[:EXAMPLE_CHARACTERS]
-        there = found[candidates, 1 - half][decision.predicted]
-        is_mistaken = not decision.is_right and decision.predicted < len(candidates)
-        is_new = text not in there and text not in asked[candidates, 1 - half]
-        if is_mistaken and len(turn.messages) == 1 and is_new and len(there) < MOST_NOT_EXAMPLES:
-            there.append(text)
-    return found
+    rows = _rows(halves, decisions)
+    wrong = ((view, turn, decision.predicted) for view, turn, decision in rows if not decision.is_right)
+    return _chosen(halves, wrong, MOST_NOT_EXAMPLES)
 
 
 def with_texts(view: View, examples: Texts, not_examples: Texts) -> View:
@@ -182,6 +165,20 @@ def _measured_on(given: argparse.Namespace) -> Iterator[tuple[str, Sequence[View
         material = read_material(given.sources, given.corpus, given.settings)
         neighbours = Neighbours(material, read_settings(given.settings).overlap, embed)
         yield f"fold {given.fold} as written", make_fold(material, neighbours, given.fold).as_written
+
+
+def _chosen(halves: Sequence[View], offered: Iterable[tuple[View, Turn, int]], most: int) -> Texts:
+    """Take what is offered to a route, by its index, for the other half, which must not ask the same."""
+    found: dict[Half, dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
+    asked = _asked(halves)
+    for view, turn, index in offered:
+        candidates, half = _key(view)
+        text = turn.messages[-1].content[:EXAMPLE_CHARACTERS]
+        there = found[candidates, 1 - half][index]
+        is_new = text not in there and text not in asked[candidates, 1 - half]
+        if len(turn.messages) == 1 and index < len(candidates) and is_new and len(there) < most:
+            there.append(text)
+    return found
 
 
 def _rows(halves: Sequence[View], decisions: Sequence[Decision]) -> Iterator[tuple[View, Turn, Decision]]:
