@@ -34,9 +34,7 @@ class PolicyReloader:
         except Exception:
             self._metrics.count_policy_reload(is_success=False, unix_time_s=time.time())
             raise
-        for source in snapshot.rejected:
-            for finding in source.findings:
-                _log.error("policy_file_rejected", file=source.source, **finding.log_fields)
+        log_rejected(snapshot)
         self._metrics.count_policy_reload(is_success=not snapshot.rejected, unix_time_s=time.time())
         self._metrics.start_policy_set_series(snapshot.loaded)
         self._health.set_ready(Component.POLICIES, ready=bool(snapshot.loaded))
@@ -45,3 +43,10 @@ class PolicyReloader:
         for act in self._then:
             act()
         return snapshot
+
+
+def log_rejected(snapshot: PolicySnapshot) -> None:
+    """Tell the log of each finding that keeps a file from being used."""
+    for source in snapshot.rejected:
+        for finding in source.findings:
+            _log.error("policy_file_rejected", file=source.source, **finding.log_fields)

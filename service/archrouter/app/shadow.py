@@ -15,6 +15,7 @@ from time import monotonic
 
 import structlog
 
+from archrouter.app.policy_reloader import log_rejected
 from archrouter.application.policy_store import PolicyStore
 from archrouter.application.router import Router
 from archrouter.application.select_route import Decision, SelectRoute
@@ -184,9 +185,7 @@ class Shadow:
             except Exception:  # noqa: BLE001  # supervises a task: the next load may succeed
                 _log.exception("shadow_load_failed")
                 continue
-            for source in snapshot.rejected:
-                for finding in source.findings:
-                    _log.error("policy_file_rejected", file=source.source, **finding.log_fields)
+            log_rejected(snapshot)
             self._metrics.start_shadow_series(snapshot.loaded)
             revisions = {name: loaded.policy_set.revision for name, loaded in snapshot.loaded.items()}
             _log.info("shadow_policies_loaded", revisions=revisions, rejected_count=len(snapshot.rejected))

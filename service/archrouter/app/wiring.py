@@ -162,7 +162,7 @@ def build_core(
         store,
         backend,
         clock,
-        RequestLimits(**settings.limits.model_dump()),
+        _request_limits(settings),
         min_budget_s=settings.routing.min_budget_s,
         deadline_margin_s=settings.triton.deadline_margin_s,
         tickets=tickets,
@@ -197,14 +197,7 @@ def build_shadow(
     return Shadow(
         tuple(fleets.values()),
         store,
-        Router(
-            store,
-            backend,
-            clock,
-            RequestLimits(**settings.limits.model_dump()),
-            min_budget_s=0.0,
-            deadline_margin_s=0.0,
-        ),
+        Router(store, backend, clock, _request_limits(settings), min_budget_s=0.0, deadline_margin_s=0.0),
         settings=wanted,
         has_room=core.admission.has_half_free,
         metrics=metrics,
@@ -229,7 +222,7 @@ def build_rpc_dependencies(
         server=settings.server,
         policies=settings.policies,
         routing=settings.routing,
-        limits=RequestLimits(**settings.limits.model_dump()),
+        limits=_request_limits(settings),
         router=core.router,
         store=core.store,
         metrics=metrics,
@@ -244,6 +237,10 @@ def build_rpc_dependencies(
         decision_log=decision_log,
         start_span=tracing.server_span if tracing else None,
     )
+
+
+def _request_limits(settings: Settings) -> RequestLimits:
+    return RequestLimits(**settings.limits.model_dump())
 
 
 def _tiers(settings: Settings) -> tuple[Tier, ...]:

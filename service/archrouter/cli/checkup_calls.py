@@ -34,8 +34,7 @@ class Caller:
         self._routing: v1.RoutingServiceAsyncStub = v1.RoutingServiceStub(channel)
         self._policies: v1.PolicyServiceAsyncStub = v1.PolicyServiceStub(channel)
         self._options = options
-        token = options.bearer_token
-        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        self._metadata = options.metadata
 
     async def look(self) -> AsyncIterator[Diagnosis]:
         """Ask for what every caller may ask for."""

@@ -47,11 +47,10 @@ def _ask(connection: Connection, service: str) -> str:
     async def check() -> HealthCheckResponse:
         """Call on a channel of its own."""
         options = connection.client_options()
-        metadata = (("authorization", f"Bearer {options.bearer_token}"),) if options.bearer_token else ()
         async with open_channel(options) as channel:
             with rpc_errors_translated():
                 return await HealthStub(channel).Check(
-                    HealthCheckRequest(service=service), timeout=options.timeout_s, metadata=metadata
+                    HealthCheckRequest(service=service), timeout=options.timeout_s, metadata=options.metadata
                 )
 
     try:

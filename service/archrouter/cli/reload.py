@@ -42,12 +42,11 @@ def reload(connection: Connection, *, as_json: bool) -> None:
 
 async def _reload(connection: Connection) -> v1.ReloadPolicySetsResponse:
     options = connection.client_options()
-    metadata = (("authorization", f"Bearer {options.bearer_token}"),) if options.bearer_token else ()
     async with open_channel(options) as channel:
         stub: v1.PolicyServiceAsyncStub = v1.PolicyServiceStub(channel)
         with rpc_errors_translated():
             return await stub.ReloadPolicySets(
-                v1.ReloadPolicySetsRequest(), timeout=options.timeout_s, metadata=metadata
+                v1.ReloadPolicySetsRequest(), timeout=options.timeout_s, metadata=options.metadata
             )
 
 

@@ -59,7 +59,7 @@ class Service:
         """Write a loaded policy set as a policy file; RoutingError when there is none."""
         async with self._policies() as stub:
             request = v1.GetPolicySetRequest(name=policy_set_name(policy_set_id))
-            reply = await stub.GetPolicySet(request, timeout=self._options.timeout_s, metadata=self._metadata())
+            reply = await stub.GetPolicySet(request, timeout=self._options.timeout_s, metadata=self._options.metadata)
         policy_set, _ = policy_set_from_proto(reply.policy_set)
         return policy_file(policy_set, (_WRITTEN,))
 
@@ -67,7 +67,9 @@ class Service:
         """Have the service check a policy file; the words of a valid one are linted here."""
         async with self._policies() as stub:
             request = v1.ValidatePolicySetRequest(yaml=text)
-            reply = await stub.ValidatePolicySet(request, timeout=self._options.timeout_s, metadata=self._metadata())
+            reply = await stub.ValidatePolicySet(
+                request, timeout=self._options.timeout_s, metadata=self._options.metadata
+            )
         linted = await asyncio.to_thread(_lint, text) if reply.valid else ()
         return {
             "valid": reply.valid,
@@ -112,7 +114,9 @@ class Service:
         async with self._policies() as stub:
             while True:
                 request = v1.ListPolicySetsRequest(page_token=token)
-                page = await stub.ListPolicySets(request, timeout=self._options.timeout_s, metadata=self._metadata())
+                page = await stub.ListPolicySets(
+                    request, timeout=self._options.timeout_s, metadata=self._options.metadata
+                )
                 names += [one.name.rpartition("/")[2] for one in page.policy_sets]
                 token = page.next_page_token
                 if not token:
@@ -123,10 +127,6 @@ class Service:
         async with open_channel(self._options) as channel:
             with rpc_errors_translated():
                 yield v1.PolicyServiceStub(channel)
-
-    def _metadata(self) -> tuple[tuple[str, str], ...]:
-        token = self._options.bearer_token
-        return (("authorization", f"Bearer {token}"),) if token else ()
 
 
 def findings_document(findings: Sequence[Finding]) -> list[Document]:

@@ -108,6 +108,11 @@ class ClientOptions:
             raise ValueError(msg)
 
     @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """What each call carries: the token, where there is one."""
+        return (("authorization", f"Bearer {self.bearer_token}"),) if self.bearer_token else ()
+
+    @property
     def service_config(self) -> str:
         """The gRPC service config, JSON: retries inside the deadline, and every address of the target in turn."""
         method_config: dict[str, object] = {"name": [{"service": "archrouter.v1.RoutingService"}]}

@@ -46,8 +46,7 @@ class _Calls:
 
     def __init__(self, options: ClientOptions) -> None:
         self._timeout_s = options.timeout_s
-        token = options.bearer_token
-        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        self._metadata = options.metadata
         self._fail_opens = 0
 
     @property
