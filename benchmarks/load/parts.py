@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -48,8 +48,8 @@ def summary(durations_s: NDArray[np.float64]) -> Document:
 
 
 async def turns(scene: Scene, plan: Plan, _capacity: float) -> Document:
-    """Ask Triton and the service in turns, one call at a time and several, so that a busy moment hits both."""
-    targets = {"bare": scene.bare, "service": scene.service.target}
+    """Ask Triton, the relay and the service in turns, one call at a time and several: a busy moment hits all."""
+    targets = {"bare": scene.bare, "relay": scene.relay, "service": scene.service.target}
     alone: dict[str, list[Calls]] = {name: [] for name in targets}
     rates: dict[str, list[float]] = {name: [] for name in targets}
     for target in targets.values():
@@ -61,14 +61,21 @@ async def turns(scene: Scene, plan: Plan, _capacity: float) -> Document:
             rates[name].append(len(several.of(OK)) / plan.turn_s)
     figures = {name: summary(np.concatenate([calls.of(OK) for calls in alone[name]])) for name in targets}
     throughput = {name: float(np.median(rates[name])) for name in targets}
-    bare, service = figures["bare"], figures["service"]
     return {
         "latency": figures,
         "throughput_per_s": throughput,
         "rates_per_s": rates,
-        "median_ratio": service["median_s"] / bare["median_s"],
-        "p99_ratio": service["p99_s"] / bare["p99_s"],
-        "throughput_ratio": throughput["service"] / throughput["bare"],
+        "ratios": {name: _ratios(figures, throughput, name) for name in targets if name != "bare"},
+    }
+
+
+def _ratios(figures: Mapping[str, Document], throughput: Mapping[str, float], name: str) -> Document:
+    """Hold a target against the bare call."""
+    own, bare = figures[name], figures["bare"]
+    return {
+        "median": own["median_s"] / bare["median_s"],
+        "p99": own["p99_s"] / bare["p99_s"],
+        "throughput": throughput[name] / throughput["bare"],
     }
 
 

@@ -19,13 +19,14 @@ def rows(document: Document) -> list[tuple[str, str, str, str, str]]:
     """List part, figure, value, what it is held against, and the number of calls behind it."""
     found: list[tuple[str, str, str, str, str]] = []
     if turns := document.get("turns"):
-        bare, service = turns["latency"]["bare"], turns["latency"]["service"]
-        count = f"{bare['count']}, {service['count']}"
+        latency, ratios = turns["latency"], turns["ratios"]
+        names = ", ".join(latency)
+        count = ", ".join(str(each["count"]) for each in latency.values())
         found += [
-            ("turns", "median, bare and service", f"{_ms(bare['median_s'])}, {_ms(service['median_s'])}", "", count),
-            ("turns", "median, service / bare", f"{turns['median_ratio']:.2f}", "≤ 1.3", count),
-            ("turns", "p99, service / bare", f"{turns['p99_ratio']:.2f}", "≤ 1.5", count),
-            ("turns", "throughput, service / bare", f"{turns['throughput_ratio']:.2f}", "≥ 0.9", ""),
+            ("turns", f"median: {names}", ", ".join(_ms(each["median_s"]) for each in latency.values()), "", count),
+            ("turns", "median / bare: relay, service", _ratios(ratios, "median"), "≤ 1.3", count),
+            ("turns", "p99 / bare: relay, service", _ratios(ratios, "p99"), "≤ 1.5", count),
+            ("turns", "throughput / bare: relay, service", _ratios(ratios, "throughput"), "≥ 0.9", ""),
             ("turns", "capacity", f"{turns['throughput_per_s']['service']:.0f}/s", "", ""),
         ]
     if half := document.get("half"):
@@ -68,6 +69,10 @@ def _overload_rows(twice: Document, half: Document | None) -> list[tuple[str, st
         ("twice", "memory, growth", f"{twice['usage']['resident_growth_ratio']:+.1%}", "flat", ""),
         ("twice", "codes", ", ".join(f"{code} {count}" for code, count in twice["codes"].items()), "", ""),
     ]
+
+
+def _ratios(ratios: Document, name: str) -> str:
+    return ", ".join(f"{ratios[target][name]:.2f}" for target in ("relay", "service"))
 
 
 def _both(usage: Document, name: str) -> str:

@@ -1,4 +1,4 @@
-"""What is measured: one Triton with the compact router, the service over it, and the same questions for both."""
+"""What is measured: one Triton with the compact router, a relay and the service over it, the same questions for all."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.load.generator import MODEL_INFER, SELECT_ROUTE, Target, build, write_bodies
@@ -80,11 +80,13 @@ class Scene:
     Attributes:
         generator: The compiled program.
         bare: How to ask Triton itself.
+        relay: How to ask it through a process that only passes bytes on.
         service: The service over it.
     """
 
     generator: Path
     bare: Target
+    relay: Target
     service: Service
 
 
@@ -120,10 +122,14 @@ async def running_scene(arguments: Sequence[str]) -> AsyncIterator[Scene]:
             conversations = read_conversations()
             bare = Target(triton.endpoint, MODEL_INFER, folder / "bare")
             write_bodies(bare.bodies, await _bare_bodies(triton.endpoint, conversations))
-            with running_service(folder, triton.endpoint, arguments) as (process, address):
+            with (
+                running_relay(triton.endpoint) as relay,
+                running_service(folder, triton.endpoint, arguments) as (process, address),
+            ):
                 target = Target(address, SELECT_ROUTE, folder / "service")
                 write_bodies(target.bodies, [_request(messages) for messages in conversations])
-                yield Scene(generator, bare, Service(process.pid, target, folder / "policies"))
+                service = Service(process.pid, target, folder / "policies")
+                yield Scene(generator, bare, replace(bare, address=relay), service)
         finally:
             await triton.stop()
             triton.close()
@@ -162,6 +168,18 @@ async def _bare_bodies(endpoint: str, conversations: Sequence[tuple[Message, ...
         await backend.score(question, timeout_s=START_TIMEOUT_S)
     await backend.close()
     return recorder.bodies
+
+
+@contextmanager
+def running_relay(triton_endpoint: str) -> Iterator[str]:
+    """Run a relay before Triton; gives its address."""
+    command = [sys.executable, "-m", "benchmarks.load.relay", triton_endpoint]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            port = process.stdout.readline().strip() if process.stdout else ""
+            yield f"127.0.0.1:{port}"
+        finally:
+            process.terminate()
 
 
 @contextmanager
