@@ -3,7 +3,9 @@
 import contextlib
 import json
 import os
+import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -179,3 +181,45 @@ def test_doctor_policies_examines_and_cleans_up(root: Path, run_folder: Path) ->
     assert 50 + 120 == seen["case_count"]
     assert all(0 < each["evidence_count"] <= each["case_count"] for each in seen["findings"])
     assert [] == _processes(run_folder)
+
+
+@pytest.fixture
+def policies(root: Path, tmp_path: Path) -> Path:
+    """Copy the sample policies with their suites, to be changed."""
+    return Path(shutil.copytree(root / "examples" / "policies", tmp_path / "policies"))
+
+
+def test_thresholds_are_calibrated_and_found_stale_when_a_route_changes(
+    root: Path, run_folder: Path, policies: Path
+) -> None:
+    """What the real tier decides on labelled cases is promised in the file; `check` holds the file to it."""
+    del run_folder
+    file = policies / "customer-support.yaml"
+    given = ("--cases", str(policies), "--max-error", "40%", "--embedded", "--write", "--json")
+
+    done = _archrouter(root, "calibrate", str(file), *given)
+    promised = _archrouter(root, "check", str(file))
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace("Tracking of a parcel", "Whereabouts of a parcel"), encoding="utf-8")
+    changed = _archrouter(root, "check", str(file))
+
+    (result,) = json.loads(done.stdout)
+    assert (0, 0) == (done.returncode, promised.returncode), done.stderr + promised.stdout
+    assert result["model_version"] in text
+    assert "calibrated" not in promised.stdout
+    assert "calibrated" in changed.stdout
+
+
+def test_corrections_become_examples_that_the_real_tier_reads(root: Path, run_folder: Path, policies: Path) -> None:
+    """The suite is routed before and after; a route is told its own case, so that none gets worse."""
+    del run_folder
+    file, correction = policies / "customer-support.yaml", policies.parent / "corrections.jsonl"
+    words = "my parcel lies at some neighbour's, says the driver"
+    said = {"policy_set": "customer-support", "messages": [{"role": "user", "content": words}]}
+    correction.write_text(json.dumps({**said, "route": "orders_delivery_tracking"}) + "\n", encoding="utf-8")
+    given = ("--corrections", str(correction), "--suites", str(policies), "--embedded", "--write")
+
+    done = _archrouter(root, "learn", str(file), *given)
+
+    assert re.search(r"\d+ of \d+ cases pass before, \d+ after", done.stderr)
+    assert (words in file.read_text(encoding="utf-8")) == (0 == done.returncode), done.stderr
