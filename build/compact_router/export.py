@@ -256,6 +256,7 @@ def provenance(started_from: str, precision: str) -> JsonObject:
             "package": f"{package.name}=={metadata.version(package.name)}",
             "upstream": package.upstream,
             "licence": package.licence,
+            "languages": list(package.languages),
             "files": {name: PREFIX + digest for name, digest in package.digests.items()},
         },
         "words": {

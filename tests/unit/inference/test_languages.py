@@ -1,0 +1,54 @@
+"""The kept identifier against requests in eleven languages, written for this project."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from archrouter.inference.compact import identify_language
+
+LANGUAGES = Path(__file__).parents[3] / "benchmarks" / "data" / "languages"
+CODES = {
+    "arabic": "ar",
+    "chinese": "zh",
+    "english": "en",
+    "french": "fr",
+    "german": "de",
+    "hindi": "hi",
+    "italian": "it",
+    "japanese": "ja",
+    "polish": "pl",
+    "portuguese": "pt",
+    "spanish": "es",
+}
+
+
+def requests_in(language: str) -> list[str]:
+    """Read what users ask."""
+    lines = (LANGUAGES / f"{language}.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line)["messages"][-1]["content"] for line in lines]
+
+
+def test_no_request_in_english_is_taken_for_another_language() -> None:
+    """A warning that cries wolf is read by nobody."""
+    assert {"", "en"} >= {identify_language(text) for text in requests_in("english")}
+
+
+@pytest.mark.parametrize("language", sorted(CODES.keys() - {"english"}))
+def test_most_requests_in_other_languages_are_named(language: str) -> None:
+    """At least seven of ten, and nearly all that are named are named right."""
+    named = [identify_language(text) for text in requests_in(language)]
+
+    assert named.count(CODES[language]) >= 0.7 * len(named)
+    assert named.count(CODES[language]) >= 0.95 * sum(map(bool, named))
+
+
+@pytest.mark.parametrize("text", ["", "ok", "pizza", "12345 67890!", "\ud800 \ud800", "\n \n"])
+def test_what_tells_nothing_is_not_named(text: str) -> None:
+    """Words that several languages have, and no words."""
+    assert "" == identify_language(text)
+
+
+def test_a_long_message_is_known_by_its_beginning() -> None:
+    """Lines and length make no difference."""
+    assert "fr" == identify_language("Où est mon colis ?\nIl devait arriver hier.\n" + "0" * 1_000_000)
