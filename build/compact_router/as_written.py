@@ -21,14 +21,18 @@ TURNS_PER_VIEW = 10
 
 
 def views_as_written(
-    taxonomies: Sequence[Taxonomy], held_out: Collection[Unit], uses: Callable[[Example], bool], fold: int
+    taxonomies: Sequence[Taxonomy],
+    held_out: Collection[Unit],
+    uses: Callable[[Example], bool],
+    fold: int,
+    turns_per_source: int = TURNS_PER_SOURCE,
 ) -> list[View]:
     """Draw turns of a fold's held-out domains, `TURNS_PER_VIEW` to a view; the same ones for the same fold."""
     sets = list(_sets(taxonomies, held_out))
     views: list[View] = []
     for source in sorted({taxonomy.source for taxonomy, _, _ in sets}):
         own = [each for each in sets if each[0].source == source]
-        count = -(-TURNS_PER_SOURCE // len(own))
+        count = -(-turns_per_source // len(own))
         for taxonomy, domains, kind in own:
             views += _draw(taxonomy, domains, kind, uses, count, seeded("as written", fold, taxonomy.name, kind))
     return views
@@ -58,7 +62,7 @@ def _draw(
     turns = [
         Turn(example.conversation_id, example.messages, label, taxonomy.source)
         for example in taxonomy.examples
-        if uses(example) and (label := _label(example, place, kind)) is not None
+        if uses(example) and not example.is_offer and (label := _label(example, place, kind)) is not None
     ]
     drawn = random.sample(turns, min(count, len(turns)))
     for start in range(0, len(drawn), TURNS_PER_VIEW):

@@ -2,7 +2,7 @@
 
 Each fold's network is measured on domains that it has not seen, and on unseen conversations of domains that it has: as
 many turns of each, since a policy set in use may be either. A network is surer of the latter and more often right. The
-sets of the own corpus' dev split are domains that no fold's network has seen.
+sets of the own corpus' dev split and the services held out are domains that no network has seen.
 """
 
 import argparse
@@ -17,13 +17,10 @@ from archrouter.domain.posterior import Calibration, posterior_from_scores
 from archrouter.domain.scoring import CalibrationReference
 from compact_router.evaluate import expected_calibration_error
 from compact_router.manifest import MODEL_DIRECTORY, VERSION, render_json
-from compact_router.material import DEV_SETS, NEW_CONVERSATIONS, NEW_DOMAINS
+from compact_router.material import DEV_AS_WRITTEN, DEV_SETS, NEW_CONVERSATIONS, NEW_DOMAINS
 from compact_router.plan import LIMITS
 
-KINDS = "kinds"
-"""Of `benchmarks/data`: turns of every kind that users write, in sets that no network has seen."""
-
-CALIBRATED = (NEW_DOMAINS, NEW_CONVERSATIONS, DEV_SETS, KINDS)
+CALIBRATED = (NEW_DOMAINS, NEW_CONVERSATIONS, DEV_SETS, DEV_AS_WRITTEN)
 """What the temperature is fitted on, where a folder holds it: all kinds of turns, none of them trained on."""
 
 TEMPERATURE_RANGE = (0.2, 5.0)

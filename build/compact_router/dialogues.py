@@ -32,7 +32,7 @@ CUE_SHARE = 0.4
 PLAIN_SWITCH_SHARE = 0.35
 """Of the changes of subject: those that say so, and those with nothing around the request."""
 
-CONTEXT_SHARES = {GREETING: 0.1, CHITCHAT: 0.2, THANKS: 0.75, GOODBYE: 0.6, DECLINE: 1.0}
+CONTEXT_SHARES = {GREETING: 0.1, CHITCHAT: 0.3, THANKS: 0.8, GOODBYE: 0.75, DECLINE: 1.0}
 """How often a social message comes after a request and its answer."""
 
 MOST_MESSAGES_BEFORE = 5
@@ -70,7 +70,7 @@ class Dialogues:
         """Take words for pasted text, and the sources' own answers, from labelled turns."""
         self._talk = talk
         said = {each.content for example in examples for each in example.messages if each.role == ASSISTANT}
-        asked = {example.messages[-1].content for example in examples}
+        asked = {example.messages[-1].content for example in examples if not example.is_offer}
         self._said = sorted(each for each in said if len(words(each)) > 5) or ["All is well."]  # noqa: PLR2004
         self._asked = sorted(asked) or ["What is new?"]
         self._answers = _answers(examples)
@@ -113,10 +113,16 @@ class Dialogues:
             before = self._offered(asked.messages, offer, shape, core, random)
         return (*before, Message(USER, self._agreed(CONTINUE if shape == CONTINUE else name, asked.language, random)))
 
+    def taken_up(self, offered: tuple[Message, ...], language: str, random: Random) -> tuple[Message, ...]:
+        """Say yes to an offer."""
+        return (*offered, Message(USER, self._agreed(OFFERS, language, random)))
+
     def social(self, before: tuple[Message, ...], random: Random) -> tuple[str, tuple[Message, ...]]:
         """Make a social message, now and then after a conversation; gives its kind as well."""
         kind = random.choices(list(SOCIAL_WEIGHTS), list(SOCIAL_WEIGHTS.values()))[0]
         message = Message(USER, self._talk.social(kind, random))
+        if kind == DECLINE and before and before[-1].role == ASSISTANT:
+            return kind, (*before, message)
         if not before or random.random() >= CONTEXT_SHARES[kind]:
             return kind, (message,)
         offer = self._talk.say(OFFERS, random, asked=before[-1].content) if kind == DECLINE else ""
@@ -158,6 +164,8 @@ class Dialogues:
         return (*messages, Message(ASSISTANT, f"{answer} {offer}".strip()))
 
     def _answered(self, messages: tuple[Message, ...], offer: str, random: Random) -> tuple[Message, ...]:
+        if messages and messages[-1].role == ASSISTANT:
+            messages = messages[:-1]
         if not messages:
             return exchange(random.choice(self._asked), f"{self._talk.say('answers', random)} {offer}".strip())
         answer = self._answers.get(messages[-1].content) if random.random() < 0.8 else None  # noqa: PLR2004 - a share
@@ -176,7 +184,7 @@ def social_kind(text: str) -> str:
 def _answers(examples: Sequence[Example]) -> dict[str, str]:
     """List what assistants answered, by what the user had said."""
     found: dict[str, str] = {}
-    for example in examples:
+    for example in (each for each in examples if not each.is_offer):
         for before, after in zip(example.messages, example.messages[1:], strict=False):
             if before.role == USER and after.role == ASSISTANT:
                 found.setdefault(before.content, after.content)

@@ -11,6 +11,8 @@ from compact_router.benchmark import LabelledTurn
 BIN_COUNT = 15
 """Equal-width bins of confidence, as in Guo et al. 2017."""
 
+CHANCE_DRAWS = 500
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -114,6 +116,22 @@ def expected_calibration_error(confidences: NDArray[np.float64], right: NDArray[
     bins = np.minimum((confidences * BIN_COUNT).astype(int), BIN_COUNT - 1)
     gaps = [abs(float((confidences - right)[bins == index].sum())) for index in range(BIN_COUNT)]
     return sum(gaps) / len(confidences)
+
+
+def calibration_error_by_chance(confidences: NDArray[np.float64]) -> float:
+    """Tell the calibration error that so many answers show on average when confidence is exactly the truth.
+
+    Few answers fill no bin evenly: what a measurement has beyond this is the model's.
+
+    Args:
+        confidences: float64 [K] in [0, 1].
+
+    Returns:
+        In [0, 1], as `expected_calibration_error`; the mean of `CHANCE_DRAWS` draws, the same ones every time.
+    """
+    random = np.random.default_rng(0)
+    drawn = random.random((CHANCE_DRAWS, len(confidences))) < confidences
+    return float(np.mean([expected_calibration_error(confidences, each) for each in drawn]))
 
 
 def _share(answers: Sequence[bool]) -> float | None:

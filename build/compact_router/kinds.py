@@ -8,7 +8,7 @@ import numpy as np
 from compact_model.inputs import Candidate, Message
 
 from compact_router.benchmark import read_conversations, read_policy_sets
-from compact_router.evaluate import Decision, expected_calibration_error
+from compact_router.evaluate import Decision, calibration_error_by_chance, expected_calibration_error
 from compact_router.slots import Turn
 from compact_router.views import View
 
@@ -64,6 +64,7 @@ def figures_by_setting(decisions: Sequence[Decision], changed: Mapping[str, str]
             "turns": len(some),
             "accuracy": round(float(is_right.mean()), 4),
             "calibration_error": round(expected_calibration_error(confidences, is_right), 4),
+            "by_chance": round(calibration_error_by_chance(confidences), 4),
             "sure": int(sure.sum()),
             "sure_and_wrong": int((sure & ~is_right).sum()),
             "pairs_right_bare": len(pairs),

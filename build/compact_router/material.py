@@ -14,15 +14,17 @@ from compact_router.as_written import views_as_written
 from compact_router.neighbours import Neighbours
 from compact_router.own_corpus import read_own_corpus
 from compact_router.public_sources import read_public_sources
+from compact_router.services import SERVICES, read_services
+from compact_router.services import SOURCE as OF_SERVICES
 from compact_router.talk import ENGLISH, Talk
-from compact_router.taxonomy import OTHER, Example, Taxonomy, Unit, units_of
+from compact_router.taxonomy import OTHER, OWN, Example, Taxonomy, Unit, units_of
 from compact_router.views import View, ViewSampler
 from compact_router.wordings import Writer
 
 WORDINGS = Path(__file__).parent / "wordings"
 AUGMENT_SETTINGS = Path(__file__).parents[1] / "data" / "augment" / "default.toml"
 
-VIEW_WEIGHTS = {"own": 0.46, "clinc": 0.2, "sgd": 0.16, "banking77": 0.08, "hwu64": 0.1}
+VIEW_WEIGHTS = {OWN: 0.33, OF_SERVICES: 0.35, "clinc": 0.13, "sgd": 0.08, "banking77": 0.05, "hwu64": 0.06}
 """Share of the policy sets by the source of their first domain, so that SGD's many turns do not drown the rest."""
 
 NEW_CONVERSATION_SHARE = 0.1
@@ -40,13 +42,14 @@ _FOLD_OF_PUBLIC_DOMAIN = {
     2: "clinc:auto hwu64:transport sgd:bus sgd:ride sgd:dentist sgd:doctor",
     3: "clinc:work clinc:assistant hwu64:calendar hwu64:email hwu64:news hwu64:social sgd:calendar",
 }
-"""Domains of one theme are in one fold, whatever their source; the own corpus is divided by policy set."""
+"""Domains of one theme are in one fold, whatever their source; what this project wrote is divided by policy set."""
 
 
 def add_material_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--sources``, ``--corpus`` and ``--settings``, which say where the material is."""
     parser.add_argument("--sources", type=Path, help="folder of the public training sources (default: do without)")
     parser.add_argument("--corpus", type=Path, default=SOURCES, help="sources of the own corpus (default: this tree's)")
+    parser.add_argument("--services", type=Path, default=SERVICES, help="made-up services (default: this tree's)")
     parser.add_argument(
         "--settings", type=Path, default=AUGMENT_SETTINGS, help="of `data augment` (default: this tree's)"
     )
@@ -56,11 +59,12 @@ def read_material(
     train_sources: Path | None,
     corpus: Path = SOURCES,
     settings: Path = AUGMENT_SETTINGS,
+    services: Path | None = SERVICES,
     split: str = TRAIN_SPLIT,
     *,
     is_english: bool = False,
 ) -> tuple[Taxonomy, ...]:
-    """Read the public training sources, where a folder of them is given, and a split of the own corpus.
+    """Read the public training sources, where a folder of them is given, and a split of what this project wrote.
 
     With ``is_english`` what users write in other languages is left out: an encoder that cannot read it only learns
     from it to find no match.
@@ -70,7 +74,8 @@ def read_material(
     if is_english:
         own = tuple(replace(each, examples=_in_english(each.examples)) for each in own)
     public = read_public_sources(train_sources, WORDINGS) if train_sources is not None else ()
-    return (*public, *own)
+    made_up = read_services(services, is_held_out=split != TRAIN_SPLIT) if services is not None else ()
+    return (*public, *own, *made_up)
 
 
 def _in_english(examples: Sequence[Example]) -> tuple[Example, ...]:
@@ -80,18 +85,20 @@ def _in_english(examples: Sequence[Example]) -> tuple[Example, ...]:
 def fold_of(taxonomies: Sequence[Taxonomy]) -> dict[Unit, int]:
     """Divide the domains for cross-validation: each gets a fold from 0 to `FOLD_COUNT` - 1."""
     public = {Unit(*name.split(":")): fold for fold, names in _FOLD_OF_PUBLIC_DOMAIN.items() for name in names.split()}
-    own = [taxonomy.name for taxonomy in taxonomies if taxonomy.source == "own"]
+    number: dict[str, int] = {}
+    for source in (OWN, OF_SERVICES):
+        number |= {name: at for at, name in enumerate(each.name for each in taxonomies if each.source == source)}
     return {
-        unit: public[unit] if unit in public else own.index(unit.taxonomy) % FOLD_COUNT
-        for unit, _ in units_of(taxonomies)
+        unit: public[unit] if unit in public else number[unit.taxonomy] % FOLD_COUNT for unit, _ in units_of(taxonomies)
     }
 
 
 AS_WRITTEN, NEW_DOMAINS, NEW_CONVERSATIONS = PARTS = ("as_written", "new_domains", "new_conversations")
 """What a fold is measured on; its files are named so."""
 
-DEV_SPLIT, DEV_SETS = "dev", "dev_sets"
-"""The own corpus' split that choices are made on, and its part in what is measured: no training has seen its sets."""
+DEV_SPLIT, DEV_SETS, DEV_AS_WRITTEN = "dev", "dev_sets", "dev_as_written"
+"""The split of what this project wrote that choices are made on, and its parts in what is measured, sets that are drawn
+and sets as they were written: no training has seen them."""
 
 
 @dataclass(frozen=True, slots=True)

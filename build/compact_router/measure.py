@@ -1,7 +1,8 @@
 """Measure a checkpoint, or the untrained sentence encoder, on the domains of a fold that it was not trained on.
 
-Or a checkpoint with --dev-split on policy sets drawn from the own corpus' dev split, as for training but with phrases
-that are not trained with; with --benchmark on folders of labelled conversations, as `archrouter eval` reads them.
+Or a checkpoint with --dev-split on the own corpus' dev split and the services held out, in sets as written and in drawn
+ones, as for training but with phrases that are not trained with; with --benchmark on folders of labelled conversations,
+as `archrouter eval` reads them.
 """
 
 import argparse
@@ -13,11 +14,13 @@ import torch
 from data.augment.settings import read_settings
 from transformers.utils import logging
 
+from compact_router.as_written import views_as_written
 from compact_router.batches import BatchMaker
 from compact_router.held_out import decide_and_measure, measure, measured_parts, measured_views, save_measured
 from compact_router.kinds import benchmark_views, figures_by_setting
 from compact_router.learner import Learner
 from compact_router.material import (
+    DEV_AS_WRITTEN,
     DEV_SETS,
     DEV_SPLIT,
     FOLD_COUNT,
@@ -30,8 +33,11 @@ from compact_router.neighbours import Neighbours
 from compact_router.parallel import Workers
 from compact_router.plan import LIMITS, Plan
 from compact_router.pretrained import ENCODERS, MINILM, embed, text_reader
+from compact_router.taxonomy import units_of
 from compact_router.views import View
 from compact_router.zero_shot import measure_zero_shot
+
+DEV_TURNS_PER_SOURCE = 1000
 
 
 def main() -> None:
@@ -41,7 +47,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="folder for figures and logits (default: print the figures only)")
     measured_on = parser.add_mutually_exclusive_group(required=True)
     measured_on.add_argument("--fold", type=int, choices=range(FOLD_COUNT), help="as given in training")
-    measured_on.add_argument("--dev-split", action="store_true", help="sets drawn from the own corpus' dev split")
+    measured_on.add_argument(
+        "--dev-split", action="store_true", help="the own corpus' dev split and the services held out"
+    )
     measured_on.add_argument("--benchmark", type=Path, nargs="+", help="folders of labelled conversations")
     parser.add_argument("--temperature", type=float, default=1.0, help="of --benchmark (default: %(default)s)")
     parser.add_argument("--encoder", choices=ENCODERS, default=MINILM, help="default: %(default)s")
@@ -57,11 +65,15 @@ def main() -> None:
     maker = BatchMaker(text_reader(given.encoder), LIMITS)
     overlap = read_settings(given.settings).overlap
     if given.dev_split:
-        material = read_material(None, given.corpus, given.settings, DEV_SPLIT)
+        material = read_material(None, given.corpus, given.settings, given.services, DEV_SPLIT)
         sampler = make_sampler(material, Neighbours(material, overlap, embed), is_measured=True)
-        parts: dict[str, Sequence[View]] = {DEV_SETS: measured_views(sampler, 0)}
+        units = [unit for unit, _ in units_of(material)]
+        parts: dict[str, Sequence[View]] = {
+            DEV_SETS: measured_views(sampler, 0),
+            DEV_AS_WRITTEN: views_as_written(material, units, lambda _: True, 0, DEV_TURNS_PER_SOURCE),
+        }
     else:
-        material = read_material(given.sources, given.corpus, given.settings)
+        material = read_material(given.sources, given.corpus, given.settings, given.services)
         try:
             fold = make_fold(material, Neighbours(material, overlap, embed), given.fold)
         except ValueError as error:

@@ -30,6 +30,7 @@ class Neighbours:
             embed: Texts to unit vectors, float32 [N, D]; a sentence encoder that was not trained on the material.
         """
         self._overlap = overlap
+        self._broad = {taxonomy.name for taxonomy in taxonomies if taxonomy.is_broad}
         self._own = {taxonomy.name for taxonomy in taxonomies if taxonomy.source == OWN}
         self._stand_ins = {taxonomy.name: taxonomy.stand_ins for taxonomy in taxonomies}
         self._units = {unit: index for index, (unit, _) in enumerate(units_of(taxonomies))}
@@ -47,6 +48,8 @@ class Neighbours:
     def overlap(self, one: Unit, other: Unit) -> bool:
         """Say whether a request for one domain may fit a route of the other, of whatever taxonomy."""
         own = [unit.taxonomy for unit in (one, other) if unit.taxonomy in self._own]
+        if not self._broad.isdisjoint((one.taxonomy, other.taxonomy)):
+            return True
         if any(not self._overlap.is_known(name) or name in self._overlap.with_all for name in own):
             return True
         if len(own) > 1 and self._overlap.overlaps(*own):
@@ -59,7 +62,7 @@ class Neighbours:
 
     def cuts_everything(self, taxonomy: str) -> bool:
         """Say whether a taxonomy has a route for almost any request, so that it is mixed with no other."""
-        return taxonomy in self._own and not self._overlap.is_known(taxonomy)
+        return taxonomy in self._broad or (taxonomy in self._own and not self._overlap.is_known(taxonomy))
 
     def may_do(self, taxonomy: str, gone: tuple[str, str], there: tuple[str, str]) -> bool:
         """Say whether one action of a taxonomy may do when another is gone; each is given as domain and name."""

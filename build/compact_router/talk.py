@@ -81,7 +81,7 @@ class Talk:
 
     def __init__(self, *, is_measured: bool = False) -> None:
         """Read the phrases to train with, or those to measure with."""
-        document = yaml.safe_load(TALK.read_text(encoding="utf-8"))
+        document = yaml.load(TALK.read_text(encoding="utf-8"), yaml.CSafeLoader)
         self._lists: dict[str, Sequence[str]] = {
             name: _part(each, is_measured=is_measured) for name, each in document.items() if isinstance(each, list)
         }

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from compact_model.inputs import Message
+from compact_model.inputs import ASSISTANT, Message
 
 OTHER = "other"
 """Label of a turn that no route of its taxonomy fits."""
@@ -55,7 +55,7 @@ class Example:
 
     Attributes:
         conversation_id: Shared by the turns of one conversation.
-        messages: Oldest first; the last one is the user's.
+        messages: Oldest first; the last one is the user's, or an assistant's offer that is to be taken up.
         domain: Of the right route; ``OTHER`` where no route of the taxonomy fits.
         action: Of the right route; None where no action of the domain fits, or where it is not known which.
         is_known_exactly: False where only the domain is known, so that it cannot be held against actions.
@@ -71,6 +71,11 @@ class Example:
     is_social: bool = False
     language: str = "en"
 
+    @property
+    def is_offer(self) -> bool:
+        """Whether it ends in an offer; who takes it up asks for its route."""
+        return self.messages[-1].role == ASSISTANT
+
 
 @dataclass(frozen=True, slots=True)
 class Taxonomy:
@@ -82,6 +87,7 @@ class Taxonomy:
         domains: At least one.
         examples: Labelled turns.
         stand_ins: Groups of actions, ``(domain, action)``, of which one may do when another is gone.
+        is_broad: Whether it has a route for almost any request, so that it is mixed with no other.
     """
 
     name: str
@@ -89,6 +95,7 @@ class Taxonomy:
     domains: tuple[Domain, ...]
     examples: tuple[Example, ...]
     stand_ins: tuple[frozenset[tuple[str, str]], ...] = field(default=())
+    is_broad: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,8 @@ def train(given: argparse.Namespace, workers: Workers) -> None:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     plan = Plan(**{field.name: getattr(given, field.name) for field in fields(Plan)})
-    material = read_material(given.sources, given.corpus, given.settings, is_english=plan.encoder == MINILM)
+    is_english = plan.encoder == MINILM
+    material = read_material(given.sources, given.corpus, given.settings, given.services, is_english=is_english)
     neighbours = Neighbours(material, read_settings(given.settings).overlap, embed)
     fold = make_fold(material, neighbours, given.fold) if given.fold is not None else None
     sampler = fold.training if fold is not None else make_sampler(material, neighbours)

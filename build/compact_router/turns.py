@@ -8,7 +8,7 @@ from data.augment.drawing import pick
 from data.augment.pool import may_fit
 from data.records import make_route
 
-from compact_router.dialogues import AS_IT_IS, Asked, Dialogues, social_kind
+from compact_router.dialogues import AS_IT_IS, CONFIRM, Asked, Dialogues, social_kind
 from compact_router.neighbours import Neighbours
 from compact_router.slots import Slot, Turn
 from compact_router.talk import ENGLISH, Talk, TalkRoute, noisy
@@ -21,11 +21,11 @@ beside a route for small talk or for the rest: that small talk is not all that o
 """
 
 SOCIAL, LEFT_OVER, LEFT_OUT, FOREIGN = "social", "left over", "left out", "foreign"
-UNKNOWN_SHARES = {LEFT_OVER: 0.25, LEFT_OUT: 0.45, FOREIGN: 0.3}
+UNKNOWN_SHARES = {LEFT_OVER: 0.35, LEFT_OUT: 0.3, FOREIGN: 0.35}
 """Turns drawn without a candidate: turns that fit no route of their taxonomy, turns of actions and domains of the set's
 taxonomies that the set leaves out, and turns of other taxonomies."""
 
-SOCIAL_SHARE = 0.08
+SOCIAL_SHARE = 0.14
 SOCIAL_SHARE_WITH_ROUTES = 0.3
 """Turns that are thanks, greetings and small talk, in a set without and with routes for them."""
 
@@ -153,6 +153,10 @@ class TurnSampler:
         label = self._label(taxonomy, example, slots)
         if label is None or (label == len(slots) and routes and not _asks_clearly(example)):
             return None
+        if example.is_offer:
+            messages = self._dialogues.taken_up(example.messages, example.language, random)
+            taker = _taker(label, slots, routes)
+            return Turn(example.conversation_id, messages, taker, self._source[taxonomy], CONFIRM)
         asked = Asked(noisy(example.messages, random), example.language, is_clear=_asks_clearly(example))
         kind = self._dialogues.shape(asked, is_known=label < len(slots), random=random)
         if kind == AS_IT_IS:
@@ -165,9 +169,7 @@ class TurnSampler:
             )
             _, other = self._draw_known(other_slots or slots, random)
             messages = self._dialogues.make(kind, asked, other.messages if other is not None else (), core, random)
-        if label == len(slots):
-            label += next((index for index, each in enumerate(routes) if each.takes_rest), len(routes))
-        return Turn(example.conversation_id, messages, label, self._source[taxonomy], kind)
+        return Turn(example.conversation_id, messages, _taker(label, slots, routes), self._source[taxonomy], kind)
 
     def _draw_unknown(self, slots: Sequence[Slot], units: Sequence[Unit], random: Random) -> tuple[str, Example | None]:
         kind = random.choices(list(UNKNOWN_SHARES), list(UNKNOWN_SHARES.values()))[0]
@@ -267,6 +269,13 @@ class TurnSampler:
 def _asks_clearly(example: Example) -> bool:
     """Say whether a turn is a request that is understood by itself."""
     return len(example.messages) == 1 and len(example.messages[0].content.split()) >= FEWEST_WORDS
+
+
+def _taker(label: int, slots: Sequence[Slot], routes: Sequence[TalkRoute]) -> int:
+    """Give a request that no slot takes to the route for the rest, where there is one."""
+    if label < len(slots):
+        return label
+    return label + next((index for index, each in enumerate(routes) if each.takes_rest), len(routes))
 
 
 def _social_label(kind: str, slot_count: int, routes: Sequence[TalkRoute]) -> int | None:

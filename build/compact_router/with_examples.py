@@ -162,7 +162,7 @@ def _measured_on(given: argparse.Namespace) -> Iterator[tuple[str, Sequence[View
     for folder in given.benchmark or ():
         yield folder.name, benchmark_views(folder)[0]
     if given.fold is not None:
-        material = read_material(given.sources, given.corpus, given.settings)
+        material = read_material(given.sources, given.corpus, given.settings, given.services)
         neighbours = Neighbours(material, read_settings(given.settings).overlap, embed)
         yield f"fold {given.fold} as written", make_fold(material, neighbours, given.fold).as_written
 

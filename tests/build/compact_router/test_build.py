@@ -9,7 +9,7 @@ import pytest
 from compact_router.benchmark import LabelledTurn, benchmark_turns, read_conversations
 from compact_router.calibrate import fit_temperature, read_logits, reference
 from compact_router.curve import CurveLog
-from compact_router.evaluate import Decision, evaluate, expected_calibration_error
+from compact_router.evaluate import Decision, calibration_error_by_chance, evaluate, expected_calibration_error
 from compact_router.folds import read_counts, summary
 from compact_router.material import NEW_DOMAINS, PARTS
 from compact_router.plan import Plan
@@ -104,6 +104,16 @@ def test_calibration_error_is_the_mean_gap_over_bins() -> None:
     error = expected_calibration_error(np.array([0.9, 0.9, 1.0, 1.0]), np.array([True, False, True, True]))
 
     assert pytest.approx(0.2 + 0.0, abs=0.11) == error
+
+
+def test_few_answers_show_a_calibration_error_by_chance() -> None:
+    """Sixty unsure answers cannot show less than a hundredth; sixty thousand can."""
+    few = calibration_error_by_chance(np.linspace(0.2, 0.95, 60))
+    many = calibration_error_by_chance(np.linspace(0.2, 0.95, 60_000))
+
+    assert 0.05 < few < 0.2
+    assert many < 0.01
+    assert 0.0 == calibration_error_by_chance(np.ones(5))
 
 
 def test_what_drift_is_seen_by_is_of_calibrated_probabilities() -> None:

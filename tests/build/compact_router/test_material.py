@@ -15,7 +15,7 @@ from data.seed_corpus import SOURCES, read_splits
 @pytest.fixture(scope="module")
 def own() -> tuple[Taxonomy, ...]:
     """Read the committed corpus."""
-    return read_material(None)
+    return read_material(None, services=None)
 
 
 def test_only_the_train_split_of_the_own_corpus_is_read(own: tuple[Taxonomy, ...]) -> None:

@@ -79,6 +79,37 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def write_services(folder: Path) -> Path:
+    """Write services of two routes each, one of them held out."""
+    folder.mkdir()
+    services = [
+        {
+            "set": f"shop-{number}",
+            "about": "a shop",
+            "held_out": goods == "boots",
+            "domains": [
+                {
+                    "name": f"{goods}",
+                    "whole": [f"all about {goods}"],
+                    "actions": [
+                        {
+                            "name": name,
+                            "texts": [f"to {name} {goods}"],
+                            "asks": [f"please {name} my {goods}"],
+                            "offers": [["hello", f"Shall I {name} the {goods}?"]],
+                        }
+                        for name in ("buy", "mend")
+                    ],
+                }
+            ],
+            "other": [f"who invented {goods}?"],
+        }
+        for number, goods in enumerate(("shoes", "coats", "hats", "boots"))
+    ]
+    (folder / "shops.yaml").write_text(json.dumps(services))
+    return folder
+
+
 def write_benchmark(folder: Path) -> Path:
     """Write a benchmark of a request bare and with a lead-in."""
     (folder / "policies").mkdir(parents=True)
@@ -112,7 +143,8 @@ def run(*arguments: str) -> str:
 
 def test_the_recipe_makes_a_model_that_serves(corpus: Path, tmp_path: Path) -> None:
     """Train with a fold held out, export, calibrate on that fold, stamp: the folder loads and scores."""
-    options = ("--corpus", str(corpus), "--fold", "0", "--rivals", *SHORT, "--measured-views", "8")
+    in_corpus = ("--corpus", str(corpus), "--services", str(write_services(tmp_path / "services")))
+    options = (*in_corpus, "--fold", "0", "--rivals", *SHORT, "--measured-views", "8")
     printed = run("compact_router.train", str(tmp_path / "fold"), *options)
     model = tmp_path / "model"
     (model / "1").mkdir(parents=True)
@@ -120,7 +152,6 @@ def test_the_recipe_makes_a_model_that_serves(corpus: Path, tmp_path: Path) -> N
     given = ("--model-directory", str(model))
 
     checkpoint = str(tmp_path / "fold" / "checkpoint.pt")
-    in_corpus = ("--corpus", str(corpus))
     drawn = run("compact_router.measure", checkpoint, "--dev-split", *in_corpus, "--output", str(tmp_path / "fold"))
     kinds = run("compact_router.measure", checkpoint, "--benchmark", str(write_benchmark(tmp_path / "benchmark")))
 
@@ -135,7 +166,7 @@ def test_the_recipe_makes_a_model_that_serves(corpus: Path, tmp_path: Path) -> N
     figures = [json.loads(line) for line in printed.splitlines()[-3:]]
     assert ["as_written", "new_domains", "new_conversations"] == [each.pop("part") for each in figures]
     assert all({"joint reader", "bi-encoder", "late interaction"} == set(each) for each in figures)
-    assert "dev_sets" == json.loads(drawn.splitlines()[-1])["part"]
+    assert ["dev_sets", "dev_as_written"] == [json.loads(line)["part"] for line in drawn.splitlines()[-2:]]
     assert ["bare", "lead_in", "all"] == [json.loads(line)["setting"] for line in kinds.splitlines()[-3:]]
     assert calibrated.startswith("temperature ")
     assert "dev_sets: " in calibrated
@@ -147,7 +178,7 @@ def test_the_recipe_makes_a_model_that_serves(corpus: Path, tmp_path: Path) -> N
 def weights_after(corpus: Path, steps: list[str], folder: Path) -> dict[str, torch.Tensor]:
     """Train three steps, with a checkpoint and a new learner wherever ``steps`` says so."""
     plan = Plan(steps=3, views=2, turns=4)
-    material = read_material(None, corpus)
+    material = read_material(None, corpus, services=None)
     sampler = make_sampler(material, Neighbours(material, Overlap(), embed))
     maker, workers = BatchMaker(text_reader(), LIMITS), Workers(0, 1)
     learner = Learner(plan, workers, with_rivals=False)

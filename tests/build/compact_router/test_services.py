@@ -1,0 +1,71 @@
+"""The made-up services: every text is where it belongs, and none is of what the router is measured on."""
+
+import json
+from pathlib import Path
+
+import pytest
+from compact_model.inputs import ASSISTANT, USER
+from compact_router.services import SERVICES, ServicesError, read_services
+from compact_router.taxonomy import OTHER, Taxonomy
+from data.texts import words
+
+BENCHMARKS = Path(__file__).parents[3] / "benchmarks" / "data"
+
+MIN_WORDS = 8
+"""Shorter questions are everybody's: what time it is, how tall a tower."""
+
+
+@pytest.fixture(scope="module")
+def services() -> tuple[Taxonomy, ...]:
+    """Read the committed ones, those that are held out as well."""
+    return (*read_services(SERVICES), *read_services(SERVICES, is_held_out=True))
+
+
+def test_some_services_are_held_out() -> None:
+    """About an eighth: enough to measure with, few enough to be spared."""
+    trained = {each.name for each in read_services(SERVICES)}
+    held_out = {each.name for each in read_services(SERVICES, is_held_out=True)}
+
+    assert not trained & held_out
+    assert 0.1 < len(held_out) / len(trained | held_out) < 0.15
+
+
+def test_every_turn_has_a_route_of_its_service_or_none(services: tuple[Taxonomy, ...]) -> None:
+    """And each conversation is of a user and an assistant in turns."""
+    for service in services:
+        actions = {action.key for domain in service.domains for action in domain.actions}
+        rests = {(domain.name, None) for domain in service.domains if domain.rests}
+        for example in service.examples:
+            assert (example.domain, example.action) in actions | rests | {(OTHER, None)}
+            roles = [message.role for message in example.messages]
+            assert [(USER, ASSISTANT)[at % 2] for at in range(len(roles))] == roles
+
+
+def test_no_service_asks_what_a_benchmark_asks(services: tuple[Taxonomy, ...]) -> None:
+    """Nothing that a user says is a message of the data that the router is measured on."""
+    lines = (line for path in BENCHMARKS.rglob("*.jsonl") for line in path.read_text("utf-8").splitlines())
+    asked = {" ".join(words(each["content"])) for line in lines for each in json.loads(line)["messages"]}
+    said = {" ".join(words(each.content)) for one in services for turn in one.examples for each in turn.messages}
+
+    assert [] == sorted(each for each in said & asked if len(each.split()) >= MIN_WORDS)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("- set: a", "domains"),
+        ("set: a", "tuple"),
+        ("- {", "is no list of services"),
+        (None, "two sets are called 'a'"),
+    ],
+)
+def test_a_malformed_file_is_named(text: str | None, told: str, tmp_path: Path) -> None:
+    """With what is wrong in it."""
+    action = {"name": "b", "texts": ["c"], "asks": ["d"]}
+    one = {"set": "a", "about": "x", "domains": [{"name": "e", "whole": ["f"], "actions": [action]}], "other": ["g"]}
+    (tmp_path / "a.yaml").write_text(json.dumps([one, one]) if text is None else text, encoding="utf-8")
+
+    with pytest.raises(ServicesError, match=told) as raised:
+        read_services(tmp_path)
+
+    assert str(tmp_path) in str(raised.value)
