@@ -20,7 +20,10 @@ from compact_router.manifest import MODEL_DIRECTORY, VERSION, render_json
 from compact_router.material import DEV_AS_WRITTEN, DEV_SETS, NEW_CONVERSATIONS, NEW_DOMAINS
 from compact_router.plan import LIMITS
 
-CALIBRATED = (NEW_DOMAINS, NEW_CONVERSATIONS, DEV_SETS, DEV_AS_WRITTEN)
+KINDS = "kinds"
+"""Of `benchmarks/data`: turns of every kind that users write, in sets that no network has seen."""
+
+CALIBRATED = (NEW_DOMAINS, NEW_CONVERSATIONS, DEV_SETS, DEV_AS_WRITTEN, KINDS)
 """What the temperature is fitted on, where a folder holds it: all kinds of turns, none of them trained on."""
 
 TEMPERATURE_RANGE = (0.2, 5.0)
