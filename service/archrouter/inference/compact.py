@@ -1,5 +1,6 @@
 """The model ``compact_router``: one call, scores for every candidate."""
 
+import asyncio
 import contextlib
 import json
 import time
@@ -74,6 +75,8 @@ class CompactBackend:
             contract = tensors.COMPACT_ROUTER
             parameters = await self._connection.model_parameters(self._model, contract, timeout_s=timeout_s)
             profile = _profile(self._model, parameters)
+            if profile.languages:
+                await asyncio.to_thread(_language_detector)  # so that no call waits for its library
             await self._score(WARM_UP, profile, _candidates(WARM_UP.policy_set), timeout_s=timeout_s)
         except BaseException:
             self._profile = None
