@@ -135,6 +135,7 @@ async def test_the_second_endpoint_gets_the_time_that_is_left() -> None:
     backends[0].failure = AWAY
     backends[0].gate.clear()
     call = asyncio.ensure_future(ask(fleet))
+    await asyncio.sleep(0)  # the call begins, and its time runs
     await asyncio.sleep(0.02)
     backends[0].gate.set()
     await call
