@@ -46,7 +46,7 @@ _FOLD_OF_PUBLIC_DOMAIN = {
 
 
 def add_material_options(parser: argparse.ArgumentParser) -> None:
-    """Add ``--sources``, ``--corpus`` and ``--settings``, which say where the material is."""
+    """Add ``--sources``, ``--corpus``, ``--services`` and ``--settings``, which say where the material is."""
     parser.add_argument("--sources", type=Path, help="folder of the public training sources (default: do without)")
     parser.add_argument("--corpus", type=Path, default=SOURCES, help="sources of the own corpus (default: this tree's)")
     parser.add_argument("--services", type=Path, default=SERVICES, help="made-up services (default: this tree's)")

@@ -48,9 +48,9 @@ class Neighbours:
     def overlap(self, one: Unit, other: Unit) -> bool:
         """Say whether a request for one domain may fit a route of the other, of whatever taxonomy."""
         own = [unit.taxonomy for unit in (one, other) if unit.taxonomy in self._own]
-        if not self._broad.isdisjoint((one.taxonomy, other.taxonomy)):
+        if self.cuts_everything(one.taxonomy) or self.cuts_everything(other.taxonomy):
             return True
-        if any(not self._overlap.is_known(name) or name in self._overlap.with_all for name in own):
+        if any(name in self._overlap.with_all for name in own):
             return True
         if len(own) > 1 and self._overlap.overlaps(*own):
             return True
