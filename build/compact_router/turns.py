@@ -123,6 +123,7 @@ class TurnSampler:
         found = pick(self._social, random) if random.random() < WRITTEN_SOCIAL_SHARE else None
         if found is not None and routes and found.language != ENGLISH:
             found = None  # of which kind it is, is not known
+        kind: str | None
         if found is not None:
             kind, messages = social_kind(found.messages[-1].content), noisy(found.messages, random)
         else:
@@ -130,7 +131,7 @@ class TurnSampler:
             kind, messages = self._dialogues.social(before.messages if before is not None else (), random)
         label = _social_label(kind, len(slots), routes)
         name = found.conversation_id if found is not None else f"talk/{kind}"
-        return Turn(name, messages, label, SOCIAL, kind) if label is not None else None
+        return Turn(name, messages, label, SOCIAL, kind or SOCIAL) if label is not None else None
 
     def _request(
         self,
@@ -278,8 +279,10 @@ def _taker(label: int, slots: Sequence[Slot], routes: Sequence[TalkRoute]) -> in
     return label + next((index for index, each in enumerate(routes) if each.takes_rest), len(routes))
 
 
-def _social_label(kind: str, slot_count: int, routes: Sequence[TalkRoute]) -> int | None:
+def _social_label(kind: str | None, slot_count: int, routes: Sequence[TalkRoute]) -> int | None:
     """Find the route of a social message; None where it is not certain."""
+    if kind is None and routes:
+        return None
     narrow = sorted(enumerate(routes), key=lambda each: each[1].takes_rest)
     for index, route in narrow:
         if kind in route.covers:

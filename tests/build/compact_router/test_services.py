@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from compact_model.inputs import ASSISTANT, USER
-from compact_router.services import SERVICES, ServicesError, read_services
+from compact_router.services import CHATS, SERVICES, ServicesError, read_services
 from compact_router.taxonomy import OTHER, Taxonomy
 from data.texts import words
 
@@ -55,7 +55,7 @@ def test_no_service_asks_what_a_benchmark_asks(services: tuple[Taxonomy, ...]) -
     [
         ("- set: a", "domains"),
         ("set: a", "tuple"),
-        ("- {", "is no list of services"),
+        ("- {", "is not as it should be"),
         (None, "two sets are called 'a'"),
     ],
 )
@@ -69,3 +69,54 @@ def test_a_malformed_file_is_named(text: str | None, told: str, tmp_path: Path) 
         read_services(tmp_path)
 
     assert str(tmp_path) in str(raised.value)
+
+
+CHAT = {"said": ["hello", "Hello.", "cut my hedge"], "routes": ["social", "garden/cut"]}
+GARDENER = {
+    "set": "gardener",
+    "about": "Requests to a gardener",
+    "domains": [
+        {
+            "name": "garden",
+            "whole": ["Everything about the garden"],
+            "actions": [{"name": "cut", "texts": ["Cutting what has grown"], "asks": ["trim the roses"]}],
+        }
+    ],
+    "other": ["what is the time"],
+}
+
+
+def with_chats(folder: Path, chats: object) -> tuple[Taxonomy, ...]:
+    """Read a gardener's service with conversations of its users."""
+    (folder / CHATS).mkdir()
+    (folder / "gardener.yaml").write_text(json.dumps([GARDENER]), encoding="utf-8")
+    (folder / CHATS / "gardener.yaml").write_text(json.dumps(chats), encoding="utf-8")
+    return read_services(folder)
+
+
+def test_each_message_of_a_user_is_a_turn_of_its_conversation(tmp_path: Path) -> None:
+    """With all that was said before; a greeting asks for nothing."""
+    (gardener,) = with_chats(tmp_path, [{"set": "gardener", "chats": [CHAT]}])
+
+    greeting, request = gardener.examples[-2:]
+    assert (greeting.domain, greeting.is_social, len(greeting.messages)) == (OTHER, True, 1)
+    assert (request.domain, request.action, request.is_social) == ("garden", "cut", False)
+    assert [message.content for message in request.messages] == CHAT["said"]
+    assert greeting.conversation_id == request.conversation_id
+
+
+@pytest.mark.parametrize(
+    ("chats", "told"),
+    [
+        ([{"set": "gardener", "chats": [{**CHAT, "routes": ["social"]}]}], "3 messages, 1 routes"),
+        (
+            [{"set": "gardener", "chats": [{**CHAT, "routes": ["social", "garden/mow"]}]}],
+            "no route is called 'garden/mow'",
+        ),
+        ([{"set": "gardner", "chats": [CHAT]}], "no set is called 'gardner'"),
+    ],
+)
+def test_a_conversation_that_fits_no_service_is_named(chats: object, told: str, tmp_path: Path) -> None:
+    """With the route or the set that is not known."""
+    with pytest.raises(ServicesError, match=told):
+        with_chats(tmp_path, chats)

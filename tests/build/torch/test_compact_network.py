@@ -1,5 +1,6 @@
-"""The network's two starts and its examples."""
+"""The network's starts and its examples."""
 
+import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from compact_model.conversation import LATEST_TYPE
 from compact_model.encoder import TokenPieces
 from compact_model.inputs import Candidate, Message
+from compact_router import bge, pretrained
 from compact_router.batches import Batch, BatchMaker, LowerStates, encode, padded, score
 from compact_router.e5 import (
     BLOCK,
@@ -29,7 +31,7 @@ from compact_router.learner import load_weights, make_router
 from compact_router.learner import weights_of as weights_of_router
 from compact_router.network import WIDTH, Encoder, Router, Routes, Said
 from compact_router.plan import LIMITS
-from compact_router.pretrained import E5_SMALL, ENCODERS, MINILM, encoder_files, text_reader
+from compact_router.pretrained import BGE_ARCHIVE, BGE_SMALL, E5_SMALL, ENCODERS, MINILM, encoder_files, text_reader
 from compact_router.slots import Turn
 from compact_router.smoothing import smoothed
 from compact_router.views import FINE, View
@@ -50,6 +52,32 @@ def stored() -> E5:
     """Read the file of the package."""
     (name,) = ENCODERS[E5_SMALL].digests
     return read_e5(encoder_files(E5_SMALL) / name)
+
+
+def test_the_archive_gives_the_network_that_its_own_file_computes() -> None:
+    """Every weight is where it belongs: states of texts agree with ONNX Runtime's on the published graph."""
+    archive = encoder_files(BGE_SMALL) / BGE_ARCHIVE
+    with zipfile.ZipFile(archive) as members:
+        published = onnxruntime.InferenceSession(members.read(bge.MODEL))
+    network, reader = bge.make_transformer(archive, "eager").eval(), text_reader(BGE_SMALL)
+    for text in ("where is my parcel", "Naïve question: isn't 2 > 1?", "reset the router " * 20):
+        ids = np.array([[*reader.special.start, *reader.candidate(text), reader.special.end]])
+        given = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+        (expected,) = published.run(None, given)
+        with torch.inference_mode():
+            found = network(**{name: torch.from_numpy(each) for name, each in given.items()}).last_hidden_state
+
+        assert expected == pytest.approx(found.numpy(), abs=1e-4)
+
+
+def test_an_archive_that_is_not_there_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """And another one under its name is refused."""
+    monkeypatch.setattr(pretrained, "ARCHIVES", tmp_path)
+    with pytest.raises(ValueError, match="make encoders"):
+        encoder_files(BGE_SMALL)
+    (tmp_path / BGE_ARCHIVE).write_bytes(b"another")
+    with pytest.raises(ValueError, match="has the SHA-256"):
+        encoder_files(BGE_SMALL)
 
 
 def all_pieces(stored: E5) -> Sequence[int]:

@@ -27,7 +27,7 @@ def leader(scores: Scores) -> int:
     ("message", "expected"),
     [
         ("Write a Python function that parses a date", CODE),
-        ("How do you say good evening in Italian?", TRANSLATION),
+        ("How do I say good evening in Italian? Please translate it", TRANSLATION),
         ("I need a hotel in Rome for two nights", TRAVEL),
         ("Is this non-compete clause enforceable?", CONTRACT),
         ("What can I cook with lentils and spinach?", RECIPE),
