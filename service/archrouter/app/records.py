@@ -94,9 +94,16 @@ def build_tracing(settings: Settings, stack: AsyncExitStack) -> "Tracing | None"
 
 
 def write_ready_file(file: Path | None, address: str) -> None:
-    """Tell the program around the service, if it wants to know, that it answers, and where."""
+    """Tell the program around the service, if it wants to know, that it answers, and where.
+
+    A file is there with its line or not at all; a pipe, a device or what a link leads to is written as it stands.
+    """
     if file is not None:
+        is_plain = not file.is_symlink() and (file.is_file() or not file.exists())
+        unfinished = file.with_name(f"{file.name}.new") if is_plain else file
         try:
-            file.write_text(json.dumps({"listen": address}) + "\n")
+            unfinished.write_text(json.dumps({"listen": address}) + "\n")
+            if is_plain:
+                unfinished.replace(file)
         except OSError as error:
             _log.error("ready_file_not_written", reason=str(error))  # no reason to stop answering

@@ -100,12 +100,13 @@ class Health:
         del context
         last: HealthCheckResponse | None = None
         while True:
-            changed = self._changed
+            # Both as they were before the answer was made: what changes while it is sent makes another one.
+            changed, is_last = self._changed, self.closed
             response = _response(serving=self.is_serving(request.service))
             if response != last:
                 yield response
                 last = response
-            if self.closed:
+            if is_last:
                 return
             await changed.wait()
 

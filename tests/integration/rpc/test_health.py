@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from grpc import StatusCode, aio
@@ -10,7 +10,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.support.rpc_service import RpcService, ServiceOptions, running_service, user_says
 
 from archrouter.config import ServerSettings
-from archrouter.rpc.health import Component
+from archrouter.rpc.health import Component, Health
 
 ROUTING, POLICY = "archrouter.v1.RoutingService", "archrouter.v1.PolicyService"
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
@@ -102,6 +102,23 @@ async def test_watch_does_not_hold_up_the_shutdown(service: RpcService) -> None:
 
     assert time.perf_counter() - started_s < 5
     assert NOT_SERVING == await next_status(stream)
+
+
+async def test_a_watcher_hears_of_a_shutdown_that_begins_while_it_is_told_of_something_else() -> None:
+    """What changes while an answer is being sent makes another answer, the last one too."""
+    health = Health()
+    stream = health.Watch(health_pb2.HealthCheckRequest(service="nobody"), cast("Any", None))
+    serving = health.Watch(health_pb2.HealthCheckRequest(service=""), cast("Any", None))
+    for component in Component:
+        health.set_ready(component, ready=True)
+    told = [(await anext(each)).status for each in (stream, serving)]
+
+    health.drain()
+    health.close()
+
+    assert [health_pb2.HealthCheckResponse.SERVICE_UNKNOWN, SERVING] == told
+    assert [NOT_SERVING] == [response.status async for response in serving]
+    assert [] == [response async for response in stream]
 
 
 async def test_health_is_exempt_from_admission() -> None:
