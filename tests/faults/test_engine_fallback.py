@@ -63,6 +63,8 @@ async def test_a_killed_engine_costs_no_call_and_is_asked_again_once_it_is_back(
     await until_tier(service, Tier.TIER_ENGINE)
     assert engine.pid is not None
     async with load(service) as outcomes:
+        while not outcomes:  # of the engine
+            await asyncio.sleep(0.01)
         os.kill(engine.pid, signal.SIGKILL)
         await until_tier(service, Tier.TIER_COMPACT)
         serving_meanwhile = await service.is_serving()
