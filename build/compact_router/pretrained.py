@@ -114,6 +114,7 @@ def _folder_of(encoder: str) -> Path:
     return ARCHIVES if encoder == BGE_SMALL else Path(str(files(ENCODERS[encoder].name)))
 
 
+@cache
 def _bge() -> Path:
     return encoder_files(BGE_SMALL) / BGE_ARCHIVE
 

@@ -13,9 +13,6 @@ from archrouter.client import ClientOptions, RoutingClient
 from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
 
 PAUSE_S = 3.0
-RETRIED_PAUSE_S = 2.0
-"""Leaves a call that came first the time to be asked again within its deadline, on a machine that is busy as well."""
-
 DEADLINE_S = 10.0
 CLIENT_DEADLINE_S = 5.0
 AFTER_LOSS_S = 0.5
@@ -66,7 +63,7 @@ async def test_a_client_that_retries_outlasts_the_pause(triton: EmbeddedTriton, 
             calls = []
             for _ in range(10):
                 calls.append(asyncio.ensure_future(client.select_route(REQUEST)))
-                await asyncio.sleep(RETRIED_PAUSE_S / 10)
+                await asyncio.sleep(PAUSE_S / 10)
         answers = await asyncio.gather(*calls, return_exceptions=True)
 
     assert [] == [answer for answer in answers if isinstance(answer, BaseException)]
