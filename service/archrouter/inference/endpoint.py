@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
+from math import inf
 
 import structlog
 
@@ -97,7 +98,7 @@ class Endpoint:
         calls: Those it has not answered yet; a call ends when its timeout is brought forward.
         idle: Set while there are none.
         trusted: Not set while it is in doubt: a call got no answer, and no look has told yet whether it is lost.
-        failure_count: Calls that it failed since the last one that it answered.
+        failure_count: Calls that it failed one after the other since the last one that it answered.
         answer_count: Calls that it answered.
     """
 
@@ -116,6 +117,7 @@ class Endpoint:
         self.trusted.set()
         self.failure_count = 0
         self.answer_count = 0
+        self._failed_s = -inf
         self._look_now = asyncio.Event()
         self._policy_sets = policy_sets
         self._watch = watch
@@ -167,11 +169,16 @@ class Endpoint:
             # One that is lost whenever it is ready is tried no faster.
             await asyncio.sleep(self._watch.health_interval_s)
 
-    def note_failure(self, error: ArchRouterError, timeout_s: float) -> None:
-        """Count a call that it failed, and have it looked at; not one whose time, in seconds, was short."""
+    def note_failure(self, error: ArchRouterError, timeout_s: float, started_s: float) -> None:
+        """Count a call that it failed, and have it looked at; not one whose time, in seconds, was short.
+
+        Calls that were under way together count once, since one event may have failed them all: a connection was reset.
+        """
         if isinstance(error, BudgetExceededError) and timeout_s < self._watch.fair_timeout_s:
             return
-        self.failure_count += 1
+        if started_s >= self._failed_s:
+            self.failure_count += 1
+            self._failed_s = asyncio.get_running_loop().time()
         self.trusted.clear()
         self._look_now.set()
 

@@ -83,10 +83,12 @@ class Fleet(Roster):
 
     async def _ask(self, endpoint: Endpoint, request: ScoringRequest, timeout_s: float) -> Scoring:
         """Put a call to an endpoint, and end it at once when the endpoint is lost meanwhile."""
-        started_s = asyncio.get_running_loop().time()
+        clock = asyncio.get_running_loop().time
+        started_s = clock()
         if not endpoint.trusted.is_set():
             await endpoint.wait_for_verdict(timeout_s)
-            timeout_s -= asyncio.get_running_loop().time() - started_s
+            waited_s = clock() - started_s
+            started_s, timeout_s = started_s + waited_s, timeout_s - waited_s
         try:
             async with asyncio.timeout(None) as call:
                 endpoint.calls.add(call)
@@ -101,7 +103,7 @@ class Fleet(Roster):
             msg = f"endpoint {endpoint.name} was lost while it had the call"
             raise BackendUnavailableError(msg, retry_after_s=RETRY_AFTER_S) from error
         except (UnavailableError, BudgetExceededError, BackendProtocolError) as error:
-            endpoint.note_failure(error, timeout_s)
+            endpoint.note_failure(error, timeout_s, started_s)
             raise
         endpoint.failure_count = 0
         endpoint.answer_count += 1

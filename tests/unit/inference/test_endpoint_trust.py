@@ -137,6 +137,24 @@ async def test_failures_in_a_row_open_the_breaker_and_one_call_closes_it(scene: 
     assert [True, False, True] == scene.changes
 
 
+async def test_calls_that_fail_together_count_once(scene: Scene) -> None:
+    """They were on one connection, and it was reset: the next call gets another, and is not refused."""
+    backend = scene.backend("blue@v1")
+    backend.gate.clear()
+    calls = [asyncio.ensure_future(scene.fleet.score(QUESTION, timeout_s=60)) for _ in range(2 * WATCH.max_failures)]
+    await backend.waiting.wait()
+
+    backend.crash = AWAY
+    backend.gate.set()
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    backend.crash = None
+
+    assert {BackendUnavailableError} == {type(result) for result in results}
+    assert 1 == scene.fleet.endpoints[0].failure_count
+    assert "v1" == await scene.deciding()
+    assert [True] == scene.changes
+
+
 async def test_an_answer_between_failures_starts_the_count_anew(scene: Scene) -> None:
     """A request that breaks a model does not close it to all others."""
     for _ in range(3):
