@@ -100,6 +100,9 @@ DEV_SPLIT, DEV_SETS, DEV_AS_WRITTEN = "dev", "dev_sets", "dev_as_written"
 """The split of what this project wrote that choices are made on, and its parts in what is measured, sets that are drawn
 and sets as they were written: no training has seen them."""
 
+UNREAD = "unread_languages"
+"""The own corpus' turns that an English encoder is not trained with, in sets that it is trained with in English."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fold:

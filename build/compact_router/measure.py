@@ -1,8 +1,8 @@
 """Measure a checkpoint, or the untrained sentence encoder, on the domains of a fold that it was not trained on.
 
 Or a checkpoint with --dev-split on the own corpus' dev split and the services held out, in sets as written and in drawn
-ones, as for training but with phrases that are not trained with; with --benchmark on folders of labelled conversations,
-as `archrouter eval` reads them.
+ones, as for training but with phrases that are not trained with; one that reads English alone also on the corpus' turns
+in other languages. With --benchmark on folders of labelled conversations, as `archrouter eval` reads them.
 """
 
 import argparse
@@ -24,6 +24,7 @@ from compact_router.material import (
     DEV_SETS,
     DEV_SPLIT,
     FOLD_COUNT,
+    UNREAD,
     add_material_options,
     make_fold,
     make_sampler,
@@ -32,7 +33,8 @@ from compact_router.material import (
 from compact_router.neighbours import Neighbours
 from compact_router.parallel import Workers
 from compact_router.plan import LIMITS, Plan
-from compact_router.pretrained import ENCODERS, MINILM, embed, text_reader
+from compact_router.pretrained import E5_SMALL, ENCODERS, MINILM, embed, text_reader
+from compact_router.talk import ENGLISH
 from compact_router.taxonomy import units_of
 from compact_router.views import View
 from compact_router.zero_shot import measure_zero_shot
@@ -65,13 +67,20 @@ def main() -> None:
     maker = BatchMaker(text_reader(given.encoder), LIMITS)
     overlap = read_settings(given.settings).overlap
     if given.dev_split:
-        material = read_material(None, given.corpus, given.settings, given.services, DEV_SPLIT)
+        is_english = given.encoder != E5_SMALL
+        material = read_material(None, given.corpus, given.settings, given.services, DEV_SPLIT, is_english=is_english)
         sampler = make_sampler(material, Neighbours(material, overlap, embed), is_measured=True)
         units = [unit for unit, _ in units_of(material)]
         parts: dict[str, Sequence[View]] = {
             DEV_SETS: measured_views(sampler, 0),
             DEV_AS_WRITTEN: views_as_written(material, units, lambda _: True, 0, DEV_TURNS_PER_SOURCE),
         }
+        if is_english:
+            material = read_material(None, given.corpus, given.settings, services=None)
+            units = [unit for unit, _ in units_of(material)]
+            parts[UNREAD] = views_as_written(
+                material, units, lambda each: each.language != ENGLISH, 0, DEV_TURNS_PER_SOURCE
+            )
     else:
         material = read_material(given.sources, given.corpus, given.settings, given.services)
         try:

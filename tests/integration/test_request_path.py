@@ -69,7 +69,7 @@ async def test_one_decision_enters_the_files_that_the_page_names(channel: aio.Ch
 
 
 async def test_a_language_that_the_compact_tier_does_not_read_is_told(channel: aio.Channel) -> None:
-    """The committed model says that it reads English."""
+    """The committed model says that it reads English, and is not sure of a request in French."""
     stub: v1.RoutingServiceAsyncStub = v1.RoutingServiceStub(channel)
 
     english, french = [(await stub.SelectRoute(request)).decision for request in (REQUEST, FRENCH)]
@@ -77,3 +77,4 @@ async def test_a_language_that_the_compact_tier_does_not_read_is_told(channel: a
     assert [] == [warning for warning in english.warnings if warning.code == NOT_READ]
     (told,) = [warning for warning in french.warnings if warning.code == NOT_READ]
     assert {"language": "fr", "languages": "en"} == dict(told.metadata)
+    assert french.confidence < 0.6 < english.confidence

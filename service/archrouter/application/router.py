@@ -222,7 +222,7 @@ def _probabilities(policy_set: PolicySet, scoring: Scoring) -> NDArray[np.float6
     if scoring.posterior.log_probabilities.shape != (len(policy_set.routes) + 1,):
         msg = f"posterior has shape {scoring.posterior.log_probabilities.shape} for {len(policy_set.routes)} routes"
         raise BackendProtocolError(msg)
-    return scoring.profile.calibration.apply(scoring.posterior)
+    return scoring.profile.calibration.apply(scoring.posterior, is_read=not scoring.unread_language)
 
 
 def decision_warnings(conversation: Conversation, scoring: Scoring, *, stale: bool) -> tuple[DecisionWarning, ...]:

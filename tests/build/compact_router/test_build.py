@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from compact_router.benchmark import LabelledTurn, benchmark_turns, read_conversations
-from compact_router.calibrate import fit_temperature, read_logits, reference
+from compact_router.calibrate import fit_temperature, main, read_logits, reference
 from compact_router.curve import CurveLog
 from compact_router.evaluate import Decision, calibration_error_by_chance, evaluate, expected_calibration_error
 from compact_router.folds import read_counts, summary
-from compact_router.material import NEW_DOMAINS, PARTS
+from compact_router.manifest import VERSION, read_json
+from compact_router.material import DEV_SETS, NEW_DOMAINS, PARTS, UNREAD
 from compact_router.plan import Plan
 from compact_router.stamp import set_parameter
 
@@ -125,6 +126,24 @@ def test_what_drift_is_seen_by_is_of_calibrated_probabilities() -> None:
     leading = round(float(np.e / (1 + np.e)), 4)
     assert [leading] * 9 == found["top_probability_deciles"]
     assert 0.25 == found["no_match_share"]
+
+
+def test_languages_that_are_not_read_get_a_temperature_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sure and mostly wrong there, it must not be as sure as where it is mostly right."""
+    logits = np.tile(np.array([3.0, 0.0, 0.0], np.float32), (10, 1))
+    np.savez(tmp_path / f"{DEV_SETS}.npz", logits=logits, labels=[0] * 9 + [1])
+    np.savez(tmp_path / f"{UNREAD}.npz", logits=logits, labels=[0] * 5 + [1] * 5)
+    (tmp_path / VERSION).mkdir()
+    monkeypatch.setattr("sys.argv", ["calibrate", str(tmp_path), "--model-directory", str(tmp_path)])
+
+    main()
+
+    found = read_json(tmp_path / VERSION / "router.json")["calibration"]
+    assert 10 == found["sample_count"]
+    assert 1 < found["unread_temperature"]
+    assert pytest.approx(3 / np.log(2), rel=0.01) == found["temperature"] * found["unread_temperature"]
 
 
 def test_stamping_replaces_one_value_and_nothing_else() -> None:

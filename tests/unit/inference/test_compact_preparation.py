@@ -247,6 +247,8 @@ async def test_the_model_says_which_languages_it_reads(
 ) -> None:
     """The identifier is loaded before the first call, and only for a model that needs it."""
     _language_detector.cache_clear()
+    calibration = {"kind": "temperature", "temperature": 1.0, "sample_count": 9, "unread_temperature": 4.0}
+    connection.parameters[tensors.PARAMETER_CALIBRATION] = json.dumps(calibration)
     connection.parameters[tensors.PARAMETER_LANGUAGES] = languages
     backend = CompactBackend(connection, "compact_router")
     await backend.warm_up(timeout_s=1.0)
@@ -257,6 +259,7 @@ async def test_the_model_says_which_languages_it_reads(
 
     assert int(bool(languages)) == loaded
     assert expected == scoring.unread_language
+    assert 4.0 == scoring.profile.calibration.unread_temperature
 
 
 async def test_a_huge_conversation_is_cut_before_it_is_sent(connection: Connection, backend: CompactBackend) -> None:

@@ -57,7 +57,7 @@ def test_the_config_repeats_what_router_json_says(config: model_config_pb2.Model
 
     assert calibration == json.loads(parameter(config, "calibration"))
     assert router["calibration_reference"] == json.loads(parameter(config, "calibration_reference"))
-    assert {"kind", "temperature", "sample_count"} == set(calibration)
+    assert {"kind", "temperature", "sample_count", "unread_temperature"} == set(calibration)
     assert calibration["sample_count"] > 0
     limits = read_window_limits(directory / "router.json")
     assert str(limits.max_token_count) == parameter(config, "max_prompt_token_count")
