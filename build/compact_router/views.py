@@ -40,7 +40,7 @@ FEW_ROUTES_SHARE = 0.2
 MOST_FEW_ROUTES = 6
 """How often a set is cut down to a few of its routes."""
 
-TALK_ROUTES_SHARE = 0.36
+TALK_ROUTES_SHARE = 0.38
 """Sets with a route for small talk, for the rest, or both."""
 
 NAMES_ONLY_SHARE = 0.12

@@ -98,7 +98,8 @@ def _confused_pairs(policy_set: PolicySet, asked: Sequence[Asked]) -> Iterator[P
 
 
 def _never_winning(policy_set: PolicySet, asked: Sequence[Asked]) -> Iterator[PolicyFinding]:
-    own, winners = _by_expected(asked), {each.verdict.winner for each in asked}
+    # A stray neutral request that it takes does not make it useful.
+    own, winners = _by_expected(asked), {each.verdict.winner for each in asked if each.case.is_labelled}
     for route in policy_set.routes:
         evidence = own[route.id]
         if len(evidence) >= MIN_EVIDENCE and route.id not in winners and not (route.covers_domain and _lost(evidence)):

@@ -14,7 +14,7 @@ CONVERSATION_COUNT = 10
 
 _MEANINGS = {
     Kind.CONFUSED_PAIR: "Conversations of one go to the other. Say in both descriptions where the border is.",
-    Kind.NEVER_WINS: "It wins no conversation, not even its own. Describe what its users ask, in their words.",
+    Kind.NEVER_WINS: "It wins no labelled conversation, not even its own. Describe what its users ask, in their words.",
     Kind.CATCHES_OTHERS: "It takes what is not its own. Narrow the description, unless the route is meant to be wide.",
     Kind.LOSES_TO_NO_MATCH: "A catch-all whose conversations go to no route. Say what it is for.",
     Kind.SHORTER_IS_BETTER: "The first clause of the description alone does better. Leave out the rest.",

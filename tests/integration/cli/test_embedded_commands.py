@@ -172,14 +172,25 @@ def test_killed_command_takes_its_service_along(waiting_command: "subprocess.Pop
     assert [] == list(run_folder.glob("archrouter-triton-*"))
 
 
-def test_doctor_policies_examines_and_cleans_up(root: Path, run_folder: Path) -> None:
-    """The doctor asks the real compact tier: each conversation has its verdict, and opaque routes are found wanting."""
-    done = _archrouter(root, "doctor", "policies", "tests/data/doctor_queues/sick", "--embedded", "--json")
+def test_doctor_policies_finds_what_was_planted_and_cleans_up(root: Path, run_folder: Path) -> None:
+    """Two overlaps, a dead route and a losing catch-all, asked of the real compact tier; nothing on a clean twin."""
+    done, clean = (
+        _archrouter(root, "doctor", "policies", f"tests/data/doctor_queues/{name}", "--embedded", "--json")
+        for name in ("sick", "clean")
+    )
 
-    (seen,) = json.loads(done.stdout)["policy_sets"]
-    assert 1 == done.returncode, done.stderr
-    assert 50 + 120 == seen["case_count"]
+    (seen,), (well,) = (json.loads(each.stdout)["policy_sets"] for each in (done, clean))
+    assert (1, 0) == (done.returncode, clean.returncode), done.stderr + clean.stderr
+    assert 50 + 120 == seen["case_count"] == well["case_count"]
+    planted = {
+        ("CONFUSED_PAIR", "team_a", "team_b"),
+        ("CONFUSED_PAIR", "team_c", "team_d"),
+        ("NEVER_WINS", "team_e"),
+        ("LOSES_TO_NO_MATCH", "team_f"),
+    }
+    assert planted <= {(each["kind"], *each["routes"]) for each in seen["findings"]}
     assert all(0 < each["evidence_count"] <= each["case_count"] for each in seen["findings"])
+    assert [] == well["findings"]
     assert [] == _processes(run_folder)
 
 
