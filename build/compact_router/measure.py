@@ -78,9 +78,8 @@ def main() -> None:
         if is_english:
             material = read_material(None, given.corpus, given.settings, services=None)
             units = [unit for unit, _ in units_of(material)]
-            parts[UNREAD] = views_as_written(
-                material, units, lambda each: each.language != ENGLISH, 0, DEV_TURNS_PER_SOURCE
-            )
+            unread = views_as_written(material, units, lambda each: each.language != ENGLISH, 0, DEV_TURNS_PER_SOURCE)
+            parts |= {UNREAD: unread} if unread else {}
     else:
         material = read_material(given.sources, given.corpus, given.settings, given.services)
         try:
