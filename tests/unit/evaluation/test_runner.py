@@ -131,22 +131,25 @@ async def test_run_has_as_many_calls_in_flight_as_told(tmp_path: Path) -> None:
 
 async def test_run_returns_dataset_order_and_reports_as_it_goes(tmp_path: Path) -> None:
     """Results come in the order of the dataset although the first call is answered last."""
-    others_done = asyncio.Event()
+    another_seen = asyncio.Event()
     seen: list[TurnResult] = []
+
+    def see(result: TurnResult) -> None:
+        """Let the first turn go once there is a result."""
+        seen.append(result)
+        another_seen.set()
 
     async def answer(request: v1.SelectRouteRequest) -> v1.Decision:
         """Answer the first turn after the second."""
         if len(request.messages) == 1:
-            await others_done.wait()
-        else:
-            others_done.set()
+            await another_seen.wait()
         return no_match()
 
     async with (
         serving_async(AsyncScriptedService(answer)) as target,
         RoutingClient(ClientOptions(target, timeout_s=5.0)) as client,
     ):
-        results = await run_evaluation(client, _dataset(tmp_path), concurrency=2, on_result=seen.append)
+        results = await run_evaluation(client, _dataset(tmp_path), concurrency=2, on_result=see)
 
     assert [0, 2] == [result.label.turn for result in results]
     assert [2, 0] == [result.label.turn for result in seen]
