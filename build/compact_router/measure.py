@@ -7,7 +7,7 @@ in other languages. With --benchmark on folders of labelled conversations, as `a
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -33,9 +33,9 @@ from compact_router.material import (
 from compact_router.neighbours import Neighbours
 from compact_router.parallel import Workers
 from compact_router.plan import LIMITS, Plan
-from compact_router.pretrained import E5_SMALL, ENCODERS, MINILM, embed, text_reader
+from compact_router.pretrained import ENCODERS, MINILM, embed, text_reader
 from compact_router.talk import ENGLISH
-from compact_router.taxonomy import units_of
+from compact_router.taxonomy import Example, Taxonomy, units_of
 from compact_router.views import View
 from compact_router.zero_shot import measure_zero_shot
 
@@ -65,25 +65,13 @@ def main() -> None:
         _measure_benchmarks(given)
         return
     maker = BatchMaker(text_reader(given.encoder), LIMITS)
-    overlap = read_settings(given.settings).overlap
+    parts: Mapping[str, Sequence[View]]
     if given.dev_split:
-        is_english = given.encoder != E5_SMALL
-        material = read_material(None, given.corpus, given.settings, given.services, DEV_SPLIT, is_english=is_english)
-        sampler = make_sampler(material, Neighbours(material, overlap, embed), is_measured=True)
-        units = [unit for unit, _ in units_of(material)]
-        parts: dict[str, Sequence[View]] = {
-            DEV_SETS: measured_views(sampler, 0),
-            DEV_AS_WRITTEN: views_as_written(material, units, lambda _: True, 0, DEV_TURNS_PER_SOURCE),
-        }
-        if is_english:
-            material = read_material(None, given.corpus, given.settings, services=None)
-            units = [unit for unit, _ in units_of(material)]
-            unread = views_as_written(material, units, lambda each: each.language != ENGLISH, 0, DEV_TURNS_PER_SOURCE)
-            parts |= {UNREAD: unread} if unread else {}
+        parts = _dev_parts(given)
     else:
         material = read_material(given.sources, given.corpus, given.settings, given.services)
         try:
-            fold = make_fold(material, Neighbours(material, overlap, embed), given.fold)
+            fold = make_fold(material, _neighbours(given, material), given.fold)
         except ValueError as error:
             parser.error(str(error))
         parts = measured_parts(fold)
@@ -93,6 +81,30 @@ def main() -> None:
                 print(json.dumps({"part": part, **found}))
             return
     _measure_parts(given, maker, parts)
+
+
+def _neighbours(given: argparse.Namespace, material: Sequence[Taxonomy]) -> Neighbours:
+    return Neighbours(material, read_settings(given.settings).overlap, embed)
+
+
+def _dev_parts(given: argparse.Namespace) -> dict[str, Sequence[View]]:
+    """Draw what choices are made on, and what a reader of English alone was not trained with."""
+    is_english = ENCODERS[given.encoder].is_english
+    material = read_material(None, given.corpus, given.settings, given.services, DEV_SPLIT, is_english=is_english)
+    sampler = make_sampler(material, _neighbours(given, material), is_measured=True)
+    parts: dict[str, Sequence[View]] = {
+        DEV_SETS: measured_views(sampler, 0),
+        DEV_AS_WRITTEN: _as_written(material, lambda _: True),
+    }
+    if is_english:
+        corpus = read_material(None, given.corpus, given.settings, services=None)
+        unread = _as_written(corpus, lambda each: each.language != ENGLISH)
+        parts |= {UNREAD: unread} if unread else {}
+    return parts
+
+
+def _as_written(material: Sequence[Taxonomy], uses: Callable[[Example], bool]) -> list[View]:
+    return views_as_written(material, [unit for unit, _ in units_of(material)], uses, 0, DEV_TURNS_PER_SOURCE)
 
 
 def _measure_parts(given: argparse.Namespace, maker: BatchMaker, parts: Mapping[str, Sequence[View]]) -> None:

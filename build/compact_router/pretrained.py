@@ -21,6 +21,7 @@ from compact_router import bge
 from compact_router.batches import LowerStates, TextReader, encode
 from compact_router.e5 import E5, embedding_of, kept_pieces, make_tokenizer, make_transformer, read_e5
 from compact_router.network import WIDTH, Encoder
+from compact_router.talk import ENGLISH
 
 WORDINGS = Path(__file__).parent / "wordings"
 ARCHIVES = Path(__file__).parents[2] / ".cache" / "encoders"
@@ -50,6 +51,11 @@ class Package:
     licence: str
     digests: Mapping[str, str]
     languages: tuple[str, ...] = ()
+
+    @property
+    def is_english(self) -> bool:
+        """Whether it reads nothing but English."""
+        return self.languages == (ENGLISH,)
 
 
 ENCODERS = {

@@ -26,7 +26,7 @@ from compact_router.material import FOLD_COUNT, add_material_options, make_fold,
 from compact_router.neighbours import Neighbours
 from compact_router.parallel import Workers, run
 from compact_router.plan import LIMITS, Plan
-from compact_router.pretrained import E5_SMALL, ENCODERS, embed, text_reader
+from compact_router.pretrained import ENCODERS, embed, text_reader
 from compact_router.views import ViewSampler
 
 CHECKPOINT, CURVE = "checkpoint.pt", "curve.jsonl"
@@ -68,7 +68,7 @@ def train(given: argparse.Namespace, workers: Workers) -> None:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     plan = Plan(**{field.name: getattr(given, field.name) for field in fields(Plan)})
-    is_english = plan.encoder != E5_SMALL
+    is_english = ENCODERS[plan.encoder].is_english
     material = read_material(given.sources, given.corpus, given.settings, given.services, is_english=is_english)
     neighbours = Neighbours(material, read_settings(given.settings).overlap, embed)
     fold = make_fold(material, neighbours, given.fold) if given.fold is not None else None

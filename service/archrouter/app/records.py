@@ -13,6 +13,7 @@ from archrouter.decision_log.files import load_salt
 from archrouter.decision_log.log import DecisionLog, open_decision_log, warn_of_text
 from archrouter.observability.metrics import Metrics
 from archrouter.version import VERSION
+from archrouter.whole_files import write_whole
 
 if TYPE_CHECKING:
     from archrouter.observability.tracing import Tracing
@@ -98,12 +99,13 @@ def write_ready_file(file: Path | None, address: str) -> None:
 
     A file is there with its line or not at all; a pipe, a device or what a link leads to is written as it stands.
     """
-    if file is not None:
-        is_plain = not file.is_symlink() and (file.is_file() or not file.exists())
-        unfinished = file.with_name(f"{file.name}.new") if is_plain else file
-        try:
-            unfinished.write_text(json.dumps({"listen": address}) + "\n")
-            if is_plain:
-                unfinished.replace(file)
-        except OSError as error:
-            _log.error("ready_file_not_written", reason=str(error))  # no reason to stop answering
+    if file is None:
+        return
+    line = (json.dumps({"listen": address}) + "\n").encode()
+    try:
+        if not file.is_symlink() and (file.is_file() or not file.exists()):
+            write_whole(file, line)
+        else:
+            file.write_bytes(line)
+    except OSError as error:
+        _log.error("ready_file_not_written", reason=str(error))  # no reason to stop answering

@@ -1,7 +1,5 @@
 """``calibration.json``: the one file of a bundle that is measured on it afterwards, and is no part of its identity."""
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +9,7 @@ from archrouter.bundles.manifest import CALIBRATION_FILE, BundleError, Strict, p
 from archrouter.domain.posterior import Calibration
 from archrouter.domain.scoring import CalibrationReference
 from archrouter.inference.calibration import CalibrationMap, Knot
+from archrouter.whole_files import write_whole
 
 _DIGEST = r"^sha256:[0-9a-f]{64}$"
 
@@ -94,14 +93,6 @@ def read_calibration(directory: Path, model_version: str) -> tuple[Calibration, 
 def write_calibration(directory: Path, content: CalibrationFile) -> Path:
     """Put the file into a bundle and return its path; when that fails, an earlier one is still there."""
     target = directory / CALIBRATION_FILE
-    descriptor, scratch = tempfile.mkstemp(prefix=f".{CALIBRATION_FILE}-", dir=directory)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(content.model_dump_json(indent=1, exclude_none=True) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        Path(scratch).chmod(0o644)
-        Path(scratch).replace(target)
-    finally:
-        Path(scratch).unlink(missing_ok=True)
+    text = content.model_dump_json(indent=1, exclude_none=True) + "\n"
+    write_whole(target, text.encode(), mode=0o644)
     return target

@@ -84,11 +84,11 @@ class Fleet(Roster):
     async def _ask(self, endpoint: Endpoint, request: ScoringRequest, timeout_s: float) -> Scoring:
         """Put a call to an endpoint, and end it at once when the endpoint is lost meanwhile."""
         clock = asyncio.get_running_loop().time
-        started_s = clock()
         if not endpoint.trusted.is_set():
+            deadline_s = clock() + timeout_s
             await endpoint.wait_for_verdict(timeout_s)
-            waited_s = clock() - started_s
-            started_s, timeout_s = started_s + waited_s, timeout_s - waited_s
+            timeout_s = deadline_s - clock()
+        started_s = clock()
         try:
             async with asyncio.timeout(None) as call:
                 endpoint.calls.add(call)

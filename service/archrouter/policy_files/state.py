@@ -1,7 +1,5 @@
 """`PolicyMemory` as a folder: a copy of each policy file as it was when it last served."""
 
-import os
-import tempfile
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
@@ -9,6 +7,7 @@ import structlog
 
 from archrouter.application.ports import SourcedPolicySet
 from archrouter.policy_files.directory import PolicyDirectory, policy_files
+from archrouter.whole_files import write_whole
 
 _log = structlog.get_logger(__name__)
 
@@ -44,24 +43,11 @@ class PolicyState:
         """
         try:
             for sourced in accepted:
-                self._write(sourced.source, sourced.text.encode())
+                path, content = self._directory / sourced.source, sourced.text.encode()
+                if not path.exists() or path.read_bytes() != content:
+                    write_whole(path, content, mode=0o600)
             for path in policy_files(self._directory):
                 if path.name not in sources:
                     path.unlink(missing_ok=True)
         except OSError as error:
             _log.error("policy_state_not_written", directory=str(self._directory), reason=str(error))
-
-    def _write(self, name: str, content: bytes) -> None:
-        path = self._directory / name
-        if path.exists() and path.read_bytes() == content:
-            return
-        descriptor, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=self._directory)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())  # before the rename, or a lost machine leaves an empty file under the name
-            Path(temporary).replace(path)
-        except OSError:
-            Path(temporary).unlink(missing_ok=True)
-            raise
