@@ -185,9 +185,9 @@ async def service_in_process(settings: Settings, folder: Path) -> AsyncIterator[
 
 @asynccontextmanager
 async def paused(pid: int) -> AsyncIterator[None]:
-    """Stop a process, and all that is in its group, in the middle of whatever it does, and let it go on at the end."""
-    os.killpg(pid, signal.SIGSTOP)
+    """Stop a process in the middle of whatever it does, and let it go on at the end."""
+    os.kill(pid, signal.SIGSTOP)
     try:
         yield
     finally:
-        os.killpg(pid, signal.SIGCONT)
+        os.kill(pid, signal.SIGCONT)

@@ -10,7 +10,7 @@ import secrets
 import signal
 import sys
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -18,10 +18,11 @@ import structlog
 
 from archrouter.app.listeners import check_can_listen, reserve_port
 from archrouter.app.records import write_ready_file
-from archrouter.app.wiring import build_embedded_triton, load_engine_bundle
+from archrouter.app.wiring import build_embedded_triton, embedded_endpoints, endpoint_readers, load_engine_bundle
 from archrouter.config import Settings, split_address
 from archrouter.inference import guard
 from archrouter.inference.embedded import EmbeddedTriton
+from archrouter.inference.endpoint import EndpointSpec
 from archrouter.inference.triton_supervisor import keep_running
 
 RESTART_DELAY_S = 1.0
@@ -66,11 +67,13 @@ class ServerProcesses:
             check_can_listen(self._settings.server.listen, "server.listen")
             address = reserve_port(self._settings.server.listen, stack)
             self._share_ticket_key(stack)
-            triton = build_embedded_triton(self._settings, load_engine_bundle(self._settings))
+            bundle = load_engine_bundle(self._settings)
+            triton = build_embedded_triton(self._settings, bundle)
             if triton is not None:
+                endpoints = embedded_endpoints(endpoint_readers(self._settings, bundle, triton), triton)
                 stack.callback(triton.close)
                 stack.push_async_callback(triton.stop)
-                watch = asyncio.create_task(self._watch_triton(triton), name="embedded Triton")
+                watch = asyncio.create_task(self._watch_triton(triton, endpoints), name="embedded Triton")
                 stack.push_async_callback(_cancel, watch)
             async with asyncio.TaskGroup() as group:  # calls that are being answered at the end need the model
                 for index in range(self._settings.server.processes):
@@ -93,14 +96,14 @@ class ServerProcesses:
         routing = self._settings.routing.model_copy(update={"ticket_key_file": str(file)})
         self._settings = self._settings.model_copy(update={"routing": routing})
 
-    async def _watch_triton(self, triton: EmbeddedTriton) -> None:
+    async def _watch_triton(self, triton: EmbeddedTriton, endpoints: Sequence[EndpointSpec]) -> None:
         """Run what the service cannot do without."""
         try:
             await triton.start()
             _log.info(
                 "embedded_triton_started", pid=triton.pid, endpoint=triton.endpoint, log_file=str(triton.log_file)
             )
-            await keep_running(triton, restart_delay_s=self._settings.embedded.restart_delay_s)
+            await keep_running(triton, endpoints, restart_delay_s=self._settings.embedded.restart_delay_s)
         except Exception as error:  # noqa: BLE001  # supervises a task
             _log.error("background_task_failed", task="embedded Triton", reason=str(error))
             self._fail()

@@ -24,6 +24,7 @@ from archrouter.app.wiring import (
     build_embedded_triton,
     build_rpc_dependencies,
     build_shadow,
+    embedded_endpoints,
     endpoint_readers,
     load_engine_bundle,
 )
@@ -160,8 +161,9 @@ class _Service:
                 watchers["decide again"] = shadow.run()
                 reloads.extend(fleet.reload for fleet in shadow.fleets)
             if triton is not None:
-                restart_delay_s = settings.embedded.restart_delay_s
-                watchers["watch the embedded Triton"] = keep_running(triton, restart_delay_s=restart_delay_s)
+                watchers["watch the embedded Triton"] = keep_running(
+                    triton, embedded_endpoints(readers, triton), restart_delay_s=settings.embedded.restart_delay_s
+                )
             await self._until_stopped(server, reloads, watchers)
         return self._exit_code
 

@@ -126,6 +126,11 @@ def endpoint_readers(settings: Settings, bundle: PromptBundle | None, triton: Em
     return readers
 
 
+def embedded_endpoints(readers: ListReaders, triton: EmbeddedTriton) -> tuple[EndpointSpec, ...]:
+    """Choose the endpoints that the embedded Triton serves."""
+    return tuple(spec for read in readers.values() for spec in read().endpoints if spec.address == triton.endpoint)
+
+
 def build_core(
     settings: Settings,
     readers: ListReaders,

@@ -136,6 +136,11 @@ class EmbeddedTriton:
         await self._reap(self._process)
         return code
 
+    def kill(self) -> None:
+        """End the server at once, with everything it started; `wait_exit` tells when it is gone."""
+        if self.pid is not None:
+            os.killpg(self.pid, signal.SIGKILL)
+
     async def stop(self) -> None:
         """Stop the server and everything it started; does nothing when it is not running."""
         process = self._process

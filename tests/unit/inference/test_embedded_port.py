@@ -72,7 +72,7 @@ async def test_a_server_is_started_again_whatever_kept_it() -> None:
     """A machine that is out of processes for a moment is no reason to give up."""
     server = Server()
     with capture_logs() as logs:
-        running = asyncio.ensure_future(keep_running(server, restart_delay_s=0.001))  # type: ignore[arg-type]
+        running = asyncio.ensure_future(keep_running(server, (), restart_delay_s=0.001))  # type: ignore[arg-type]
         async with asyncio.timeout(5):
             while server.pid is None:
                 await asyncio.sleep(0.001)
@@ -107,7 +107,7 @@ class Crashing(Server):
 async def test_a_server_that_keeps_ending_is_started_ever_more_slowly() -> None:
     """A first crash waits for nothing; a model that crashes on every start does not keep the machine busy."""
     server = Crashing()
-    running = asyncio.ensure_future(keep_running(server, restart_delay_s=0.01))  # type: ignore[arg-type]
+    running = asyncio.ensure_future(keep_running(server, (), restart_delay_s=0.01))  # type: ignore[arg-type]
     async with asyncio.timeout(5):
         while len(server.started_s) < 5:
             await asyncio.sleep(0.005)
@@ -120,7 +120,7 @@ async def test_a_server_that_keeps_ending_is_started_ever_more_slowly() -> None:
 async def test_a_server_that_has_run_for_long_is_started_again_at_once() -> None:
     """The delay is for servers that keep ending, not for one that was killed."""
     server = Crashing()
-    running = asyncio.ensure_future(keep_running(server, restart_delay_s=60))  # type: ignore[arg-type]
+    running = asyncio.ensure_future(keep_running(server, (), restart_delay_s=60))  # type: ignore[arg-type]
     async with asyncio.timeout(5):
         while not server.started_s:
             await asyncio.sleep(0.001)
