@@ -166,7 +166,7 @@ async def _swap(scene: Scene, plan: Plan) -> None:
     other = link.with_name("policies-1")
     shutil.copytree(link.resolve(), other, dirs_exist_ok=True)
     for file in other.glob("*.yaml"):
-        file.write_text(file.read_text("utf-8").replace("description: ", "description: Again: ", 1), "utf-8")
+        file.write_text(file.read_text("utf-8").replace("description: ", "description: Once more, ", 1), "utf-8")
     for number in range(plan.swap_count):
         fresh = link.with_name("fresh")
         fresh.symlink_to(f"policies-{(number + 1) % 2}")

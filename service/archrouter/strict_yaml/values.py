@@ -221,7 +221,7 @@ def as_json(value: Value, report: Report) -> JsonValue:
 def _is_number_elsewhere(value: Scalar) -> bool:
     """Recognise a word without quotes that is text for YAML 1.1 but a number for YAML 1.2 and JSON, such as ``1e3``."""
     node = value.place.node
-    is_plain = isinstance(node, yaml.ScalarNode) and node.tag == _TEXT and node.style is None
+    is_plain = isinstance(node, yaml.ScalarNode) and node.tag == _TEXT and not node.style
     return is_plain and _EXPONENT.fullmatch(value.word) is not None
 
 

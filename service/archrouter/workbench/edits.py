@@ -15,6 +15,7 @@ from archrouter.strict_yaml.nodes import compose_document
 from archrouter.workbench.policies import WorkbenchError
 
 _WIDTH = 110
+_BYTE_ORDER_MARK = "\ufeff"
 
 _Edit = tuple[int, int, str]
 """Characters from, to, and what stands there instead."""
@@ -34,6 +35,8 @@ def edited(text: str, intended: PolicySet) -> str:
         WorkbenchError: When the text is no policy file, or does not say it after the changes, whatever form its author
             gave it.
     """
+    if text.startswith(_BYTE_ORDER_MARK):  # which the parser does not count
+        return _BYTE_ORDER_MARK + edited(text.removeprefix(_BYTE_ORDER_MARK), intended)
     held, root, mappings = _read_nodes(text)
     edits = [*_set_edits(text, root, held, intended)]
     for mapping, before, after in zip(mappings, held.routes, intended.routes, strict=False):

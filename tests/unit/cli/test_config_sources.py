@@ -141,7 +141,7 @@ def test_names_that_are_not_ours_are_ignored(name: str) -> None:
         ("server: [a]\n", ":1: server: is a list; write a mapping with keys such as 'listen'"),
         ("- server\n", ":1: the document is not a mapping; begin with a section, as in 'server:'"),
         ("server:\n  listen: [a]\n", ":2: server.listen: is a list; it must be text"),
-        ("server: {\n", ":2: not valid YAML: "),
+        ("server: {\n", ":1: not valid YAML: "),
         ("server:\n  listen: a\n---\nlimits: {}\n", ":3: a second document begins; write one per file"),
     ],
 )

@@ -54,7 +54,8 @@ routes:
 
     models: [general]
 """
-_TEXTS = [_FLOW, *(path.read_text(encoding="utf-8") for path in sorted(_EXAMPLES.glob("*[!t].yaml")))]
+_WINDOWS = "\ufeff" + _FLOW.replace("\n", "\r\n")
+_TEXTS = [_FLOW, _WINDOWS, *(path.read_text(encoding="utf-8") for path in sorted(_EXAMPLES.glob("*[!t].yaml")))]
 
 
 def _read(text: str) -> PolicySet:
