@@ -235,16 +235,11 @@ def ranked(policy_set: PolicySet, posterior: Posterior, probabilities: NDArray[n
     Returns:
         N + 1 candidates; the sort is stable, so ties keep policy order and no match comes last.
     """
-    route_ids = [route.id for route in policy_set.routes]
+    entries = [(CandidateKind.ROUTE, route.id) for route in policy_set.routes] + [(CandidateKind.NO_MATCH, "")]
+    arrays = (probabilities, posterior.log_probabilities, posterior.exact)
+    values = list(zip(*(array.tolist() for array in arrays), strict=True))
     return tuple(
-        Candidate(
-            kind=CandidateKind.ROUTE if index < len(route_ids) else CandidateKind.NO_MATCH,
-            route_id=route_ids[index] if index < len(route_ids) else "",
-            probability=float(probabilities[index]),
-            log_probability=float(posterior.log_probabilities[index]),
-            exact=bool(posterior.exact[index]),
-        )
-        for index in np.argsort(-probabilities, kind="stable")
+        Candidate(*entries[index], *values[index]) for index in np.argsort(-probabilities, kind="stable").tolist()
     )
 
 
