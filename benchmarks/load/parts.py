@@ -15,6 +15,8 @@ from benchmarks.load.generator import OK, REFUSED, Calls, Target, closed_loop, o
 from benchmarks.load.scene import Scene, UsageLog
 from numpy.typing import NDArray
 
+from archrouter.policy_files.directory import PolicyDirectory
+
 HTTP2_OPENING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 """The preface and an empty SETTINGS frame (RFC 9113, section 3.4)."""
 
@@ -167,6 +169,9 @@ async def _swap(scene: Scene, plan: Plan) -> None:
     shutil.copytree(link.resolve(), other, dirs_exist_ok=True)
     for file in other.glob("*.yaml"):
         file.write_text(file.read_text("utf-8").replace("description: ", "description: Once more, ", 1), "utf-8")
+    if PolicyDirectory(other).load().rejected:  # a swap to what is refused would cost next to nothing
+        msg = f"{other} cannot be served; change the wording above"
+        raise ValueError(msg)
     for number in range(plan.swap_count):
         fresh = link.with_name("fresh")
         fresh.symlink_to(f"policies-{(number + 1) % 2}")
