@@ -104,11 +104,11 @@ class _Graph:
 
     def _back(self, node: NodeProto, *kinds: str) -> NodeProto | None:
         """Follow first inputs back over nodes of these kinds; None where another one stands there."""
-        return _follow(node, kinds, lambda each: self._maker_of.get(each.input[0]))
+        return follow(node, kinds, lambda each: self._maker_of.get(each.input[0]))
 
     def _on(self, node: NodeProto, *kinds: str) -> NodeProto | None:
         """Follow outputs on over nodes of these kinds; None where another one stands there."""
-        return _follow(node, kinds, lambda each: self._user_of.get(each.output[0]))
+        return follow(node, kinds, lambda each: self._user_of.get(each.output[0]))
 
     def _joined(self, name: str, parts: list[str]) -> str:
         """Put constants beside each other, along their last axis, and give the name of the result."""
@@ -122,7 +122,8 @@ class _Graph:
         self._graph.node.insert(place, by)
 
 
-def _follow(node: NodeProto, kinds: Sequence[str], step: Callable[[NodeProto], NodeProto | None]) -> NodeProto | None:
+def follow(node: NodeProto, kinds: Sequence[str], step: Callable[[NodeProto], NodeProto | None]) -> NodeProto | None:
+    """Take a step for each of some kinds; None where the node there is of another, or there is none."""
     for kind in kinds:
         found = step(node)
         if found is None or found.op_type != kind:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, numpy_helper
 
 from compact_router.export import ENCODER, READER
+from compact_router.fusing import follow
 from compact_router.learner import CheckpointDocument, make_router, weights_of
 from compact_router.manifest import MODEL_DIRECTORY, VERSION, read_json
 from compact_router.pretrained import ENCODERS
@@ -97,11 +98,9 @@ class _Graph:
 
     def _bias_after(self, node: NodeProto) -> str:
         """Name the layer by the bias that is added to its product; empty where none is."""
-        for kind in ("Cast", "Mul", "Add"):
-            node = self._user_of[node.output[0]]
-            if node.op_type != kind:
-                return ""
-        return next((name.removesuffix(".bias") for name in node.input if name.endswith(".bias")), "")
+        total = follow(node, ("Cast", "Mul", "Add"), lambda each: self._user_of.get(each.output[0]))
+        inputs = total.input if total is not None else ()
+        return next((name.removesuffix(".bias") for name in inputs if name.endswith(".bias")), "")
 
 
 def _number(node: NodeProto) -> int:

@@ -114,9 +114,6 @@ class _Written:
     turns: tuple[Turn, ...]
 
 
-_LOADER: type[yaml.SafeLoader | yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""libyaml's where the package was built with it: it reads the sources ten times as fast."""
-
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -237,7 +234,7 @@ def _parse(path: Path, model: type[_Model]) -> _Model:
 
 def _load(path: Path) -> object:
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506 - both are safe loaders
+        return yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
     except OSError as error:
         msg = f"{path}: cannot be read: {error.strerror}"
         raise SourceError(msg) from error

@@ -69,10 +69,10 @@ async def _end_when_stuck(triton: EmbeddedTriton, endpoint: EndpointSpec) -> Non
             except (BackendUnavailableError, BudgetExceededError) as error:
                 reasons.append(str(error))
                 await model.reconnect()
+                continue
             except ArchRouterError:  # it answers; what is wrong with the answer a restart does not mend
-                reasons.clear()
-            else:
-                reasons.clear()
+                pass
+            reasons.clear()
         _log.error("embedded_triton_stuck", endpoint=endpoint.name, reason=reasons[-1])
         triton.kill()
     finally:

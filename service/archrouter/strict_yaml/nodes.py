@@ -21,7 +21,7 @@ MAX_DOCUMENT_BYTES = 1024 * 1024
 """As much as a Kubernetes ConfigMap holds, the way most policy files travel."""
 
 MAX_NODE_COUNT = 40_000
-"""Keys and values. Twice what a set of 512 routes with all its examples needs; bounds the time of the parser, which is
+"""Keys and values. Twice what a set of 512 routes with all its examples needs; bounds the time of reading, which is
 slow per node."""
 
 MAX_DEPTH = 32
@@ -31,7 +31,7 @@ _NodeEvent: TypeAlias = yaml.AliasEvent | yaml.ScalarEvent | yaml.CollectionStar
 
 
 class _Mark(Protocol):
-    """A position as PyYAML counts it, from 0; its Python and its C parser each have a type for it."""
+    """A position as the parser counts it, from 0."""
 
     line: int
     column: int
@@ -123,13 +123,13 @@ def compose_document(text: str, begin_with: str) -> yaml.MappingNode | Finding:
         return _syntax_finding(error, text.splitlines())
 
 
-def _root(loader: _StrictComposer, begin_with: str) -> yaml.MappingNode | Finding:
-    if not loader.check_node():
+def _root(composer: _StrictComposer, begin_with: str) -> yaml.MappingNode | Finding:
+    if not composer.check_node():
         return _error(f"the document is empty; begin with {begin_with}", 1, 1)
-    begin = loader.next_event().start_mark
-    root = loader.get_node()
-    if loader.check_node():
-        return _finding("a second document begins; write one per file", loader.next_event().start_mark)
+    begin = composer.next_event().start_mark
+    root = composer.get_node()
+    if composer.check_node():
+        return _finding("a second document begins; write one per file", composer.next_event().start_mark)
     if not isinstance(root, yaml.MappingNode):
         return _finding(f"the document is not a mapping; begin with {begin_with}", begin)
     return root
