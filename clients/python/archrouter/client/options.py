@@ -41,8 +41,8 @@ class RetryOptions:
 
     max_attempts: int = 5
     initial_backoff_s: float = 0.1
-    max_backoff_s: float = 1.75
-    backoff_multiplier: float = 5.0
+    max_backoff_s: float = 1.55
+    backoff_multiplier: float = 7.0
 
     def attempts_within(self, timeout_s: float) -> int:
         """Count the attempts that can start before a deadline, so that a call fails for its reason and not at it."""

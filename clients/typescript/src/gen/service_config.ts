@@ -7,8 +7,8 @@ export const publishedServiceConfig = {
       "retryPolicy": {
         "maxAttempts": 5,
         "initialBackoff": "0.1s",
-        "maxBackoff": "1.75s",
-        "backoffMultiplier": 5,
+        "maxBackoff": "1.55s",
+        "backoffMultiplier": 7,
         "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"]
       }
     }
