@@ -116,6 +116,14 @@ class Learner:
         self.step_count = saved["step_count"]
 
 
+def learner_of(checkpoint: Path) -> tuple[Learner, str]:
+    """Take up a checkpoint to measure it, and say which encoder it started from."""
+    encoder = torch.load(checkpoint, weights_only=True).get("encoder", MINILM)
+    learner = Learner(Plan(encoder=encoder), Workers(0, 1), with_rivals=False)
+    learner.start_from(checkpoint)
+    return learner, encoder
+
+
 def load_router(path: Path) -> tuple[Router, str]:
     """Load the network of a checkpoint, in evaluation mode, and say which encoder it started from."""
     saved = torch.load(path, weights_only=True)

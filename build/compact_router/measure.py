@@ -18,7 +18,7 @@ from compact_router.as_written import views_as_written
 from compact_router.batches import BatchMaker
 from compact_router.held_out import decide_and_measure, measure, measured_parts, measured_views, save_measured
 from compact_router.kinds import benchmark_views, figures_by_setting
-from compact_router.learner import Learner
+from compact_router.learner import Learner, learner_of
 from compact_router.material import (
     DEV_AS_WRITTEN,
     DEV_SETS,
@@ -31,8 +31,7 @@ from compact_router.material import (
     read_material,
 )
 from compact_router.neighbours import Neighbours
-from compact_router.parallel import Workers
-from compact_router.plan import LIMITS, Plan
+from compact_router.plan import LIMITS
 from compact_router.pretrained import ENCODERS, MINILM, embed, text_reader
 from compact_router.talk import ENGLISH
 from compact_router.taxonomy import Example, Taxonomy, units_of
@@ -54,20 +53,19 @@ def main() -> None:
     )
     measured_on.add_argument("--benchmark", type=Path, nargs="+", help="folders of labelled conversations")
     parser.add_argument("--temperature", type=float, default=1.0, help="of --benchmark (default: %(default)s)")
-    parser.add_argument("--encoder", choices=ENCODERS, default=MINILM, help="default: %(default)s")
+    parser.add_argument("--encoder", choices=ENCODERS, default=MINILM, help="the untrained one (default: %(default)s)")
     add_material_options(parser)
     given = parser.parse_args()
     logging.set_verbosity_error()
     torch.set_num_threads(1)
     if given.checkpoint is None and given.fold is None:
         parser.error("--benchmark and --dev-split need a checkpoint")
-    if given.benchmark is not None:
-        _measure_benchmarks(given)
-        return
-    maker = BatchMaker(text_reader(given.encoder), LIMITS)
-    parts: Mapping[str, Sequence[View]]
-    if given.dev_split:
-        parts = _dev_parts(given)
+    learner, encoder = (None, given.encoder) if given.checkpoint is None else learner_of(given.checkpoint)
+    maker = BatchMaker(text_reader(encoder), LIMITS)
+    if learner is not None and given.benchmark is not None:
+        _measure_benchmarks(given, learner, maker)
+    elif learner is not None and given.dev_split:
+        _measure_parts(given.output, learner, maker, _dev_parts(given, encoder))
     else:
         material = read_material(given.sources, given.corpus, given.settings, given.services)
         try:
@@ -75,21 +73,21 @@ def main() -> None:
         except ValueError as error:
             parser.error(str(error))
         parts = measured_parts(fold)
-        if given.checkpoint is None:
-            known = measured_views(fold.training, given.fold)
-            for part, found in measure_zero_shot(maker, known, parts, given.encoder).items():
-                print(json.dumps({"part": part, **found}))
+        if learner is not None:
+            _measure_parts(given.output, learner, maker, parts)
             return
-    _measure_parts(given, maker, parts)
+        known = measured_views(fold.training, given.fold)
+        for part, found in measure_zero_shot(maker, known, parts, encoder).items():
+            print(json.dumps({"part": part, **found}))
 
 
 def _neighbours(given: argparse.Namespace, material: Sequence[Taxonomy]) -> Neighbours:
     return Neighbours(material, read_settings(given.settings).overlap, embed)
 
 
-def _dev_parts(given: argparse.Namespace) -> dict[str, Sequence[View]]:
+def _dev_parts(given: argparse.Namespace, encoder: str) -> dict[str, Sequence[View]]:
     """Draw what choices are made on, and what a reader of English alone was not trained with."""
-    is_english = ENCODERS[given.encoder].is_english
+    is_english = ENCODERS[encoder].is_english
     material = read_material(None, given.corpus, given.settings, given.services, DEV_SPLIT, is_english=is_english)
     sampler = make_sampler(material, _neighbours(given, material), is_measured=True)
     parts: dict[str, Sequence[View]] = {
@@ -107,25 +105,22 @@ def _as_written(material: Sequence[Taxonomy], uses: Callable[[Example], bool]) -
     return views_as_written(material, [unit for unit, _ in units_of(material)], uses, 0, DEV_TURNS_PER_SOURCE)
 
 
-def _measure_parts(given: argparse.Namespace, maker: BatchMaker, parts: Mapping[str, Sequence[View]]) -> None:
+def _measure_parts(
+    output: Path | None, learner: Learner, maker: BatchMaker, parts: Mapping[str, Sequence[View]]
+) -> None:
     """Print the figures of every part, and save them where that is wanted."""
-    learner = Learner(Plan(encoder=given.encoder), Workers(0, 1), with_rivals=False)
-    learner.start_from(given.checkpoint)
     for part, views in parts.items():
         figures = measure(learner, maker, views)
         for name, each in figures.items():
             turn_accuracy = each.evaluation.micro.turn_accuracy
             print(json.dumps({"part": part, "head": name, "turn_accuracy": turn_accuracy, **each.by_source}))
-        if given.output is not None:
-            given.output.mkdir(parents=True, exist_ok=True)
-            save_measured(given.output, part, figures)
+        if output is not None:
+            output.mkdir(parents=True, exist_ok=True)
+            save_measured(output, part, figures)
 
 
-def _measure_benchmarks(given: argparse.Namespace) -> None:
+def _measure_benchmarks(given: argparse.Namespace, learner: Learner, maker: BatchMaker) -> None:
     """Print the figures of every setting."""
-    learner = Learner(Plan(encoder=given.encoder), Workers(0, 1), with_rivals=False)
-    learner.start_from(given.checkpoint)
-    maker = BatchMaker(text_reader(given.encoder), LIMITS)
     for folder in given.benchmark:
         views, changed = benchmark_views(folder)
         decisions, measured = decide_and_measure(learner, maker, views, given.temperature)

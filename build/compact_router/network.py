@@ -27,6 +27,12 @@ START_SCALE = 16.0
 START_NO_MATCH = 5.0
 """Logit scale of the cosine, and no match's logit, before training."""
 
+LIKENESS_WEIGHT, NOT_LIKENESS_WEIGHT = 4.0, -4.0
+EVEN_LIKENESS, EVEN_NOT_LIKENESS = 0.48, 0.36
+"""What likeness to examples, and to what a route is not for, counts in a logit before training, and the cosine at which
+it counts nothing. Single numbers hardly move in training: Adam takes them no further than rate times steps. The first
+pair was the best for the services held out: with five examples a route 66.0 % instead of 64.1 % of 1,307 requests."""
+
 
 class Encoder(nn.Module):  # type: ignore[misc, unused-ignore]  # torch may be absent where types are checked
     """Token states of a sequence, and a weighted mean over the tokens of type 0 scaled to length 1.
@@ -189,13 +195,13 @@ class ReaderLayer(nn.Module):  # type: ignore[misc, unused-ignore]  # see above
 
 
 class Examples(nn.Module):  # type: ignore[misc, unused-ignore]  # see above
-    """What examples of one kind add to a candidate: nothing before training, and nothing where there are none."""
+    """What examples of one kind add to a candidate: what they are like before training, and nothing without any."""
 
-    def __init__(self) -> None:
-        """Make the parts."""
+    def __init__(self, weight: float, even: float) -> None:
+        """Make the parts: likeness counts ``weight`` before training, nothing where the cosine is ``even``."""
         super().__init__()
         self.sharpness = nn.Parameter(torch.tensor(START_SCALE))
-        self.weight, self.presence = nn.Parameter(torch.zeros(())), nn.Parameter(torch.zeros(()))
+        self.weight, self.presence = nn.Parameter(torch.tensor(weight)), nn.Parameter(torch.tensor(-weight * even))
         self.read_in, self.product_in = (nn.Linear(WIDTH, WIDTH, bias=False) for _ in range(2))
         nn.init.zeros_(self.read_in.weight)
         nn.init.zeros_(self.product_in.weight)
@@ -224,7 +230,7 @@ class Reader(nn.Module):  # type: ignore[misc, unused-ignore]  # see above
     """Scores of candidates and of no match."""
 
     def __init__(self, layer_count: int = READER_LAYERS, dropout: float = 0.1) -> None:
-        """Make the parts; before training the scores are the scaled cosines.
+        """Make the parts; before training the scores are the scaled cosines, and what likeness to examples adds.
 
         With no layers there are only the cosines and a learned no match.
         """
@@ -241,7 +247,8 @@ class Reader(nn.Module):  # type: ignore[misc, unused-ignore]  # see above
             self.out = nn.Linear(WIDTH, 2)
             nn.init.normal_(self.out.weight, std=0.01)
             nn.init.zeros_(self.out.bias)
-            self.examples, self.not_examples = Examples(), Examples()
+            self.examples = Examples(LIKENESS_WEIGHT, EVEN_LIKENESS)
+            self.not_examples = Examples(NOT_LIKENESS_WEIGHT, EVEN_NOT_LIKENESS)
 
     def forward(self, said: Said, routes: Routes) -> Tensor:
         """Score.

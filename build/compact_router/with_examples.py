@@ -3,7 +3,8 @@
 The turns of a policy set are divided by conversation into two halves, and the routes of one get their examples from the
 other. So do those of what a route is not for: turns of the other half that were answered with it and are another's.
 The confusions named so are counted before and after. With --fold, which the checkpoint was trained without, the turns
-are those of its domains in sets as written; with --benchmark those of folders that `archrouter eval` reads.
+are those of its domains in sets as written; with --held-out all of the services held out; with --benchmark those of
+folders that `archrouter eval` reads.
 """
 
 import argparse
@@ -19,20 +20,25 @@ from data.augment.drawing import seeded
 from data.augment.settings import read_settings
 from transformers.utils import logging
 
+from compact_router.as_written import views_as_written
 from compact_router.batches import BatchMaker
 from compact_router.evaluate import Decision
 from compact_router.held_out import decide
 from compact_router.kinds import benchmark_views
-from compact_router.learner import Learner
+from compact_router.learner import Learner, learner_of
 from compact_router.material import FOLD_COUNT, add_material_options, make_fold, read_material
 from compact_router.neighbours import Neighbours
-from compact_router.parallel import Workers
-from compact_router.plan import LIMITS, Plan
-from compact_router.pretrained import ENCODERS, MINILM, embed, text_reader
+from compact_router.plan import LIMITS
+from compact_router.pretrained import embed, text_reader
+from compact_router.services import read_services
 from compact_router.slots import Turn
+from compact_router.taxonomy import units_of
 from compact_router.views import EXAMPLE_CHARACTERS, MOST_NOT_EXAMPLES, View
 
 EXAMPLES = 5
+
+EVERY_TURN = 1_000_000
+"""More turns than any source has."""
 
 Half = tuple[tuple[Candidate, ...], int]
 """A policy set, and which of its turns."""
@@ -66,16 +72,15 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path)
     measured_on = parser.add_mutually_exclusive_group(required=True)
     measured_on.add_argument("--fold", type=int, choices=range(FOLD_COUNT), help="as given in training")
+    measured_on.add_argument("--held-out", action="store_true", help="the services held out")
     measured_on.add_argument("--benchmark", type=Path, nargs="+", help="folders of labelled conversations")
     parser.add_argument("--examples", type=int, default=EXAMPLES, help="most for a route (default: %(default)s)")
-    parser.add_argument("--encoder", choices=ENCODERS, default=MINILM, help="default: %(default)s")
     add_material_options(parser)
     given = parser.parse_args()
     logging.set_verbosity_error()
     torch.set_num_threads(1)
-    learner = Learner(Plan(encoder=given.encoder), Workers(0, 1), with_rivals=False)
-    learner.start_from(given.checkpoint)
-    maker = BatchMaker(text_reader(given.encoder), LIMITS)
+    learner, encoder = learner_of(given.checkpoint)
+    maker = BatchMaker(text_reader(encoder), LIMITS)
     for name, views in _measured_on(given):
         print(json.dumps({"on": name, "examples": given.examples, **effect_of(learner, maker, views, given.examples)}))
 
@@ -161,6 +166,10 @@ def compare(
 def _measured_on(given: argparse.Namespace) -> Iterator[tuple[str, Sequence[View]]]:
     for folder in given.benchmark or ():
         yield folder.name, benchmark_views(folder)[0]
+    if given.held_out:
+        services = read_services(given.services, is_held_out=True)
+        units = [unit for unit, _ in units_of(services)]
+        yield "services held out", views_as_written(services, units, lambda _: True, 0, EVERY_TURN)
     if given.fold is not None:
         material = read_material(given.sources, given.corpus, given.settings, given.services)
         neighbours = Neighbours(material, read_settings(given.settings).overlap, embed)

@@ -157,15 +157,20 @@ def logits_of(router: Router, batch: Batch) -> torch.Tensor:
         return score(router, LowerStates(router.encoder, 0), batch).logits
 
 
-def test_before_training_examples_change_nothing(maker: BatchMaker) -> None:
-    """A network that never saw an example answers bit for bit as without."""
+@pytest.mark.parametrize("kind", ["examples", "not_examples"])
+def test_before_training_a_route_is_likelier_for_what_its_examples_are_like(maker: BatchMaker, kind: str) -> None:
+    """An example that is the request itself speaks for its route, a counter-example against it, and for no other."""
     torch.manual_seed(1)
     fresh = make_router(MINILM).eval()
-    with_examples = [replace(PLAIN[0], examples=("track my order",), not_examples=("send it back", "refund")), PLAIN[1]]
+    asked = views(PLAIN)[0].turns[0].messages[-1].content
+    without, given = (
+        logits_of(fresh, maker.make(views(candidates)))[0]
+        for candidates in (PLAIN, [replace(PLAIN[0], **{kind: (asked,)}), PLAIN[1]])
+    )
+    gained = given - without
 
-    without, given = (logits_of(fresh, maker.make(views(each))) for each in (PLAIN, with_examples))
-
-    assert torch.equal(without, given)
+    assert (1 if kind == "examples" else -1) * gained[0] > 1
+    assert torch.equal(gained[1:], torch.zeros_like(gained[1:]))
 
 
 def test_a_trained_network_without_examples_scores_as_if_it_knew_of_none(router: Router, maker: BatchMaker) -> None:
