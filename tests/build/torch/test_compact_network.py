@@ -157,19 +157,21 @@ def logits_of(router: Router, batch: Batch) -> torch.Tensor:
         return score(router, LowerStates(router.encoder, 0), batch).logits
 
 
-@pytest.mark.parametrize("kind", ["examples", "not_examples"])
-def test_before_training_a_route_is_likelier_for_what_its_examples_are_like(maker: BatchMaker, kind: str) -> None:
+@pytest.mark.parametrize("is_for", [True, False])
+def test_before_training_a_route_is_likelier_for_what_its_examples_are_like(
+    maker: BatchMaker,
+    is_for: bool,  # noqa: FBT001  # a parameter of the test
+) -> None:
     """An example that is the request itself speaks for its route, a counter-example against it, and for no other."""
     torch.manual_seed(1)
     fresh = make_router(MINILM).eval()
     asked = views(PLAIN)[0].turns[0].messages[-1].content
-    without, given = (
-        logits_of(fresh, maker.make(views(candidates)))[0]
-        for candidates in (PLAIN, [replace(PLAIN[0], **{kind: (asked,)}), PLAIN[1]])
-    )
+    told = replace(PLAIN[0], examples=(asked,) if is_for else (), not_examples=() if is_for else (asked,))
+
+    without, given = (logits_of(fresh, maker.make(views(each)))[0] for each in (PLAIN, (told, PLAIN[1])))
     gained = given - without
 
-    assert (1 if kind == "examples" else -1) * gained[0] > 1
+    assert (gained[0] if is_for else -gained[0]) > 1
     assert torch.equal(gained[1:], torch.zeros_like(gained[1:]))
 
 
