@@ -69,7 +69,8 @@ document.addEventListener("keydown", (event) => {
   const { target, key, ctrlKey, metaKey, altKey } = event;
   if (key === "Enter" && (ctrlKey || metaKey)) return state.tab === "suite" ? run(0) : route(0);
   if (key === "Escape" && target.matches("textarea")) return target.blur();
-  const writes = target.matches("textarea, input, select") || $("keys").open;
+  // A field of a dialog that has just been closed keeps the focus until the next frame.
+  const writes = (target.matches("textarea, input, select") && target.checkVisibility()) || $("keys").open;
   if (writes || ctrlKey || metaKey || altKey || !$("single-keys").checked || !KEYS[key]) return;
   event.preventDefault();
   KEYS[key]();
