@@ -25,7 +25,8 @@ COSINE_SCALE = 20.0
 
 START_AS_ZERO = ("encoder.types.", "encoder.weight_of")
 START_AS_NOTHING = ("examples.", *START_AS_ZERO)
-"""Parts of the network that an older checkpoint may lack: before training it is the same without them."""
+"""Parts of the network that an older checkpoint may lack: before training, and where no route has examples, it is the
+same without them."""
 
 
 class Learner:
@@ -118,9 +119,10 @@ class Learner:
 
 def learner_of(checkpoint: Path) -> tuple[Learner, str]:
     """Take up a checkpoint to measure it, and say which encoder it started from."""
-    encoder = torch.load(checkpoint, weights_only=True).get("encoder", MINILM)
+    saved = torch.load(checkpoint, weights_only=True)
+    encoder = saved.get("encoder", MINILM)
     learner = Learner(Plan(encoder=encoder), Workers(0, 1), with_rivals=False)
-    learner.start_from(checkpoint)
+    load_weights(learner.router, saved["router"])
     return learner, encoder
 
 
