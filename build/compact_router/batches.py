@@ -234,6 +234,17 @@ def score(router: Router, lower: LowerStates, batch: Batch, rivals: Rivals | Non
     """Run the network, and other heads on the same states."""
     vectors, states, state_mask = encode(router.encoder, lower, batch.conversations)
     pool, pool_states, pool_mask = encode(router.encoder, lower, batch.candidates)
+    logits, cosines = judge(router, batch, Said(vectors, states, state_mask), pool)
+    others = (
+        rivals(vectors, states, state_mask, pool, pool_states, pool_mask, batch.pool_index, batch.candidate_mask)
+        if rivals is not None
+        else {}
+    )
+    return Scored(logits, cosines, {name: each.float() for name, each in others.items()})
+
+
+def judge(router: Router, batch: Batch, said: Said, pool: Tensor) -> tuple[Tensor, Tensor]:
+    """Score what was encoded, conversations and the batch's distinct candidates; gives logits and cosines."""
     routes = Routes(
         vectors=pool[batch.pool_index],
         covers_domain=batch.covers_domain,
@@ -243,11 +254,6 @@ def score(router: Router, lower: LowerStates, batch: Batch, rivals: Rivals | Non
         not_examples=pool[batch.not_examples.index],
         not_example_mask=batch.not_examples.mask,
     )
-    logits = router.reader(Said(vectors, states, state_mask), routes)
-    others = (
-        rivals(vectors, states, state_mask, pool, pool_states, pool_mask, batch.pool_index, batch.candidate_mask)
-        if rivals is not None
-        else {}
-    )
-    cosines = (routes.vectors @ vectors.unsqueeze(-1)).squeeze(-1)
-    return Scored(logits.float(), cosines.float(), {name: each.float() for name, each in others.items()})
+    logits = router.reader(said, routes)
+    cosines = (routes.vectors @ said.vector.unsqueeze(-1)).squeeze(-1)
+    return logits.float(), cosines.float()

@@ -4,7 +4,7 @@ Each fold's network is measured on domains that it has not seen, and on unseen c
 many turns of each, since a policy set in use may be either. A network is surer of the latter and more often right. The
 sets of the own corpus' dev split and the services held out are domains that no network has seen.
 
-A further temperature is for the languages that the encoder does not read, fitted on turns that training left out.
+What is written in other languages than English has a temperature of its own, by which the model brings it to the same.
 """
 
 import argparse
@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from archrouter.domain.posterior import Calibration, posterior_from_scores
 from archrouter.domain.scoring import CalibrationReference
 from compact_router.evaluate import expected_calibration_error
-from compact_router.manifest import MODEL_DIRECTORY, VERSION, render_json
-from compact_router.material import DEV_AS_WRITTEN, DEV_SETS, NEW_CONVERSATIONS, NEW_DOMAINS, UNREAD
+from compact_router.manifest import MODEL_DIRECTORY, VERSION, JsonObject, render_json
+from compact_router.material import DEV_AS_WRITTEN, DEV_SETS, NEW_CONVERSATIONS, NEW_DOMAINS, OTHER_LANGUAGES
 from compact_router.plan import LIMITS
 
 KINDS = "kinds"
@@ -41,34 +41,31 @@ def main() -> None:
     parser.add_argument("folds", type=Path, nargs="+", help="output folders of train --fold or measure --output")
     parser.add_argument("--model-directory", type=Path, default=MODEL_DIRECTORY, help="default: the one in this tree")
     arguments = parser.parse_args()
-    files = {part: [folder / f"{part}.npz" for folder in arguments.folds] for part in (*CALIBRATED, UNREAD)}
+    files = {part: [folder / f"{part}.npz" for folder in arguments.folds] for part in (*CALIBRATED, OTHER_LANGUAGES)}
     found = {part: [path for path in paths if path.exists()] for part, paths in files.items()}
     parts = {part: read_logits(paths) for part, paths in found.items() if paths}
-    unread = parts.pop(UNREAD, ([], []))
+    others = parts.pop(OTHER_LANGUAGES, ([], []))
     if not parts:
         parser.error(f"no folder holds {' or '.join(f'{part}.npz' for part in CALIBRATED)}; measure into it first")
     logits = [row for each, _ in parts.values() for row in each]
     labels = [label for _, each in parts.values() for label in each]
     temperature = round(fit_temperature(logits, labels), DECIMALS)
-    unread_temperature = round(fit_temperature(*unread) / temperature, DECIMALS) if unread[0] else 1.0
-    document = {
+    document: JsonObject = {
         "window": asdict(LIMITS),
-        "calibration": {
-            "kind": "temperature",
-            "temperature": temperature,
-            "sample_count": len(labels),
-            "unread_temperature": unread_temperature,
-        },
+        "calibration": {"kind": "temperature", "temperature": temperature, "sample_count": len(labels)},
         "calibration_reference": reference(logits, temperature),
     }
+    other_temperature = round(fit_temperature(*others) / temperature, DECIMALS) if others[0] else 1.0
+    if others[0]:
+        document["other_languages"] = {"temperature": other_temperature}
     path: Path = arguments.model_directory / VERSION / "router.json"
     path.write_text(render_json(document), encoding="utf-8")
     print(f"temperature {temperature} on {len(labels)} turns; expected calibration error before and after:")
     for name, (some, right) in {**parts, "together": (logits, labels)}.items():
         print(f"  {name}: {error(some, right, 1.0):.4f}, {error(some, right, temperature):.4f}")
-    if unread[0]:
-        print(f"unread temperature {unread_temperature} on {len(unread[1])} turns; before and after:")
-        print(f"  {error(*unread, temperature):.4f}, {error(*unread, temperature * unread_temperature):.4f}")
+    if others[0]:
+        print(f"temperature {other_temperature} of other languages on {len(others[1])} turns; before and after:")
+        print(f"  {error(*others, temperature):.4f}, {error(*others, temperature * other_temperature):.4f}")
     print("now stamp the folder: python -m compact_router.stamp")
 
 

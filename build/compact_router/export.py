@@ -1,12 +1,13 @@
 """Export a trained network to ONNX, quantised to 8 bits: encoder.onnx, reader.onnx, tokenizer and words.
 
-The same checkpoint and package versions give the same bytes.
+Of a network that was taught to serve another one's reader, the encoder and the tokenizer alone, into a folder beside
+that one's. The same checkpoint and package versions give the same bytes.
 """
 
 import argparse
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from importlib import metadata
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 import onnx
 import torch
 from compact_model.digest import PREFIX
-from compact_model.encoder import TOKENIZER
+from compact_model.encoder import OTHER_LANGUAGES, TOKENIZER
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -49,6 +50,12 @@ MAX_CANDIDATES = 100_000
 TOOLS = ("onnx", "onnx-ir", "onnxruntime", "onnxscript", "torch", "transformers")
 ENCODER, READER, WORDS = "encoder.onnx", "reader.onnx", "words.txt"
 
+WORDS_PROVENANCE: JsonObject = {
+    "package": f"{WORDS_PACKAGE}=={metadata.version(WORDS_PACKAGE)}",
+    "licence": "MIT",
+    "files": {WORDS_FILE: PREFIX + WORDS_DIGEST},
+}
+"""The manifest's part about the words."""
 
 READER_INPUTS = (
     *("vector", "states", "state_mask"),
@@ -103,11 +110,15 @@ def main() -> None:
     parser.add_argument("--precision", choices=("int8", "fp32"), default="int8", help="default: %(default)s")
     arguments = parser.parse_args()
     router, started_from = load_router(arguments.checkpoint)
-    directory: Path = arguments.model_directory / VERSION
+    is_other = ENCODERS[started_from].is_mapped
+    directory: Path = arguments.model_directory / VERSION / (OTHER_LANGUAGES if is_other else "")
     directory.mkdir(parents=True, exist_ok=True)
-    for path in export(router, started_from, directory, arguments.precision):
+    write = export_encoder if is_other else export
+    for path in write(router, started_from, directory, arguments.precision):
         print(f"wrote {path.name}: {path.stat().st_size} bytes, {PREFIX}{digest_of(path)}")
-    update_manifest(arguments.model_directory, network=provenance(started_from, arguments.precision))
+    made = provenance(started_from, arguments.precision)
+    sections = {OTHER_LANGUAGES: made} if is_other else {"network": {**made, "words": WORDS_PROVENANCE}}
+    update_manifest(arguments.model_directory, **sections)
     print("now calibrate: python -m compact_router.calibrate")
 
 
@@ -116,20 +127,33 @@ def export(router: Router, started_from: str, directory: Path, precision: str) -
 
     ``started_from`` names its encoder.
     """
-    encoder, reader, tokenizer, words = (directory / name for name in (ENCODER, READER, TOKENIZER, WORDS))
+    words = directory / WORDS
+    words.write_bytes(read_words())
+    encoder, tokenizer = export_encoder(router, started_from, directory, precision)
+    return encoder, _export(router, started_from, _write_reader, directory / READER, precision), tokenizer, words
+
+
+def export_encoder(router: Router, started_from: str, directory: Path, precision: str) -> tuple[Path, ...]:
+    """Write the encoder of a trained network and its tokenizer, as `export` does."""
+    tokenizer = directory / TOKENIZER
+    tokenizer.write_text(tokenizer_json(started_from), encoding="utf-8")
+    return _export(router, started_from, _write_encoder, directory / ENCODER, precision), tokenizer
+
+
+def _export(
+    router: Router, started_from: str, write: Callable[[Router, str, Path], None], target: Path, precision: str
+) -> Path:
+    """Write one graph, exact or quantised."""
     with tempfile.TemporaryDirectory() as scratch:
         exact = Path(scratch) / "exact.onnx"
-        for write, target in ((_write_encoder, encoder), (_write_reader, reader)):
-            write(router, started_from, exact)
-            if precision == "int8":
-                # Seven bits per weight: eight would overflow 16-bit sums on a CPU without VNNI, and then only there.
-                quantize_dynamic(exact, target, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True)
-                onnx.save_model(fused(onnx.load(target), router.encoder.transformer.config.num_attention_heads), target)
-            else:
-                shutil.copyfile(exact, target)
-    tokenizer.write_text(tokenizer_json(started_from), encoding="utf-8")
-    words.write_bytes(read_words())
-    return encoder, reader, tokenizer, words
+        write(router, started_from, exact)
+        if precision == "int8":
+            # Seven bits per weight: eight would overflow 16-bit sums on a CPU without VNNI, and then only there.
+            quantize_dynamic(exact, target, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True)
+            onnx.save_model(fused(onnx.load(target), router.encoder.transformer.config.num_attention_heads), target)
+        else:
+            shutil.copyfile(exact, target)
+    return target
 
 
 def _write_encoder(router: Router, started_from: str, target: Path) -> None:
@@ -249,7 +273,7 @@ def strip(model: onnx.ModelProto) -> None:
 
 
 def provenance(started_from: str, precision: str) -> JsonObject:
-    """Say what the network was made from, and with what: the manifest's section ``network``."""
+    """Say what a network was made from, and with what: a section of the manifest."""
     package = ENCODERS[started_from]
     return {
         "start": {
@@ -258,11 +282,6 @@ def provenance(started_from: str, precision: str) -> JsonObject:
             "licence": package.licence,
             "languages": list(package.languages),
             "files": {name: PREFIX + digest for name, digest in package.digests.items()},
-        },
-        "words": {
-            "package": f"{WORDS_PACKAGE}=={metadata.version(WORDS_PACKAGE)}",
-            "licence": "MIT",
-            "files": {WORDS_FILE: PREFIX + WORDS_DIGEST},
         },
         "precision": precision,
         "opset": OPSET,

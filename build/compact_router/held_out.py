@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from compact_model.router import CompactRouter
 from data.augment.drawing import seeded
 from numpy.typing import NDArray
 from rich.console import Console
@@ -61,68 +62,87 @@ def measured_parts(fold: Fold, view_count: int = VIEW_COUNT) -> dict[str, Sequen
     }
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """What a network makes of a turn.
+
+    Attributes:
+        setting: Of the turn: its view's kind.
+        turn: The turn.
+        scores: float64 [candidates + 1], natural logarithms up to a constant; no match is the last.
+    """
+
+    setting: str
+    turn: Turn
+    scores: NDArray[np.float64]
+
+    def decision(self, temperature: float) -> Decision:
+        """Choose, as sure as the scores over a temperature are."""
+        scaled = self.scores / temperature
+        probabilities = np.exp(scaled - np.logaddexp.reduce(scaled))
+        chosen = int(probabilities.argmax())
+        candidates = (b"",) * (len(self.scores) - 1)
+        shown = LabelledTurn(self.setting, self.turn.conversation_id, b"", candidates, self.turn.label)
+        return Decision(shown, chosen, float(probabilities[chosen]), float(probabilities[self.turn.label]))
+
+
 def measure(learner: Learner, maker: BatchMaker, views: Sequence[View]) -> dict[str, Measured]:
     """Measure every head, by its name."""
-    return {name: _measured(each) for name, each in _scores(learner, maker, views).items()}
+    return {name: measured(each) for name, each in _answers(learner, maker, views).items()}
 
 
-def decide(learner: Learner, maker: BatchMaker, views: Sequence[View], temperature: float = 1.0) -> list[Decision]:
-    """Decide every turn with the reader, in the order of the views; a decision's setting is its view's kind."""
-    return _decided(_scores(learner, maker, views), temperature)
+def answers(learner: Learner, maker: BatchMaker, views: Sequence[View]) -> list[Answer]:
+    """Answer every turn with the reader, in the order of the views."""
+    return _answers(learner, maker, views)[READER]
 
 
-def decide_and_measure(
-    learner: Learner, maker: BatchMaker, views: Sequence[View], temperature: float
-) -> tuple[list[Decision], dict[str, Measured]]:
-    """Do what ``decide`` and ``measure`` do, and score the views once for both."""
-    scores = _scores(learner, maker, views)
-    return _decided(scores, temperature), {name: _measured(each) for name, each in scores.items()}
+def decide(learner: Learner, maker: BatchMaker, views: Sequence[View]) -> list[Decision]:
+    """Decide every turn with the reader, in the order of the views."""
+    return [answer.decision(temperature=1.0) for answer in answers(learner, maker, views)]
 
 
-def _decided(scores: Mapping[str, Sequence[tuple[Batch, Tensor]]], temperature: float) -> list[Decision]:
-    return [decision for decision, _, _ in _decisions(scores[READER], temperature)]
+def served_answers(router: CompactRouter, views: Sequence[View]) -> list[Answer]:
+    """Answer every turn with the files that Triton serves, in the order of the views."""
+    found = []
+    for view in track(views, description="measuring", console=Console(stderr=True)):
+        candidates = [json.dumps(asdict(each)).encode() for each in view.candidates]
+        for turn in view.turns:
+            conversation = json.dumps([asdict(message) for message in turn.messages]).encode()
+            scores = router.score(conversation, candidates).logits.astype(np.float64)
+            found.append(Answer(view.kind, turn, scores))
+    return found
 
 
-def _scores(learner: Learner, maker: BatchMaker, views: Sequence[View]) -> dict[str, list[tuple[Batch, Tensor]]]:
+def _answers(learner: Learner, maker: BatchMaker, views: Sequence[View]) -> dict[str, list[Answer]]:
     learner.router.eval()
-    parts: dict[str, list[tuple[Batch, Tensor]]] = {}
+    found: dict[str, list[Answer]] = {}
     for start in track(range(0, len(views), VIEWS_PER_BATCH), description="measuring", console=Console(stderr=True)):
         batch = maker.make(views[start : start + VIEWS_PER_BATCH])
         with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
             scored: Scored = score(learner.router, learner.lower, batch, learner.rivals)
         for name, logits in {READER: scored.logits, **scored.rivals}.items():
-            parts.setdefault(name, []).append((batch, logits))
-    return parts
+            found.setdefault(name, []).extend(_rows(batch, logits))
+    return found
 
 
-def _decisions(
-    parts: Sequence[tuple[Batch, Tensor]], temperature: float = 1.0
-) -> Iterator[tuple[Decision, Turn, NDArray[np.float64]]]:
-    """Give each turn's decision, the turn and its scores."""
-    for batch, logits in parts:
-        for row, turn in enumerate(batch.turns):
-            count = int(batch.candidate_mask[row].sum())
-            scores = torch.cat([logits[row, :count], logits[row, -1:]]).numpy().astype(np.float64) / temperature
-            probabilities = np.exp(scores - np.logaddexp.reduce(scores))
-            chosen = int(probabilities.argmax())
-            shown = LabelledTurn(batch.kinds[row], turn.conversation_id, b"", (b"",) * count, turn.label)
-            decision = Decision(shown, chosen, float(probabilities[chosen]), float(probabilities[turn.label]))
-            yield decision, turn, scores
+def _rows(batch: Batch, logits: Tensor) -> Iterator[Answer]:
+    for row, turn in enumerate(batch.turns):
+        count = int(batch.candidate_mask[row].sum())
+        scores = torch.cat([logits[row, :count], logits[row, -1:]])
+        yield Answer(batch.kinds[row], turn, scores.numpy().astype(np.float64))
 
 
-def _measured(parts: Sequence[tuple[Batch, Tensor]]) -> Measured:
-    found = list(_decisions(parts))
-    decisions = [decision for decision, _, _ in found]
-    rows = [(scores, turn.label) for _, turn, scores in found]
-    width = max(len(scores) for scores, _ in rows)
-    padded = np.stack(
-        [np.concatenate([scores[:-1], np.full(width - len(scores), -1e4), scores[-1:]]) for scores, _ in rows]
-    )
-    labels = [width - 1 if label == len(scores) - 1 else label for scores, label in rows]
+def measured(found: Sequence[Answer]) -> Measured:
+    """Compute the figures of answers."""
+    decisions = [answer.decision(temperature=1.0) for answer in found]
+    width = max(len(answer.scores) for answer in found)
+    padded = np.stack([np.insert(answer.scores, -1, np.full(width - len(answer.scores), -1e4)) for answer in found])
+    labels = [width - 1 if each.turn.label == len(each.scores) - 1 else each.turn.label for each in found]
+    pairs = list(zip(found, decisions, strict=True))
     return Measured(
         evaluation=evaluate(decisions),
-        by_source=_counts([(turn.source, decision.is_right) for decision, turn, _ in found]),
-        by_kind=_counts([(turn.kind, decision.is_right) for decision, turn, _ in found]),
+        by_source=_counts([(answer.turn.source, decision.is_right) for answer, decision in pairs]),
+        by_kind=_counts([(answer.turn.kind, decision.is_right) for answer, decision in pairs]),
         logits=padded.astype(np.float32),
         labels=np.array(labels),
     )

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -12,11 +12,23 @@ from compact_router.batches import Batch, LowerStates, score
 from compact_router.network import MASKED, READER_LAYERS, TRAINED_LAYERS, Encoder, Router
 from compact_router.parallel import Workers
 from compact_router.plan import Plan
-from compact_router.pretrained import MINILM, centre_of, load_transformer
+from compact_router.pretrained import ENCODERS, MINILM, centre_of, load_transformer
 from compact_router.rivals import Rivals
 
 CheckpointDocument = dict[str, Any]  # Any: weights, and whatever an optimiser keeps
 """What ``torch.load`` gives of a checkpoint."""
+
+
+class Lesson(Protocol):
+    """What is learned from a trained network, and not from labels alone."""
+
+    @property
+    def labels(self) -> Tensor:
+        """int64 [B], the right answers."""
+
+    def loss(self, router: Router, lower: LowerStates) -> tuple[Tensor, Tensor]:
+        """Answer with a network; gives what it is off by, and its logits, [B, answers]."""
+
 
 LOWER_STATE_CAPACITY = 60_000
 """Sequences whose lower states are kept, about 2 GB at 40 tokens each."""
@@ -32,17 +44,30 @@ same without them."""
 class Learner:
     """The network and its optimiser."""
 
-    def __init__(self, plan: Plan, workers: Workers, *, with_rivals: bool) -> None:
-        """Start from the sentence encoder, with or without other heads trained beside the reader for comparison."""
+    def __init__(self, plan: Plan, workers: Workers, *, with_rivals: bool, is_taught: bool = False) -> None:
+        """Start from the sentence encoder.
+
+        Args:
+            plan: How to train.
+            workers: The processes, and which of them this is.
+            with_rivals: Whether other heads are trained beside the reader for comparison.
+            is_taught: Whether the reader is a teacher's, and stays as it is.
+        """
         torch.manual_seed(plan.seed)
         self._plan, self._workers = plan, workers
         self.router = make_router(plan.encoder, plan.trained_layers)
         self.router.encoder.centre.copy_(torch.from_numpy(centre_of(plan.encoder)))
+        self.router.reader.requires_grad_(requires_grad=not is_taught)
         self.rivals = Rivals() if with_rivals else None
         self.lower = LowerStates(self.router.encoder, LOWER_STATE_CAPACITY)
         encoder = [each for each in self.router.encoder.transformer.parameters() if each.requires_grad]
-        new = (self.router.encoder.types.weight, self.router.encoder.weight_of)
-        heads = [*new, *self.router.reader.parameters(), *(self.rivals.parameters() if self.rivals is not None else ())]
+        parts = (self.router, self.rivals) if self.rivals is not None else (self.router,)
+        heads = [
+            each
+            for part in parts
+            for name, each in part.named_parameters()
+            if each.requires_grad and not name.startswith("encoder.transformer.")
+        ]
         self._trained = [*encoder, *heads]
         self._optimiser = torch.optim.AdamW(
             [{"params": encoder, "lr": plan.encoder_rate}, {"params": heads, "lr": plan.reader_rate}],
@@ -60,7 +85,7 @@ class Learner:
             raise ValueError(msg)
         load_weights(self.router, saved["router"])
 
-    def step(self, batch: Batch) -> tuple[float, float]:
+    def step(self, task: Batch | Lesson) -> tuple[float, float]:
         """Learn from this process's part of a step.
 
         Returns:
@@ -69,20 +94,25 @@ class Learner:
         torch.manual_seed(self._plan.seed + self.step_count * self._workers.count + self._workers.rank)  # for dropout
         self.router.train()
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            scored = score(self.router, self.lower, batch, self.rivals)
-        loss = functional.cross_entropy(scored.logits, batch.labels)
-        total = loss + self._plan.cosine_weight * _cosine_loss(scored.cosines, batch)
-        for logits in scored.rivals.values():
-            total = total + self._plan.rival_weight * functional.cross_entropy(logits, batch.labels)
+            loss, logits = self._loss(task) if isinstance(task, Batch) else task.loss(self.router, self.lower)
         self._optimiser.zero_grad(set_to_none=False)
-        total.backward()
+        loss.backward()
         self._workers.average([each.grad for each in self._trained if each.grad is not None])
         nn.utils.clip_grad_norm_(self._trained, self._plan.gradient_norm)
         self._optimiser.step()
         self._schedule.step()
         self.step_count += 1
-        right = (scored.logits.argmax(dim=1) == batch.labels).float().mean()
-        return loss.item(), right.item()
+        logits = logits.detach()
+        right = (logits.argmax(dim=1) == task.labels).float().mean()
+        return functional.cross_entropy(logits, task.labels).item(), right.item()
+
+    def _loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        scored = score(self.router, self.lower, batch, self.rivals)
+        loss = self._plan.cosine_weight * _cosine_loss(scored.cosines, batch)
+        loss = loss + functional.cross_entropy(scored.logits, batch.labels)
+        for logits in scored.rivals.values():
+            loss = loss + self._plan.rival_weight * functional.cross_entropy(logits, batch.labels)
+        return loss, scored.logits
 
     def save(self, path: Path) -> None:
         """Write a checkpoint, whole or not at all."""
@@ -138,12 +168,13 @@ def load_router(path: Path) -> tuple[Router, str]:
 
 def make_router(encoder: str, trained_layers: int = TRAINED_LAYERS) -> Router:
     """Put a new reader on an encoder as it was downloaded."""
-    return Router(Encoder(load_transformer(encoder), trained_layers), READER_LAYERS)
+    transformer = load_transformer(encoder)
+    return Router(Encoder(transformer, trained_layers, is_mapped=ENCODERS[encoder].is_mapped), READER_LAYERS)
 
 
 def weights_of(router: Router) -> dict[str, Tensor]:
     """Give the weights that training changes; the others are the encoder's own, and some hundred MB of them."""
-    frozen = {name for name, each in router.named_parameters() if not each.requires_grad}
+    frozen = {name for name, each in router.encoder.named_parameters(prefix="encoder") if not each.requires_grad}
     return {name: each for name, each in router.state_dict().items() if name not in frozen}
 
 

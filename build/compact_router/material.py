@@ -71,11 +71,10 @@ def read_material(
     """
     found = next(each for each in read_splits(corpus) if each.name == split)
     own = read_own_corpus(corpus, found, read_settings(settings).overlap)
-    if is_english:
-        own = tuple(replace(each, examples=_in_english(each.examples)) for each in own)
     public = read_public_sources(train_sources, WORDINGS) if train_sources is not None else ()
     made_up = read_services(services, is_held_out=split != TRAIN_SPLIT) if services is not None else ()
-    return (*public, *own, *made_up)
+    material = (*public, *own, *made_up)
+    return tuple(replace(each, examples=_in_english(each.examples)) for each in material) if is_english else material
 
 
 def _in_english(examples: Sequence[Example]) -> tuple[Example, ...]:
@@ -100,8 +99,8 @@ DEV_SPLIT, DEV_SETS, DEV_AS_WRITTEN = "dev", "dev_sets", "dev_as_written"
 """The split of what this project wrote that choices are made on, and its parts in what is measured, sets that are drawn
 and sets as they were written: no training has seen them."""
 
-UNREAD = "unread_languages"
-"""The own corpus' turns that an English encoder is not trained with, in sets that it is trained with in English."""
+OTHER_LANGUAGES = "dev_other_languages"
+"""What is written in other languages than English, of the same split, in sets as they were written."""
 
 
 @dataclass(frozen=True, slots=True)

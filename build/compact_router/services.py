@@ -1,7 +1,8 @@
 """Reads the policy sets of made-up services as taxonomies: requests, threads, offers, and whole conversations."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Self, TypeVar
@@ -17,6 +18,15 @@ _Content = TypeVar("_Content", bound=BaseModel)
 SERVICES = Path(__file__).parents[1] / "data" / "services"
 CHATS = "chats"
 """Folder beside the services with whole conversations for them."""
+
+LANGUAGES = "languages"
+"""Folder beside them with what users would say in other languages: a file for each, named by its ISO 639-1 code."""
+
+HELD_OUT = "held_out"
+"""Folder in it with what users of the services held out would say."""
+
+TRANSLATED_COPIES = 4
+"""How often a translated request is drawn as its original is: few have one."""
 
 SOURCE = "services"
 REST, SOCIAL = "rest", "social"
@@ -76,6 +86,7 @@ class _ChatsOfService(_Part):
 
 
 _FILE, _CHAT_FILE = TypeAdapter(tuple[_Service, ...]), TypeAdapter(tuple[_ChatsOfService, ...])
+_TRANSLATIONS = TypeAdapter(dict[Text, Text])
 
 
 def read_services(folder: Path, *, is_held_out: bool = False) -> tuple[Taxonomy, ...]:
@@ -95,7 +106,17 @@ def read_services(folder: Path, *, is_held_out: bool = False) -> tuple[Taxonomy,
     if unknown := sorted(chats.keys() - {each.set for each in services}):
         msg = f"{folder / CHATS}: no set is called {unknown[0]!r}"
         raise ServicesError(msg)
-    return tuple(_taxonomy(each, chats[each.set]) for each in services if each.held_out == is_held_out)
+    translations = read_translations(folder, is_held_out=is_held_out)
+    return tuple(_taxonomy(each, chats[each.set], translations) for each in services if each.held_out == is_held_out)
+
+
+def read_translations(folder: Path, *, is_held_out: bool = False) -> dict[str, dict[str, str]]:
+    """Read what users would say in other languages: by its ISO 639-1 code, each text with its translation."""
+    paths = sorted((folder / LANGUAGES / (HELD_OUT if is_held_out else "")).glob("*.yaml"))
+    return {
+        path.stem: _TRANSLATIONS.validate_python(yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader))
+        for path in paths
+    }
 
 
 def _read(folder: Path, file: TypeAdapter[tuple[_Content, ...]]) -> Iterator[_Content]:
@@ -107,7 +128,7 @@ def _read(folder: Path, file: TypeAdapter[tuple[_Content, ...]]) -> Iterator[_Co
             raise ServicesError(msg) from error
 
 
-def _taxonomy(service: _Service, chats: Sequence[_Chat]) -> Taxonomy:
+def _taxonomy(service: _Service, chats: Sequence[_Chat], translations: Mapping[str, Mapping[str, str]]) -> Taxonomy:
     domains = tuple(
         Domain(
             domain.name,
@@ -117,7 +138,9 @@ def _taxonomy(service: _Service, chats: Sequence[_Chat]) -> Taxonomy:
         )
         for domain in service.domains
     )
-    examples = (*_examples(service), *_examples_of_chats(service, chats))
+    written = tuple(_examples(service))
+    translated = tuple(_translated(written, translations)) * (1 if service.held_out else TRANSLATED_COPIES)
+    examples = (*written, *translated, *_examples_of_chats(service, chats))
     return Taxonomy(name=service.set, source=SOURCE, domains=domains, examples=examples, is_broad=service.broad)
 
 
@@ -132,6 +155,15 @@ def _examples(service: _Service) -> Iterator[Example]:
             yield Example(f"{service.set}/{domain.name}/{number}", _messages((ask,)), domain.name)
     for number, ask in enumerate(service.other):
         yield Example(f"{service.set}/{OTHER}/{number}", _messages((ask,)), OTHER)
+
+
+def _translated(examples: Sequence[Example], translations: Mapping[str, Mapping[str, str]]) -> Iterator[Example]:
+    """Go through the requests that have a translation, with it instead of the original."""
+    for example in examples:
+        for language, texts in translations.items():
+            if len(example.messages) == 1 and (text := texts.get(example.messages[0].content)):
+                name = f"{example.conversation_id}/{language}"
+                yield replace(example, conversation_id=name, messages=_messages((text,)), language=language)
 
 
 def _examples_of_chats(service: _Service, chats: Sequence[_Chat]) -> Iterator[Example]:

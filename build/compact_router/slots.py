@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from compact_model.inputs import Message
 
-from compact_router.talk import PLAIN
+from compact_router.talk import ENGLISH, PLAIN
 from compact_router.taxonomy import Action, Domain, Unit
 
 
@@ -18,6 +18,7 @@ class Turn:
         label: Index of the right candidate; the number of candidates for no match.
         source: Of the taxonomy that the conversation is from.
         kind: What was made of it: the way in which a request is dressed, or the shape of the conversation.
+        language: ISO 639-1 code of what the user asks in.
     """
 
     conversation_id: str
@@ -25,6 +26,7 @@ class Turn:
     label: int
     source: str
     kind: str = PLAIN
+    language: str = ENGLISH
 
 
 @dataclass(frozen=True, slots=True)

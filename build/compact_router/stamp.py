@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from compact_model.digest import PREFIX, file_digests, model_version
-from compact_model.parameters import REFERENCE, read_window_limits
+from compact_model.parameters import REFERENCE, read_parameters
 
 from compact_router.manifest import MODEL_DIRECTORY, VERSION, read_json, update_manifest
 
@@ -27,13 +27,11 @@ def stamp(model_directory: Path) -> str:
     digests = file_digests(directory)
     version = model_version(digests)
     router = read_json(directory / "router.json")
-    start = read_json(model_directory / "manifest.json").get("network", {}).get("start", {})
     values = {
         "model_version": version,
         "tokenizer_digest": PREFIX + digests["tokenizer.json"],
-        "max_prompt_token_count": str(read_window_limits(directory / "router.json").max_token_count),
+        "max_prompt_token_count": str(read_parameters(directory / "router.json")[0].max_token_count),
         "calibration": json.dumps(router["calibration"]),
-        "languages": " ".join(start.get("languages", ())),
         "calibration_reference": json.dumps(router[REFERENCE]) if REFERENCE in router else "",
     }
     config = model_directory / "config.pbtxt"

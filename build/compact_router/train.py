@@ -18,7 +18,7 @@ from data.augment.settings import read_settings
 from rich.progress import Progress
 from transformers.utils import logging
 
-from compact_router.batches import Batch, BatchMaker
+from compact_router.batches import BatchMaker
 from compact_router.curve import CurveLog
 from compact_router.held_out import VIEW_COUNT, measure, measured_parts, save_measured
 from compact_router.learner import Learner
@@ -27,7 +27,8 @@ from compact_router.neighbours import Neighbours
 from compact_router.parallel import Workers, run
 from compact_router.plan import LIMITS, Plan
 from compact_router.pretrained import ENCODERS, embed, text_reader
-from compact_router.views import ViewSampler
+from compact_router.teacher import Teacher
+from compact_router.views import View, ViewSampler
 
 CHECKPOINT, CURVE = "checkpoint.pt", "curve.jsonl"
 STEPS_PER_CHECKPOINT = 100
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add_material_options(parser)
     parser.add_argument("--fold", type=int, choices=range(FOLD_COUNT), help="hold this fold's domains out")
     parser.add_argument("--start", type=Path, help="checkpoint to take the weights of (default: the sentence encoder)")
+    parser.add_argument("--teacher", type=Path, help="checkpoint whose reader a further encoder is to serve")
     parser.add_argument(
         "--measured-views", type=int, default=VIEW_COUNT, help="policy sets to measure on (default: %(default)s)"
     )
@@ -74,7 +76,8 @@ def train(given: argparse.Namespace, workers: Workers) -> None:
     fold = make_fold(material, neighbours, given.fold) if given.fold is not None else None
     sampler = fold.training if fold is not None else make_sampler(material, neighbours)
     maker = BatchMaker(text_reader(plan.encoder), LIMITS)
-    learner = Learner(plan, workers, with_rivals=given.rivals)
+    teacher = Teacher(given.teacher, given.services, maker) if given.teacher is not None else None
+    learner = Learner(plan, workers, with_rivals=given.rivals, is_taught=teacher is not None)
     checkpoint: Path = given.output / CHECKPOINT
     if checkpoint.exists():
         learner.resume(checkpoint)
@@ -84,7 +87,10 @@ def train(given: argparse.Namespace, workers: Workers) -> None:
     with Progress(disable=not workers.is_first) as progress:
         task = progress.add_task("training", total=plan.steps, completed=learner.step_count)
         while learner.step_count < plan.steps:
-            loss, accuracy = learner.step(draw_batch(sampler, maker, plan, learner.step_count, workers))
+            views = draw_views(sampler, plan, learner.step_count, workers)
+            loss, accuracy = learner.step(
+                maker.make(views) if teacher is None else teacher.teach(views, learner.step_count, workers.rank)
+            )
             if workers.is_first:
                 log.add(learner.step_count, loss, accuracy)
                 if learner.step_count % STEPS_PER_CHECKPOINT == 0 or learner.step_count == plan.steps:
@@ -98,10 +104,10 @@ def train(given: argparse.Namespace, workers: Workers) -> None:
             print(json.dumps({"part": part, **shares}))
 
 
-def draw_batch(sampler: ViewSampler, maker: BatchMaker, plan: Plan, step: int, workers: Workers) -> Batch:
+def draw_views(sampler: ViewSampler, plan: Plan, step: int, workers: Workers) -> Sequence[View]:
     """Draw this process's part of a step; it depends on nothing but the seed, the step and the process."""
     numbers = np.array_split(np.arange(plan.views), workers.count)[workers.rank]
-    return maker.make([sampler.draw(plan.turns, seeded(plan.seed, step, number)) for number in numbers])
+    return [sampler.draw(plan.turns, seeded(plan.seed, step, number)) for number in numbers]
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from data.records import make_route
 from compact_router.dialogues import AS_IT_IS, CONFIRM, Asked, Dialogues, social_kind
 from compact_router.neighbours import Neighbours
 from compact_router.slots import Slot, Turn
-from compact_router.talk import ENGLISH, Talk, TalkRoute, noisy
+from compact_router.talk import ENGLISH, UNSPACED, Talk, TalkRoute, noisy
 from compact_router.taxonomy import OTHER, Domain, Example, Taxonomy, Unit
 
 KNOWN_SHARE = 0.82
@@ -40,6 +40,9 @@ SAME_ROUTE_SHARE = 0.25
 
 FEWEST_WORDS = 4
 """Of a request that is understood by itself."""
+
+LETTERS_OF_A_WORD = 2
+"""On average, in languages without spaces."""
 
 TRIES, TRIES_BESIDE_TALK = 30, 12
 """Drawings of a turn before none is found; so many of them are for the kind of turn that was wanted beside talk, since
@@ -149,7 +152,8 @@ class TurnSampler:
             return None  # of which kind it is, is not known
         if example.is_social:
             label = _social_label(social_kind(example.messages[-1].content), len(slots), routes)
-            found = Turn(example.conversation_id, noisy(example.messages, random), label or 0, SOCIAL, SOCIAL)
+            messages = noisy(example.messages, random)
+            found = Turn(example.conversation_id, messages, label or 0, SOCIAL, SOCIAL, example.language)
             return found if label is not None else None
         label = self._label(taxonomy, example, slots)
         if label is None or (label == len(slots) and routes and not _asks_clearly(example)):
@@ -157,7 +161,7 @@ class TurnSampler:
         if example.is_offer:
             messages = self._dialogues.taken_up(example.messages, example.language, random)
             taker = _taker(label, slots, routes)
-            return Turn(example.conversation_id, messages, taker, self._source[taxonomy], CONFIRM)
+            return Turn(example.conversation_id, messages, taker, self._source[taxonomy], CONFIRM, example.language)
         asked = Asked(noisy(example.messages, random), example.language, is_clear=_asks_clearly(example))
         kind = self._dialogues.shape(asked, is_known=label < len(slots), random=random)
         if kind == AS_IT_IS:
@@ -170,7 +174,8 @@ class TurnSampler:
             )
             _, other = self._draw_known(other_slots or slots, random)
             messages = self._dialogues.make(kind, asked, other.messages if other is not None else (), core, random)
-        return Turn(example.conversation_id, messages, _taker(label, slots, routes), self._source[taxonomy], kind)
+        taker = _taker(label, slots, routes)
+        return Turn(example.conversation_id, messages, taker, self._source[taxonomy], kind, example.language)
 
     def _draw_unknown(self, slots: Sequence[Slot], units: Sequence[Unit], random: Random) -> tuple[str, Example | None]:
         kind = random.choices(list(UNKNOWN_SHARES), list(UNKNOWN_SHARES.values()))[0]
@@ -210,14 +215,15 @@ class TurnSampler:
         return [name for name in names if name not in shown and (slot.unit, name) in self._examples]
 
     def texts_of(self, slot: Slot, slots: Sequence[Slot], *, is_for: bool) -> list[str]:
-        """List what users said on a route by itself, or on others of its domain."""
+        """List what users said in English on a route by itself, or on others of its domain."""
         names = [slot.action.name] if slot.action is not None else self._missing(slot, slots)
         if not is_for:
             taken = {each.action.name for each in slots if each.unit == slot.unit and each.action is not None}
             kin = [each.name for each in slot.domain.actions]
             names = [name for name in kin if name not in names and (slot.action is not None or name in taken)]
         examples = (example for name in names for example in self._examples.get((slot.unit, name), ()))
-        return list(dict.fromkeys(example.messages[-1].content for example in examples if len(example.messages) == 1))
+        alone = (each for each in examples if len(each.messages) == 1 and each.language == ENGLISH)
+        return list(dict.fromkeys(each.messages[-1].content for each in alone))
 
     def _draw_foreign(self, slots: Sequence[Slot], units: Sequence[Unit], random: Random) -> tuple[str, Example | None]:
         """Draw a turn of another taxonomy, or of a domain of the set's own that was left out."""
@@ -269,7 +275,9 @@ class TurnSampler:
 
 def _asks_clearly(example: Example) -> bool:
     """Say whether a turn is a request that is understood by itself."""
-    return len(example.messages) == 1 and len(example.messages[0].content.split()) >= FEWEST_WORDS
+    text = example.messages[0].content
+    length = len(text) / LETTERS_OF_A_WORD if example.language in UNSPACED else len(text.split())
+    return len(example.messages) == 1 and length >= FEWEST_WORDS
 
 
 def _taker(label: int, slots: Sequence[Slot], routes: Sequence[TalkRoute]) -> int:

@@ -32,6 +32,7 @@ from compact_router.plan import LIMITS
 from compact_router.pretrained import embed, text_reader
 from compact_router.services import read_services
 from compact_router.slots import Turn
+from compact_router.talk import ENGLISH
 from compact_router.taxonomy import units_of
 from compact_router.views import EXAMPLE_CHARACTERS, MOST_NOT_EXAMPLES, View
 
@@ -169,7 +170,8 @@ def _measured_on(given: argparse.Namespace) -> Iterator[tuple[str, Sequence[View
     if given.held_out:
         services = read_services(given.services, is_held_out=True)
         units = [unit for unit, _ in units_of(services)]
-        yield "services held out", views_as_written(services, units, lambda _: True, 0, EVERY_TURN)
+        views = views_as_written(services, units, lambda example: example.language == ENGLISH, 0, EVERY_TURN)
+        yield "services held out", views
     if given.fold is not None:
         material = read_material(given.sources, given.corpus, given.settings, given.services)
         neighbours = Neighbours(material, read_settings(given.settings).overlap, embed)

@@ -19,7 +19,6 @@ STUBS = Path(v1.__file__).parent
 REQUEST = v1.SelectRouteRequest(
     messages=[v1.Message(role=v1.Role.ROLE_USER, content="my python script crashes, please fix it")]
 )
-NOT_READ = v1.WarningCode.Value("WARNING_CODE_LANGUAGE_NOT_READ")
 FRENCH = v1.SelectRouteRequest(
     messages=[v1.Message(role=v1.Role.ROLE_USER, content="mon script plante, peux-tu le corriger ?")]
 )
@@ -68,13 +67,11 @@ async def test_one_decision_enters_the_files_that_the_page_names(channel: aio.Ch
     assert len(entered) <= 12
 
 
-async def test_a_language_that_the_compact_tier_does_not_read_is_told(channel: aio.Channel) -> None:
-    """The committed model says that it reads English, and is not sure of a request in French."""
+async def test_the_compact_tier_reads_other_languages_than_english(channel: aio.Channel) -> None:
+    """The committed model has an encoder for them, and routes in English beside it."""
     stub: v1.RoutingServiceAsyncStub = v1.RoutingServiceStub(channel)
 
     english, french = [(await stub.SelectRoute(request)).decision for request in (REQUEST, FRENCH)]
 
-    assert [] == [warning for warning in english.warnings if warning.code == NOT_READ]
-    (told,) = [warning for warning in french.warnings if warning.code == NOT_READ]
-    assert {"language": "fr", "languages": "en"} == dict(told.metadata)
-    assert french.confidence < 0.6 < english.confidence
+    assert english.route_id == french.route_id
+    assert v1.Outcome.OUTCOME_MATCHED == french.outcome

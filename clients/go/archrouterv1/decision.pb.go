@@ -234,9 +234,9 @@ const (
 	// the share of wrong routes that was promised for them no longer holds.
 	// Metadata: `cause`, one of `model` and `policies`.
 	WarningCode_WARNING_CODE_THRESHOLDS_STALE WarningCode = 10
-	// The latest user message seems to be in a language that the model which decided does not read; the
-	// decision may be no better than chance.
-	// Metadata: `language`, its ISO 639-1 code; `languages`, those the model reads, with commas between them.
+	// No longer sent: the compact router reads a hundred languages.
+	//
+	// Deprecated: Marked as deprecated in archrouter/v1/decision.proto.
 	WarningCode_WARNING_CODE_LANGUAGE_NOT_READ WarningCode = 11
 )
 
@@ -1169,7 +1169,7 @@ const file_archrouter_v1_decision_proto_rawDesc = "" +
 	"\rCandidateKind\x12\x1e\n" +
 	"\x1aCANDIDATE_KIND_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14CANDIDATE_KIND_ROUTE\x10\x01\x12\x1b\n" +
-	"\x17CANDIDATE_KIND_NO_MATCH\x10\x02*\xd4\x03\n" +
+	"\x17CANDIDATE_KIND_NO_MATCH\x10\x02*\xd8\x03\n" +
 	"\vWarningCode\x12\x1c\n" +
 	"\x18WARNING_CODE_UNSPECIFIED\x10\x00\x12'\n" +
 	"#WARNING_CODE_CONVERSATION_TRUNCATED\x10\x01\x12\"\n" +
@@ -1182,8 +1182,8 @@ const file_archrouter_v1_decision_proto_rawDesc = "" +
 	"\x1eWARNING_CODE_ANSWER_OFF_POLICY\x10\b\x12%\n" +
 	"!WARNING_CODE_ROUTE_TICKET_IGNORED\x10\t\x12!\n" +
 	"\x1dWARNING_CODE_THRESHOLDS_STALE\x10\n" +
-	"\x12\"\n" +
-	"\x1eWARNING_CODE_LANGUAGE_NOT_READ\x10\v*\xec\x04\n" +
+	"\x12&\n" +
+	"\x1eWARNING_CODE_LANGUAGE_NOT_READ\x10\v\x1a\x02\b\x01*\xec\x04\n" +
 	"\x0eDecisionReason\x12\x1f\n" +
 	"\x1bDECISION_REASON_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bDECISION_REASON_ROUTE_LEADS\x10\x01\x12\"\n" +

@@ -222,7 +222,7 @@ def _probabilities(policy_set: PolicySet, scoring: Scoring) -> NDArray[np.float6
     if scoring.posterior.log_probabilities.shape != (len(policy_set.routes) + 1,):
         msg = f"posterior has shape {scoring.posterior.log_probabilities.shape} for {len(policy_set.routes)} routes"
         raise BackendProtocolError(msg)
-    return scoring.profile.calibration.apply(scoring.posterior, is_read=not scoring.unread_language)
+    return scoring.profile.calibration.apply(scoring.posterior)
 
 
 def decision_warnings(conversation: Conversation, scoring: Scoring, *, stale: bool) -> tuple[DecisionWarning, ...]:
@@ -280,13 +280,6 @@ def _answer_warnings(scoring: Scoring, *, stale: bool) -> Iterator[DecisionWarni
         yield DecisionWarning(
             WarningCode.ENGINE_UNAVAILABLE_COMPACT_USED,
             "the engine gave no answer; the compact tier decided in its place",
-        )
-    if scoring.unread_language:
-        languages = ", ".join(scoring.profile.languages)
-        yield DecisionWarning(
-            WarningCode.LANGUAGE_NOT_READ,
-            f"the latest user message seems to be in {scoring.unread_language!r}; the model reads {languages}",
-            {"language": scoring.unread_language, "languages": languages},
         )
     if scoring.on_trie_mass < OFF_POLICY_MASS:
         yield DecisionWarning(

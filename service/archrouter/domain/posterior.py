@@ -150,21 +150,17 @@ class Calibration:
         temperature: > 0; above 1 it flattens an over-confident model.
         sample_count: Labelled decisions it was fitted on; 0 means not calibrated.
         isotonic: Applied after the temperature; None for a temperature alone.
-        unread_temperature: > 0, a further temperature for messages in a language that the model does not read: it was
-            fitted on those that it does, and is as sure of the others without a reason.
     """
 
     temperature: float = 1.0
     sample_count: int = 0
     isotonic: IsotonicMap | None = None
-    unread_temperature: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse values that no fit can produce."""
-        for name, value in (("temperature", self.temperature), ("unread_temperature", self.unread_temperature)):
-            if not (np.isfinite(value) and value > 0):
-                msg = f"calibration {name} is {value}; it must be a finite number above 0"
-                raise ValueError(msg)
+        if not (np.isfinite(self.temperature) and self.temperature > 0):
+            msg = f"calibration temperature is {self.temperature}; it must be a finite number above 0"
+            raise ValueError(msg)
         if self.sample_count < 0:
             msg = f"calibration sample_count is {self.sample_count}; it must not be negative"
             raise ValueError(msg)
@@ -174,12 +170,11 @@ class Calibration:
         """Whether labelled decisions stand behind the calibration."""
         return self.sample_count > 0
 
-    def apply(self, posterior: Posterior, *, is_read: bool = True) -> NDArray[np.float64]:
+    def apply(self, posterior: Posterior) -> NDArray[np.float64]:
         """Calibrate a posterior.
 
         Args:
             posterior: Over C candidates, as the model gave it.
-            is_read: Whether the model reads the language of the message.
 
         Returns:
             float64 [C], probabilities that sum to 1 within 1e-6; the candidates keep their order.
@@ -187,8 +182,6 @@ class Calibration:
         log_probabilities = log_softmax(posterior.log_probabilities / self.temperature)
         if self.isotonic is not None:
             log_probabilities = log_softmax(log_probabilities * self.isotonic.sharpness(log_probabilities))
-        if not is_read:
-            log_probabilities = log_softmax(log_probabilities / self.unread_temperature)
         return np.exp(log_probabilities)
 
 

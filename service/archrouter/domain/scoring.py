@@ -91,7 +91,6 @@ class BackendProfile:
         max_prompt_token_count: Tokens the model reads at most, > 0.
         calibration: What turns its posterior into probabilities.
         reference: How it answered when it was calibrated; None where nobody recorded that.
-        languages: ISO 639-1 codes of the languages it reads; empty where it reads so many that none need be told.
     """
 
     tier: Tier
@@ -101,7 +100,6 @@ class BackendProfile:
     max_prompt_token_count: int
     calibration: Calibration = field(default_factory=Calibration)
     reference: CalibrationReference | None = None
-    languages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +167,6 @@ class Scoring:
         longer_list_mass: Share in [0, 1] of the leading candidate's mass on answers that name further routes after it;
             0 for a model whose answers are no lists.
         reasons: Why this tier answered and no other; empty where there is only one.
-        unread_language: ISO 639-1 code of the latest user message's language where the model does not read it.
     """
 
     posterior: Posterior
@@ -179,4 +176,3 @@ class Scoring:
     on_trie_mass: float = 1.0
     longer_list_mass: float = 0.0
     reasons: tuple[DecisionReason, ...] = ()
-    unread_language: str = ""

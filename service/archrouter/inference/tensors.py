@@ -52,7 +52,6 @@ PARAMETER_TOKENIZER_DIGEST = "tokenizer_digest"
 PARAMETER_MAX_PROMPT_TOKEN_COUNT = "max_prompt_token_count"  # noqa: S105  # a key, not a secret
 PARAMETER_CALIBRATION = "calibration"
 PARAMETER_CALIBRATION_REFERENCE = "calibration_reference"
-PARAMETER_LANGUAGES = "languages"
 PARAMETER_MODEL_DIRECTORY = "model_directory"
 
 INPUT_IDS = Tensor("input_ids", "INT32", (-1,))

@@ -99,7 +99,7 @@ class Tiers:
 
 
 def _leading_probability(scoring: Scoring) -> float:
-    return float(scoring.profile.calibration.apply(scoring.posterior, is_read=not scoring.unread_language).max())
+    return float(scoring.profile.calibration.apply(scoring.posterior).max())
 
 
 def _with_reasons(scoring: Scoring, *reasons: DecisionReason) -> Scoring:

@@ -12,7 +12,7 @@ from compact_router.curve import CurveLog
 from compact_router.evaluate import Decision, calibration_error_by_chance, evaluate, expected_calibration_error
 from compact_router.folds import read_counts, summary
 from compact_router.manifest import VERSION, read_json
-from compact_router.material import DEV_SETS, NEW_DOMAINS, PARTS, UNREAD
+from compact_router.material import DEV_SETS, NEW_DOMAINS, OTHER_LANGUAGES, PARTS
 from compact_router.plan import Plan
 from compact_router.stamp import set_parameter
 
@@ -128,22 +128,21 @@ def test_what_drift_is_seen_by_is_of_calibrated_probabilities() -> None:
     assert 0.25 == found["no_match_share"]
 
 
-def test_languages_that_are_not_read_get_a_temperature_of_their_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Sure and mostly wrong there, it must not be as sure as where it is mostly right."""
+def test_other_languages_get_a_temperature_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Less often right there, the model must not be as sure as in English."""
     logits = np.tile(np.array([3.0, 0.0, 0.0], np.float32), (10, 1))
     np.savez(tmp_path / f"{DEV_SETS}.npz", logits=logits, labels=[0] * 9 + [1])
-    np.savez(tmp_path / f"{UNREAD}.npz", logits=logits, labels=[0] * 5 + [1] * 5)
+    np.savez(tmp_path / f"{OTHER_LANGUAGES}.npz", logits=logits, labels=[0] * 5 + [1] * 5)
     (tmp_path / VERSION).mkdir()
     monkeypatch.setattr("sys.argv", ["calibrate", str(tmp_path), "--model-directory", str(tmp_path)])
 
     main()
 
-    found = read_json(tmp_path / VERSION / "router.json")["calibration"]
-    assert 10 == found["sample_count"]
-    assert 1 < found["unread_temperature"]
-    assert pytest.approx(3 / np.log(2), rel=0.01) == found["temperature"] * found["unread_temperature"]
+    found = read_json(tmp_path / VERSION / "router.json")
+    for_all, beside_it = found["calibration"], found["other_languages"]["temperature"]
+    assert 10 == for_all["sample_count"]
+    assert 1 < beside_it
+    assert pytest.approx(3 / np.log(2), rel=0.01) == for_all["temperature"] * beside_it
 
 
 def test_stamping_replaces_one_value_and_nothing_else() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from compact_model.digest import file_digests
 from compact_model.router import CompactRouter
 from compact_router.average import average
 from compact_router.batches import BatchMaker
@@ -21,7 +22,7 @@ from compact_router.neighbours import Neighbours
 from compact_router.parallel import Workers
 from compact_router.plan import LIMITS, Plan
 from compact_router.pretrained import embed, text_reader
-from compact_router.train import draw_batch
+from compact_router.train import draw_views
 from data.augment.settings import Overlap
 
 ROOT = Path(__file__).parents[3]
@@ -35,6 +36,11 @@ SETS = {
     "gamma": {"music": ("sing", "dance"), "sport": ("run", "swim")},
     "delta": {"law": ("sue", "appeal"), "school": ("learn", "teach")},
 }
+TRANSLATED = [
+    (goods, name, word)
+    for goods in ("shoes", "coats", "hats", "boots")
+    for name, word in (("buy", "achetez-moi des"), ("mend", "réparez-moi des"))
+]
 SHORT = ("--steps", "3", "--views", "2", "--turns", "4")
 
 
@@ -107,6 +113,10 @@ def write_services(folder: Path) -> Path:
         for number, goods in enumerate(("shoes", "coats", "hats", "boots"))
     ]
     (folder / "shops.yaml").write_text(json.dumps(services))
+    translations = {f"please {name} my {goods}": f"{word} {goods} s'il vous plaît" for goods, name, word in TRANSLATED}
+    for part in ("languages", "languages/held_out"):
+        (folder / part).mkdir()
+        (folder / part / "fr.yaml").write_text(json.dumps(translations))
     return folder
 
 
@@ -175,6 +185,37 @@ def test_the_recipe_makes_a_model_that_serves(corpus: Path, tmp_path: Path) -> N
     assert (tmp_path / "curve.svg").stat().st_size > 0
 
 
+def test_an_encoder_of_other_languages_is_taught_and_served_beside_the_first(corpus: Path, tmp_path: Path) -> None:
+    """Map, vectors, conversations: what is exported reads French, and the files of the first stay as they are."""
+    in_corpus = ("--corpus", str(corpus), "--services", str(write_services(tmp_path / "services")))
+    model = tmp_path / "model"
+    given = ("--model-directory", str(model))
+    trained, grafted, taught = (str(tmp_path / name / "checkpoint.pt") for name in ("trained", "grafted", "taught"))
+    run("compact_router.train", str(tmp_path / "trained"), *in_corpus, *SHORT)
+    run("compact_router.export", trained, *given)
+    before = file_digests(model / "1")
+
+    run("compact_router.graft", trained, str(tmp_path / "grafted"), *in_corpus[2:], "--steps", "2", "--workers", "1")
+    options = ("--encoder", "e5", "--trained-layers", "12", "--teacher", trained, "--start", grafted)
+    run("compact_router.train", str(tmp_path / "taught"), *in_corpus, *SHORT, *options)
+    run("compact_router.export", taught, *given)
+    (model / "1" / "router.json").write_text((MODEL_DIRECTORY / "1" / "router.json").read_text())
+    measured = run("compact_router.measure", str(model), "--dev-split", *in_corpus, "--output", str(tmp_path / "parts"))
+    calibrated = run("compact_router.calibrate", str(tmp_path / "parts"), *given)
+
+    router = CompactRouter.load(model / "1", intra_op_thread_count=1, candidate_cache_capacity=8)
+    candidate = json.dumps({"id": "a", "domain": "", "action": "a", "description": "to cook"}).encode()
+    french = "réparez-moi des chaussures s'il vous plaît"
+    scores = router.score(json.dumps([{"role": "user", "content": french}]).encode(), [candidate])
+    added = file_digests(model / "1").items() - before.items()
+    assert {"other_languages/encoder.onnx", "other_languages/tokenizer.json", "router.json"} == {
+        name for name, _ in added
+    }
+    assert len(text_reader("e5").candidate(french)) == scores.prompt_token_count
+    assert "dev_other_languages" == json.loads(measured.splitlines()[-1])["part"]
+    assert " of other languages on 2 turns" in calibrated
+
+
 def weights_after(corpus: Path, steps: list[str], folder: Path) -> dict[str, torch.Tensor]:
     """Train three steps, with a checkpoint and a new learner wherever ``steps`` says so."""
     plan = Plan(steps=3, views=2, turns=4)
@@ -184,7 +225,7 @@ def weights_after(corpus: Path, steps: list[str], folder: Path) -> dict[str, tor
     learner = Learner(plan, workers, with_rivals=False)
     for what in steps:
         if what == "step":
-            learner.step(draw_batch(sampler, maker, plan, learner.step_count, workers))
+            learner.step(maker.make(draw_views(sampler, plan, learner.step_count, workers)))
         else:
             learner.save(folder / "checkpoint.pt")
             learner = Learner(plan, workers, with_rivals=False)

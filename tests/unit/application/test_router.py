@@ -167,21 +167,6 @@ async def test_the_threshold_of_the_request_is_used() -> None:
     assert decision.confidence == pytest.approx(0.731, abs=1e-3)
 
 
-async def test_a_message_that_is_not_read_is_decided_with_less_confidence() -> None:
-    """The model is as sure of a guess as of an answer; its calibration knows better."""
-    calibration = Calibration(1.0, 9, unread_temperature=4.0)
-    read = replace(scoring(3, 0), profile=replace(FAKE_PROFILE, calibration=calibration))
-    questions = [read, replace(read, unread_language="fr")]
-
-    sure, unsure = [
-        await (await make_router(Scripted(each))).select_route(SelectRoute("id", CODE_QUESTION), budget_s=1)
-        for each in questions
-    ]
-
-    assert sure.candidates[0].route_id == unsure.candidates[0].route_id
-    assert unsure.confidence < 0.7 < sure.confidence
-
-
 @pytest.mark.parametrize(
     ("answer", "code", "metadata"),
     [
@@ -192,11 +177,6 @@ async def test_a_message_that_is_not_read_is_decided_with_less_confidence() -> N
         ),
         (scoring(1, 0, usage=Usage(dropped_token_count=9)), WarningCode.MESSAGE_TRUNCATED, {"droppedTokenCount": "9"}),
         (scoring(1, 0, on_trie_mass=0.25), WarningCode.ANSWER_OFF_POLICY, {"onTrieMass": "0.250000"}),
-        (
-            replace(scoring(1, 0), unread_language="fr", profile=replace(FAKE_PROFILE, languages=("en", "de"))),
-            WarningCode.LANGUAGE_NOT_READ,
-            {"language": "fr", "languages": "en, de"},
-        ),
         (
             scoring(1, 0, fitted=False),
             WarningCode.CONFIDENCE_UNCALIBRATED,

@@ -54,15 +54,6 @@ def test_higher_temperature_lowers_the_confidence() -> None:
     assert Calibration(2.0).apply(posterior)[0] < Calibration(1.0).apply(posterior)[0]
 
 
-def test_what_is_not_read_gets_a_temperature_more() -> None:
-    """The model that was fitted on English is no surer of French than it may be."""
-    posterior = posterior_from_scores(np.array([3.0, 0.0, 0.0], dtype=np.float32))
-    calibration = Calibration(1.5, sample_count=10, unread_temperature=2.0)
-
-    np.testing.assert_allclose(calibration.apply(posterior), Calibration(1.5).apply(posterior))
-    np.testing.assert_allclose(calibration.apply(posterior, is_read=False), Calibration(3.0).apply(posterior))
-
-
 @pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan"), float("inf")])
 def test_calibration_refuses_an_impossible_temperature(temperature: float) -> None:
     """A temperature that no fit can produce is refused with its value."""

@@ -21,7 +21,7 @@ from archrouter.domain.policy import RoutePolicy
 from archrouter.domain.posterior import Calibration, IsotonicMap
 from archrouter.domain.scoring import CalibrationReference, Overflow, ScoringRequest
 from archrouter.inference import tensors
-from archrouter.inference.compact import CompactBackend, _candidate_json, _language_detector
+from archrouter.inference.compact import CompactBackend, _candidate_json
 from archrouter.inference.per_policy_set import INLINE_CAPACITY, WARM_UP
 from archrouter.inference.triton_client import NamedArray, TritonClient
 
@@ -236,30 +236,6 @@ async def test_what_follows_the_latest_user_message_is_neither_handed_over_nor_d
 
     assert ["assistant", "user"] == [message["role"] for message in connection.conversations[-1]]
     assert (0, 0) == (scoring.usage.dropped_message_count, scoring.usage.dropped_token_count)
-
-
-@pytest.mark.parametrize(
-    ("languages", "text", "expected"),
-    [("en", "où est mon colis ?", "fr"), ("en fr", "où est mon colis ?", ""), ("", "où est mon colis ?", "")],
-)
-async def test_the_model_says_which_languages_it_reads(
-    connection: Connection, languages: str, text: str, expected: str
-) -> None:
-    """The identifier is loaded before the first call, and only for a model that needs it."""
-    _language_detector.cache_clear()
-    calibration = {"kind": "temperature", "temperature": 1.0, "sample_count": 9, "unread_temperature": 4.0}
-    connection.parameters[tensors.PARAMETER_CALIBRATION] = json.dumps(calibration)
-    connection.parameters[tensors.PARAMETER_LANGUAGES] = languages
-    backend = CompactBackend(connection, "compact_router")
-    await backend.warm_up(timeout_s=1.0)
-    loaded = _language_detector.cache_info().currsize
-    conversation = Conversation.from_messages((Message(Role.USER, text),))
-
-    scoring = await backend.score(ScoringRequest(SET, conversation), timeout_s=1.0)
-
-    assert int(bool(languages)) == loaded
-    assert expected == scoring.unread_language
-    assert 4.0 == scoring.profile.calibration.unread_temperature
 
 
 async def test_a_huge_conversation_is_cut_before_it_is_sent(connection: Connection, backend: CompactBackend) -> None:

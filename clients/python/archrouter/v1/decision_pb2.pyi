@@ -19,6 +19,11 @@ if sys.version_info >= (3, 11):
 else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
+if sys.version_info >= (3, 13):
+    from warnings import deprecated as _deprecated
+else:
+    from typing_extensions import deprecated as _deprecated
+
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class _Outcome:
@@ -162,11 +167,10 @@ class _WarningCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WarningCo
     the share of wrong routes that was promised for them no longer holds.
     Metadata: `cause`, one of `model` and `policies`.
     """
-    WARNING_CODE_LANGUAGE_NOT_READ: _WarningCode.ValueType  # 11
-    """The latest user message seems to be in a language that the model which decided does not read; the
-    decision may be no better than chance.
-    Metadata: `language`, its ISO 639-1 code; `languages`, those the model reads, with commas between them.
-    """
+    @_builtins.property
+    @_deprecated("""This enum value has been marked as deprecated using proto enum value options.""")
+    def WARNING_CODE_LANGUAGE_NOT_READ(self) -> _WarningCode.ValueType:   # 11
+        """No longer sent: the compact router reads a hundred languages."""
 
 class WarningCode(_WarningCode, metaclass=_WarningCodeEnumTypeWrapper):
     """What a warning is about. Open: later versions may add values, and a client must accept values it does
@@ -221,10 +225,7 @@ the share of wrong routes that was promised for them no longer holds.
 Metadata: `cause`, one of `model` and `policies`.
 """
 WARNING_CODE_LANGUAGE_NOT_READ: WarningCode.ValueType  # 11
-"""The latest user message seems to be in a language that the model which decided does not read; the
-decision may be no better than chance.
-Metadata: `language`, its ISO 639-1 code; `languages`, those the model reads, with commas between them.
-"""
+"""No longer sent: the compact router reads a hundred languages."""
 Global___WarningCode: _TypeAlias = WarningCode  # noqa: Y015
 
 class _DecisionReason:

@@ -1,6 +1,6 @@
-"""Tokens to vectors: the tokenizer and the sentence encoder of encoder.onnx."""
+"""Tokens to vectors: a tokenizer and the sentence encoder of encoder.onnx, for English and for other languages."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,12 @@ from tokenizers import Tokenizer
 from compact_model.candidates import Vector
 from compact_model.conversation import SpecialTokens, Tokens
 from compact_model.inputs import ASSISTANT, USER
+from compact_model.language import is_english
 
 TOKENIZER = "tokenizer.json"
+
+OTHER_LANGUAGES = "other_languages"
+"""Folder of the encoder of a hundred languages, beside the files of the one of English."""
 
 BEGIN, END = "<s>", "</s>"
 """Tokens of a multilingual encoder; one of English has ``[CLS]`` and ``[SEP]``."""
@@ -116,6 +120,36 @@ class Encoder:
         }
         vectors, states = self._session.run(["vector", "states"], only_inputs_of(self._session, inputs))
         return vectors[0], states[0]
+
+
+class Encoders:
+    """An encoder of English, and one of other languages that gives a text the vector of its translation."""
+
+    def __init__(self, directory: Path, *, intra_op_thread_count: int) -> None:
+        """Load both at a time; a model may be without the second, and reads everything with the first.
+
+        Args:
+            directory: Where the files of the first lie, and the folder of the second.
+            intra_op_thread_count: Threads of ONNX Runtime, >= 1.
+        """
+        has_others = (directory / OTHER_LANGUAGES).is_dir()
+        folders = (directory, directory / OTHER_LANGUAGES) if has_others else (directory,)
+        with ThreadPoolExecutor() as pool:
+            loaded = [pool.submit(Encoder, each, intra_op_thread_count=intra_op_thread_count) for each in folders]
+        self.english = loaded[0].result()
+        self._others = loaded[-1].result()
+
+    def of(self, texts: Iterable[str]) -> Encoder:
+        """Choose by the first text that is long enough to tell its language.
+
+        Args:
+            texts: What one wrote, any number.
+
+        Returns:
+            The encoder; that of English where none tells.
+        """
+        known = (found for text in texts if (found := is_english(text)) is not None)
+        return self.english if next(known, True) else self._others
 
 
 def only_inputs_of(

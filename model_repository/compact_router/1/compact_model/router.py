@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from compact_model.candidates import CandidateEncoder, Vector
 from compact_model.conversation import LATEST_TYPE, Tokens, excerpt, read_window, shorten
-from compact_model.encoder import Encoder
-from compact_model.inputs import parse_conversation
-from compact_model.parameters import WindowLimits, read_window_limits
+from compact_model.encoder import Encoders
+from compact_model.inputs import USER, parse_conversation
+from compact_model.parameters import WindowLimits, read_parameters
 from compact_model.reader import Reader
 from compact_model.spelling import Spelling
 
@@ -39,46 +39,61 @@ class CompactRouter:
 
     def __init__(
         self,
-        encoder: Encoder,
+        encoders: Encoders,
         reader: Reader,
         spelling: Spelling,
         limits: WindowLimits,
         *,
         candidate_cache_capacity: int,
+        other_languages_temperature: float = 1.0,
     ) -> None:
         """Join the parts.
 
         Args:
-            encoder: Tokens to vectors.
+            encoders: Tokens to vectors.
             reader: Vectors to scores.
-            spelling: Of messages.
+            spelling: Of messages in English.
             limits: How much is read.
             candidate_cache_capacity: Candidates whose vectors are kept, >= 1.
+            other_languages_temperature: What scores of conversations in other languages than English are divided by, so
+                that one calibration serves both, > 0.
         """
-        self._encoder = encoder
+        self._encoders = encoders
         self._reader = reader
         self._spelling = spelling
         self._limits = limits
+        self._other_languages_temperature = np.float32(other_languages_temperature)
         self._candidates = CandidateEncoder(self._encode_alone, candidate_cache_capacity)
 
     @classmethod
-    def load(cls, directory: Path, *, intra_op_thread_count: int, candidate_cache_capacity: int) -> "CompactRouter":
+    def load(
+        cls,
+        directory: Path,
+        *,
+        intra_op_thread_count: int,
+        candidate_cache_capacity: int,
+        other_languages_temperature: float | None = None,
+    ) -> "CompactRouter":
         """Load the model from its version folder.
 
         Args:
-            directory: Holds encoder.onnx, reader.onnx, tokenizer.json, words.txt and router.json.
+            directory: Holds encoder.onnx, reader.onnx, tokenizer.json, words.txt, router.json, and in the folder
+                other_languages an encoder.onnx and a tokenizer.json more.
             intra_op_thread_count: Threads of ONNX Runtime, >= 1.
             candidate_cache_capacity: Candidates whose vectors are kept, >= 1.
+            other_languages_temperature: See the constructor; what router.json says when it is None.
 
         Returns:
             A router.
         """
+        limits, temperature = read_parameters(directory / "router.json")
         return cls(
-            Encoder(directory, intra_op_thread_count=intra_op_thread_count),
+            Encoders(directory, intra_op_thread_count=intra_op_thread_count),
             Reader(directory, intra_op_thread_count=intra_op_thread_count),
             Spelling(directory / "words.txt"),
-            read_window_limits(directory / "router.json"),
+            limits,
             candidate_cache_capacity=candidate_cache_capacity,
+            other_languages_temperature=other_languages_temperature or temperature,
         )
 
     def score(self, conversation: bytes, candidates: Sequence[bytes]) -> Scores:
@@ -115,27 +130,33 @@ class CompactRouter:
         encoded = self._candidates.encode(candidates, budget_s)
         if encoded is None:
             return None
-        tokenizer = self._encoder.tokenizer
+        messages = parse_conversation(conversation)
+        encoder = self._encoders.of(each.content for each in reversed(messages) if each.role == USER)
+        tokenizer = encoder.tokenizer
 
         def is_known(word: str) -> bool:
             return tokenizer.is_word(word) or word in encoded.words
 
-        def tokenize(text: str) -> Tokens:
+        def tokenize_english(text: str) -> Tokens:
             return tokenizer.tokenize(self._spelling.correct(text, is_known))
 
-        window = read_window(parse_conversation(conversation), tokenize, self._limits)
-        vector, states = self._encoder.encode(*window.sequence(tokenizer.special))
+        is_english = encoder is self._encoders.english
+        tokenize = tokenize_english if is_english else tokenizer.tokenize
+        window = read_window(messages, tokenize, self._limits)
+        vector, states = encoder.encode(*window.sequence(tokenizer.special))
+        logits = self._reader.score(vector, states, encoded)
         return Scores(
-            logits=self._reader.score(vector, states, encoded),
+            logits=logits if is_english else logits / self._other_languages_temperature,
             prompt_token_count=window.token_count,
             dropped_message_count=window.dropped_message_count,
             dropped_token_count=window.dropped_token_count,
         )
 
     def _encode_alone(self, text: str) -> Vector:
-        tokenizer = self._encoder.tokenizer
+        encoder = self._encoders.of((text,))
+        tokenizer = encoder.tokenizer
         limit = self._limits.candidate_token_limit
         tokens = shorten(tokenizer.tokenize(excerpt(text, limit)[0]), limit)
         ids = (*tokenizer.special.start, *tokens, tokenizer.special.end)
-        vector, _ = self._encoder.encode(ids, (LATEST_TYPE,) * len(ids))
+        vector, _ = encoder.encode(ids, (LATEST_TYPE,) * len(ids))
         return vector

@@ -60,6 +60,43 @@ def test_an_elliptical_turn_takes_its_meaning_from_the_context(
     assert probability(in_context, expected) > probability(alone, expected)
 
 
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("Peux-tu écrire une fonction Python qui lit une date ?", CODE),
+        ("帮我把这封信翻译成英文", TRANSLATION),
+        ("Ich brauche ein Hotel in Rom für zwei Nächte", TRAVEL),
+        ("この契約の競業避止条項は有効ですか", CONTRACT),
+        ("¿Qué puedo cocinar con lentejas y espinacas?", RECIPE),
+        ("मुझे दाल की कोई आसान रेसिपी बताओ", RECIPE),
+        ("أريد حجز رحلة إلى القاهرة يوم الجمعة", TRAVEL),
+        ("Che tempo fa domani?", NO_MATCH),
+        ("Merci beaucoup, bonne journée", NO_MATCH),
+    ],
+)
+def test_other_languages_find_routes_in_english(
+    router: CompactRouter, candidates: Sequence[bytes], message: str, expected: int
+) -> None:
+    """Their own encoder gives a text the vector of its translation, so that the routes stay as they are."""
+    assert expected == leader(router.score(conversation(message), candidates))
+
+
+def test_a_route_may_be_in_another_language(router: CompactRouter) -> None:
+    """Each text is read by the encoder of its own language, whatever the others are in."""
+    texts = ("Sendungen: Wo ein Paket ist und wann es ankommt", "Retouren: Ware zurückschicken oder umtauschen")
+    routes = [
+        json.dumps({"id": str(at), "domain": "", "action": "", "description": text}).encode()
+        for at, text in enumerate(texts)
+    ]
+
+    found = [
+        leader(router.score(conversation(message), routes))
+        for message in ("where is my parcel?", "I want to send these shoes back", "wann kommt mein Paket an?")
+    ]
+
+    assert [0, 1, 0] == found
+
+
 def probability(logits: np.ndarray[tuple[int, ...], np.dtype[np.float32]], position: int) -> float:
     """Return the softmax at one position."""
     weights = np.exp(logits.astype(np.float64) - logits.max())
