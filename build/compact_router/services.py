@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from compact_router.taxonomy import OTHER, Action, Domain, Example, Taxonomy
 
 _Content = TypeVar("_Content", bound=BaseModel)
+_Document = TypeVar("_Document")
 
 SERVICES = Path(__file__).parents[1] / "data" / "services"
 CHATS = "chats"
@@ -111,21 +112,26 @@ def read_services(folder: Path, *, is_held_out: bool = False) -> tuple[Taxonomy,
 
 
 def read_translations(folder: Path, *, is_held_out: bool = False) -> dict[str, dict[str, str]]:
-    """Read what users would say in other languages: by its ISO 639-1 code, each text with its translation."""
+    """Read what users would say in other languages: by its ISO 639-1 code, each text with its translation.
+
+    Raises:
+        ServicesError: When a file is malformed.
+    """
     paths = sorted((folder / LANGUAGES / (HELD_OUT if is_held_out else "")).glob("*.yaml"))
-    return {
-        path.stem: _TRANSLATIONS.validate_python(yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader))
-        for path in paths
-    }
+    return {path.stem: _load(path, _TRANSLATIONS) for path in paths}
 
 
 def _read(folder: Path, file: TypeAdapter[tuple[_Content, ...]]) -> Iterator[_Content]:
     for path in sorted(folder.glob("*.yaml")):
-        try:
-            yield from file.validate_python(yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
-            msg = f"{path}: is not as it should be: {error}"
-            raise ServicesError(msg) from error
+        yield from _load(path, file)
+
+
+def _load(path: Path, file: TypeAdapter[_Document]) -> _Document:
+    try:
+        return file.validate_python(yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
+        msg = f"{path}: is not as it should be: {error}"
+        raise ServicesError(msg) from error
 
 
 def _taxonomy(service: _Service, chats: Sequence[_Chat], translations: Mapping[str, Mapping[str, str]]) -> Taxonomy:

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 from compact_model.inputs import ASSISTANT, USER
-from compact_router.services import CHATS, SERVICES, ServicesError, read_services
-from compact_router.taxonomy import OTHER, Taxonomy
+from compact_router.services import CHATS, SERVICES, ServicesError, read_services, read_translations
+from compact_router.talk import ENGLISH
+from compact_router.taxonomy import OTHER, Taxonomy, units_of
 from data.texts import words
 
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks" / "data"
+
+LANGUAGES = ["ar", "de", "es", "fr", "hi", "it", "ja", "pl", "pt", "zh"]
 
 MIN_WORDS = 8
 """Shorter questions are everybody's: what time it is, how tall a tower."""
@@ -48,6 +51,20 @@ def test_no_service_asks_what_a_benchmark_asks(services: tuple[Taxonomy, ...]) -
     said = {" ".join(words(each.content)) for one in services for turn in one.examples for each in turn.messages}
 
     assert [] == sorted(each for each in said & asked if len(each.split()) >= MIN_WORDS)
+
+
+@pytest.mark.parametrize("is_held_out", [False, True])
+def test_every_translation_is_of_a_text_of_its_services(is_held_out: bool) -> None:  # noqa: FBT001 - one of two parts
+    """What the services held out say is not taught by way of another language."""
+    services = read_services(SERVICES, is_held_out=is_held_out)
+    said = {turn.messages[0].content for each in services for turn in each.examples if turn.language == ENGLISH}
+    routes = {text for _, domain in units_of(services) for action in domain.actions for text in action.descriptions}
+
+    translations = read_translations(SERVICES, is_held_out=is_held_out)
+
+    assert LANGUAGES == sorted(translations)
+    assert [] == [text for each in translations.values() for text in each if text not in said | routes]
+    assert all({turn.language for each in services for turn in each.examples} >= {name} for name in LANGUAGES)
 
 
 @pytest.mark.parametrize(

@@ -159,7 +159,7 @@ def test_candidates_are_cut_to_the_most_probable(max_candidates: int, expected: 
             WarningCode,
             WARNING_CODES,
             v1.WarningCode.values(),
-            set(),
+            {v1.WarningCode.WARNING_CODE_LANGUAGE_NOT_READ},
             id="warning_code",
         ),
         pytest.param(DecisionReason, REASONS, v1.DecisionReason.values(), set(), id="reason"),
