@@ -77,13 +77,11 @@ def graft(given: argparse.Namespace, workers: Workers) -> None:
     own, maker = (BatchMaker(text_reader(each), LIMITS) for each in (its_encoder, given.encoder))
     pairs = read_pairs(given.services, given.seed)
     shown = pairs[:FITTED_TEXTS]
-    fit_map(
-        learner.router.encoder,
-        means_of(learner.router.encoder, maker, [text for _, text in shown]),
-        *vectors_of(trained.encoder, own, [original for original, _ in shown]),
-    )
+    _, means = encoded(learner.router.encoder, maker, [text for _, text in shown])  # its map changes nothing yet
+    wanted, trained_means = encoded(trained.encoder, own, [original for original, _ in shown])
+    fit_map(learner.router.encoder, means, wanted, trained_means.norm(dim=1).mean())
     part = pairs[workers.rank :: workers.count]
-    originals, _ = vectors_of(trained.encoder, own, [original for original, _ in part])
+    originals, _ = encoded(trained.encoder, own, [original for original, _ in part])
     texts = [maker.example_tokens(text) for _, text in part]
     log = CurveLog(given.output / CURVE, 0)
     for step in track(range(given.steps), description="training", disable=not workers.is_first):
@@ -113,31 +111,16 @@ def read_pairs(services: Path, seed: int) -> list[tuple[str, str]]:
     return pairs
 
 
-def vectors_of(encoder: Encoder, maker: BatchMaker, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """Give the vectors of texts, float32 [N, 384], and how long the mean of a text's states is."""
-    vectors, lengths = [], []
+def encoded(encoder: Encoder, maker: BatchMaker, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+    """Encode texts; gives their vectors and the means of their states, float32 [N, 384] both."""
+    vectors, means = [], []
     for start in range(0, len(texts), TEXTS_PER_RUN):
         some = [maker.example_tokens(text) for text in texts[start : start + TEXTS_PER_RUN]]
         with torch.no_grad():
             found, states, mask = encode(encoder, LowerStates(encoder, 0), some)
         vectors.append(found)
-        lengths.append(_means(states, mask).norm(dim=1))
-    return torch.cat(vectors), torch.cat(lengths).mean()
-
-
-def means_of(encoder: Encoder, maker: BatchMaker, texts: Sequence[str]) -> Tensor:
-    """Give the mean of each text's states, float32 [N, 384]; the map of a new encoder changes nothing in them yet."""
-    means = []
-    for start in range(0, len(texts), TEXTS_PER_RUN):
-        some = [maker.example_tokens(text) for text in texts[start : start + TEXTS_PER_RUN]]
-        with torch.no_grad():
-            _, states, mask = encode(encoder, LowerStates(encoder, 0), some)
-        means.append(_means(states, mask))
-    return torch.cat(means)
-
-
-def _means(states: Tensor, mask: Tensor) -> Tensor:
-    return (states * mask.unsqueeze(-1)).sum(dim=1) / mask.sum(dim=1, keepdim=True)
+        means.append((states * mask.unsqueeze(-1)).sum(dim=1) / mask.sum(dim=1, keepdim=True))
+    return torch.cat(vectors), torch.cat(means)
 
 
 def fit_map(encoder: Encoder, means: Tensor, wanted: Tensor, length: Tensor) -> None:
@@ -147,7 +130,7 @@ def fit_map(encoder: Encoder, means: Tensor, wanted: Tensor, length: Tensor) -> 
         encoder: Its map is replaced; nothing is taken off its vectors any more, the map's constant does that.
         means: float32 [N, 384].
         wanted: float32 [N, 384].
-        length: A number.
+        length: Of a mean as the reader knows it; a number.
     """
     rows = torch.cat([means, torch.ones(len(means), 1)], dim=1).double()
     squares = rows.T @ rows
