@@ -7,7 +7,7 @@ from functools import cache
 import torch
 from compact_model.candidates import candidate_text
 from compact_model.conversation import LATEST_TYPE, SpecialTokens, Tokens, excerpt, read_window, shorten
-from compact_model.inputs import Candidate
+from compact_model.inputs import Candidate, Message
 from compact_model.parameters import WindowLimits
 from torch import Tensor
 from torch.nn import functional
@@ -97,6 +97,10 @@ class BatchMaker:
         ids = (*self._special.start, *tokens, self._special.end)
         return ids, (LATEST_TYPE,) * len(ids)
 
+    def conversation_tokens(self, messages: Sequence[Message]) -> tuple[Tokens, Tokens]:
+        """Give the sequence of what is read of a conversation."""
+        return read_window(messages, self._read_message, self._limits).sequence(self._special)
+
     def make(self, views: Sequence[View]) -> Batch:
         """Put views together, one row for each turn."""
         pool: dict[tuple[Tokens, Tokens], int] = {}
@@ -112,9 +116,7 @@ class BatchMaker:
                 mask[row, place] = True
         labels = [width if turn.label == len(view.candidates) else turn.label for turn, view in rows]
         return Batch(
-            conversations=tuple(
-                read_window(turn.messages, self._read_message, self._limits).sequence(self._special) for turn, _ in rows
-            ),
+            conversations=tuple(self.conversation_tokens(turn.messages) for turn, _ in rows),
             examples=self._index(rows, lambda candidate: candidate.examples, width, pool),
             not_examples=self._index(rows, lambda candidate: candidate.not_examples, width, pool),
             candidates=tuple(pool),

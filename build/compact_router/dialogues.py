@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from random import Random
 
 from compact_model.inputs import ASSISTANT, USER, Message
-from data.augment.phrases import load_phrases, load_wordings
+from data.augment.phrases import load_wordings
 from data.texts import words
 
 from compact_router.talk import (
@@ -118,16 +118,20 @@ class Dialogues:
         """Say yes to an offer."""
         return (*offered, Message(USER, self._agreed(OFFERS, language, random)))
 
-    def social(self, before: tuple[Message, ...], random: Random) -> tuple[str, tuple[Message, ...]]:
-        """Make a social message, now and then after a conversation; gives its kind as well."""
+    def social(
+        self, before: tuple[Message, ...], random: Random, language: str = ENGLISH
+    ) -> tuple[str, tuple[Message, ...], str]:
+        """Make a social message, now and then after a conversation; gives its kind and its language as well."""
         kind = random.choices(list(SOCIAL_WEIGHTS), list(SOCIAL_WEIGHTS.values()))[0]
-        message = Message(USER, self._talk.social(kind, random))
+        text, said_in = self._talk.social(kind, random, language)
+        message = Message(USER, text)
         if kind == DECLINE and before and before[-1].role == ASSISTANT:
-            return kind, (*before, message)
+            return kind, (*before, message), said_in
         if not before or random.random() >= CONTEXT_SHARES[kind]:
-            return kind, (message,)
-        offer = self._talk.say(OFFERS, random, asked=before[-1].content) if kind == DECLINE else ""
-        return kind, (*self._answered(before, offer, random), message)
+            return kind, (message,), said_in
+        name = self._language_of(language, OFFERS)
+        offer = self._talk.say(OFFERS, random, language=name, asked=before[-1].content) if kind == DECLINE else ""
+        return kind, (*self._answered(before, offer, random), message), said_in
 
     def _switched(self, asked: Asked, random: Random) -> str:
         request = asked.messages[-1].content
@@ -140,19 +144,20 @@ class Dialogues:
 
     def _agreed(self, to: str, language: str, random: Random) -> str:
         """Take up an offer, by the list that it is from, or ask for more."""
-        phrases = load_phrases().get(language)
-        if language != ENGLISH and phrases is not None and phrases.confirmations:
-            return random.choice(phrases.follow_ups if to == CONTINUE else phrases.confirmations)
         name = {CONTINUE: "continuations", OPTIONS: "choices"}.get(to, "confirmations")
-        return lowered(self._talk.say(name, random), random)
+        return lowered(self._talk.say(name, random, language=self._language_of(language, name)), random)
 
     def _offer(self, asked: Asked, core: str, random: Random) -> tuple[str, str]:
         """Offer to do what is asked for, mostly in the user's language; gives the name of the list as well."""
-        phrases = load_phrases().get(asked.language)
-        if phrases is not None and phrases.offers and random.random() < OWN_LANGUAGE_SHARE:
-            return OFFERS, random.choice(phrases.offers)
-        name = OPTIONS if random.random() < OPTIONS_SHARE else OFFERS
+        is_foreign = asked.language != ENGLISH and self._talk.speaks(asked.language, OFFERS)
+        if is_foreign and random.random() < OWN_LANGUAGE_SHARE:
+            return OFFERS, self._talk.say(OFFERS, random, language=asked.language)
+        name = OPTIONS if not is_foreign and random.random() < OPTIONS_SHARE else OFFERS
         return name, self._talk.say(name, random, core=core, asked=asked.messages[-1].content)
+
+    def _language_of(self, language: str, name: str) -> str:
+        """Give the language, or English where it has no such list."""
+        return language if self._talk.speaks(language, name) else ENGLISH
 
     def _offered(
         self, messages: tuple[Message, ...], offer: str, shape: str, core: str, random: Random

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
+from compact_model.conversation import Tokens
 from compact_model.digest import PREFIX
 from compact_model.encoder import OTHER_LANGUAGES, TOKENIZER
 from numpy.typing import NDArray
@@ -22,11 +23,13 @@ from onnx import helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from torch import Tensor, nn
 
+from compact_router.batches import BatchMaker
 from compact_router.e5 import BLOCK
 from compact_router.fusing import MICROSOFT, fused
 from compact_router.learner import load_router
 from compact_router.manifest import MODEL_DIRECTORY, VERSION, JsonObject, digest_of, update_manifest
 from compact_router.network import WIDTH, Encoder, Reader, Router, Routes, Said
+from compact_router.plan import LIMITS
 from compact_router.pretrained import (
     ENCODERS,
     WORDS_DIGEST,
@@ -38,11 +41,16 @@ from compact_router.pretrained import (
     text_reader,
     tokenizer_json,
 )
+from compact_router.services import SERVICES, read_services
 from compact_router.smoothing import smoothed
+from compact_router.talk import ENGLISH
 
 OPSET = 18
 MAX_SEQUENCE_TOKENS = 512
 """Positions of the weights; the router's window is shorter."""
+
+CONVERSATIONS_APART = 100
+"""One of so many conversations shows what an encoder sees."""
 
 MAX_BATCH = 1024
 MAX_CANDIDATES = 100_000
@@ -164,12 +172,21 @@ def _write_encoder(router: Router, started_from: str, target: Path) -> None:
     sequence = torch.export.Dim("sequence", max=MAX_SEQUENCE_TOKENS)
     inputs = {"input_ids": ids, "token_type_ids": types}
     axes = {name: {0: batch, 1: sequence} for name in inputs}
-    encoder = smoothed(router.encoder, text_reader(started_from), some_texts())
+    encoder = smoothed(router.encoder, seen_by(started_from))
     _write(ServedEncoder(encoder), inputs, axes, ["vector", "states"], target)
     if (blocks := embedding_blocks(started_from)) is not None:
         graph = onnx.load(target)
         keep_embedding_in_blocks(graph, *blocks)
         onnx.save_model(graph, target)
+
+
+def seen_by(started_from: str) -> list[tuple[Tokens, Tokens]]:
+    """List what an encoder sees: a wording of each public route, and conversations with the services."""
+    maker, is_english = BatchMaker(text_reader(started_from), LIMITS), ENCODERS[started_from].is_english
+    examples = [each for service in read_services(SERVICES) for each in service.examples]
+    known = [each.messages for each in examples if each.language == ENGLISH or not is_english]
+    routes = [maker.example_tokens(text) for text in some_texts()]
+    return [*routes, *(maker.conversation_tokens(messages) for messages in known[::CONVERSATIONS_APART])]
 
 
 def _write_reader(router: Router, _started_from: str, target: Path) -> None:

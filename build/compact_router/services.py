@@ -21,13 +21,14 @@ CHATS = "chats"
 """Folder beside the services with whole conversations for them."""
 
 LANGUAGES = "languages"
-"""Folder beside them with what users would say in other languages: a file for each, named by its ISO 639-1 code."""
+"""Folder beside them with what users and assistants would say in other languages, and how routes would be described: a
+file for each, named by its ISO 639-1 code."""
 
 HELD_OUT = "held_out"
 """Folder in it with what users of the services held out would say."""
 
 TRANSLATED_COPIES = 4
-"""How often a translated request is drawn as its original is: few have one."""
+"""How often a translated conversation is drawn as its original is: few have one."""
 
 SOURCE = "services"
 REST, SOCIAL = "rest", "social"
@@ -112,7 +113,7 @@ def read_services(folder: Path, *, is_held_out: bool = False) -> tuple[Taxonomy,
 
 
 def read_translations(folder: Path, *, is_held_out: bool = False) -> dict[str, dict[str, str]]:
-    """Read what users would say in other languages: by its ISO 639-1 code, each text with its translation.
+    """Read texts in other languages: by the ISO 639-1 code of each, each original with its translation.
 
     Raises:
         ServicesError: When a file is malformed.
@@ -144,9 +145,9 @@ def _taxonomy(service: _Service, chats: Sequence[_Chat], translations: Mapping[s
         )
         for domain in service.domains
     )
-    written = tuple(_examples(service))
+    written = (*_examples(service), *_examples_of_chats(service, chats))
     translated = tuple(_translated(written, translations)) * (1 if service.held_out else TRANSLATED_COPIES)
-    examples = (*written, *translated, *_examples_of_chats(service, chats))
+    examples = (*written, *translated)
     return Taxonomy(name=service.set, source=SOURCE, domains=domains, examples=examples, is_broad=service.broad)
 
 
@@ -164,12 +165,13 @@ def _examples(service: _Service) -> Iterator[Example]:
 
 
 def _translated(examples: Sequence[Example], translations: Mapping[str, Mapping[str, str]]) -> Iterator[Example]:
-    """Go through the requests that have a translation, with it instead of the original."""
+    """Go through the conversations of which each message has a translation, with these instead of the originals."""
     for example in examples:
         for language, texts in translations.items():
-            if len(example.messages) == 1 and (text := texts.get(example.messages[0].content)):
+            said = [texts[each.content] for each in example.messages if each.content in texts]
+            if len(said) == len(example.messages):
                 name = f"{example.conversation_id}/{language}"
-                yield replace(example, conversation_id=name, messages=_messages((text,)), language=language)
+                yield replace(example, conversation_id=name, messages=_messages(said), language=language)
 
 
 def _examples_of_chats(service: _Service, chats: Sequence[_Chat]) -> Iterator[Example]:

@@ -8,17 +8,16 @@ import copy
 from collections.abc import Iterator, Sequence
 
 import torch
-from compact_model.conversation import LATEST_TYPE
+from compact_model.conversation import Tokens
 from torch import Tensor, nn
 from torch.nn import functional
 
-from compact_router.batches import LowerStates, TextReader, encode
+from compact_router.batches import LowerStates, encode
 from compact_router.network import Encoder
 
 SHARE = 0.75
 """Of the range of a channel that its weights take over, as an exponent."""
 
-LONGEST = 96
 SMALLEST = 1e-5
 
 
@@ -39,8 +38,8 @@ class Smoothed(nn.Module):  # type: ignore[misc, unused-ignore]  # torch may be 
         return functional.linear(states * self.inverse, self.weight, self.bias)
 
 
-def smoothed(encoder: Encoder, reader: TextReader, texts: Sequence[str]) -> Encoder:
-    """Copy an encoder with its feed-forward layers smoothed, by what they see of some texts."""
+def smoothed(encoder: Encoder, sequences: Sequence[tuple[Tokens, Tokens]]) -> Encoder:
+    """Copy an encoder with its feed-forward layers smoothed, by what they see of some sequences of ids and types."""
     copied: Encoder = copy.deepcopy(encoder)
     copied.eval()
     largest: dict[nn.Linear, Tensor] = {}
@@ -50,9 +49,8 @@ def smoothed(encoder: Encoder, reader: TextReader, texts: Sequence[str]) -> Enco
         largest[layer] = torch.maximum(largest.get(layer, seen), seen)
 
     handles = [getattr(owner, name).register_forward_pre_hook(note) for owner, name in _feed_forward(copied)]
-    sequences = [(*reader.special.start, *reader.candidate(text)[:LONGEST], reader.special.end) for text in texts]
     with torch.inference_mode():
-        encode(copied, LowerStates(copied, 0), [(ids, (LATEST_TYPE,) * len(ids)) for ids in sequences])
+        encode(copied, LowerStates(copied, 0), sequences)
     for handle in handles:
         handle.remove()
     for owner, name in _feed_forward(copied):

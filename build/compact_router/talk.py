@@ -1,7 +1,8 @@
 """What people say around a request, and what clients put there: drawn from phrases, with the right answer unchanged.
 
 A lead-in, a closing, a change of subject, a yes to an offer, pasted text. The phrases are in ``wordings/talk.yaml``;
-those of other languages in ``phrases.toml``. Each sixth phrase of a list is never trained on, but measured with.
+those of other languages in ``wordings/languages``, which has fewer lists. Each sixth phrase of a list is never trained
+on, but measured with.
 """
 
 import re
@@ -14,9 +15,10 @@ from typing import Any
 import yaml
 from compact_model.inputs import ASSISTANT, USER, Message
 from data.augment.noise import CASINGS, mistyped
-from data.augment.phrases import load_phrases
 
-TALK = Path(__file__).parent / "wordings" / "talk.yaml"
+WORDINGS = Path(__file__).parent / "wordings"
+TALK = WORDINGS / "talk.yaml"
+LANGUAGES = WORDINGS / "languages"
 ENGLISH = "en"
 
 HELD_OUT_EVERY = 6
@@ -41,6 +43,8 @@ UNSPACED = ("ja", "zh")
 """Languages whose sentences have no space between them."""
 
 FOREIGN_SOCIAL_SHARE = 0.2
+"""Of the greetings and thanks that come after nothing in another language: those that all the world knows."""
+
 SECOND_PHRASE_SHARE = 0.35
 BOTH_ENDS_SHARE = 0.25
 LOWERED_SHARE = 0.3
@@ -81,30 +85,47 @@ class Talk:
 
     def __init__(self, *, is_measured: bool = False) -> None:
         """Read the phrases to train with, or those to measure with."""
-        document = yaml.load(TALK.read_text(encoding="utf-8"), yaml.CSafeLoader)
-        self._lists: dict[str, Sequence[str]] = {
-            name: _part(each, is_measured=is_measured) for name, each in document.items() if isinstance(each, list)
+        own = _read(TALK)
+        documents = {ENGLISH: own, **{path.stem: _read(path) for path in sorted(LANGUAGES.glob("*.yaml"))}}
+        self._lists: dict[tuple[str, str], Sequence[str]] = {
+            (language, name): _part(each, is_measured=is_measured)
+            for language, document in documents.items()
+            for name, each in (*document.items(), *document["social"].items())
+            if isinstance(each, list)
         }
-        self._social = {kind: _part(each, is_measured=is_measured) for kind, each in document["social"].items()}
-        self._languages = [name for name, each in load_phrases().items() if each.greetings and each.thanks]
-        small_talk = _part(document["small_talk"], is_measured=is_measured)
-        catch_alls = _part(document["catch_alls"], is_measured=is_measured)
+        self._foreign = [each for each in documents if each != ENGLISH]
+        small_talk = _part(own["small_talk"], is_measured=is_measured)
+        catch_alls = _part(own["catch_alls"], is_measured=is_measured)
         self._small_talk = [_small_talk(each) for each in small_talk]
         self._catch_alls = [_catch_all(each) for each in catch_alls]
 
-    def say(self, name: str, random: Random, *, core: str = "", asked: str = "", texts: Texts | None = None) -> str:
+    def speaks(self, language: str, name: str) -> bool:
+        """Say whether there is a list of this name in a language."""
+        return (language, name) in self._lists
+
+    def say(
+        self,
+        name: str,
+        random: Random,
+        *,
+        language: str = ENGLISH,
+        core: str = "",
+        asked: str = "",
+        texts: Texts | None = None,
+    ) -> str:
         """Draw a phrase of a list, about a route or a request, with words of other conversations where it has room."""
-        phrase = expand(random.choice(self._lists[name]), random)
+        phrase = expand(random.choice(self._lists[language, name]), random)
         if texts is not None:
             phrase = re.sub(r"\{text\}", lambda _: texts(random)[:TEXT_CHARACTERS], phrase)
         return phrase.replace("{core}", core or "that").replace("{asked}", asked[:TEXT_CHARACTERS] or "this")
 
-    def social(self, kind: str, random: Random) -> str:
-        """Draw a message that asks for nothing."""
-        if kind in (GREETING, THANKS) and random.random() < FOREIGN_SOCIAL_SHARE:
-            phrases = load_phrases()[random.choice(self._languages)]
-            return random.choice(phrases.greetings if kind == GREETING else phrases.thanks)
-        return lowered(expand(random.choice(self._social[kind]), random), random)
+    def social(self, kind: str, random: Random, language: str = ENGLISH) -> tuple[str, str]:
+        """Draw a message that asks for nothing, after words in a language; gives its own language as well."""
+        if not self.speaks(language, kind):
+            language = ENGLISH
+        if language == ENGLISH and kind in (GREETING, THANKS) and random.random() < FOREIGN_SOCIAL_SHARE:
+            language = random.choice(self._foreign)
+        return lowered(self.say(kind, random, language=language), random), language
 
     def routes(self, random: Random, *, names_only: bool) -> tuple[TalkRoute, ...]:
         """Draw a route for small talk, one for the rest, both, in equal parts."""
@@ -149,15 +170,11 @@ class Talk:
         return _joined(lowered(said, random), request, random)
 
     def _dress_foreign(self, way: str, latest: str, language: str, random: Random) -> tuple[str, str]:
-        phrases = load_phrases().get(language)
-        before = phrases.lead_ins if phrases is not None else ()
-        after = phrases.closings if phrases is not None else ()
-        join = "" if language in UNSPACED else " "
-        if way == LEAD_IN and before:
-            return way, f"{random.choice(list(before))}{join}{latest}"
-        if way == CLOSING and after:
-            return way, f"{latest}{join}{random.choice(list(after))}"
-        return PLAIN, latest
+        name = {LEAD_IN: "lead_ins", CLOSING: "closings"}.get(way)
+        if name is None or not self.speaks(language, name):
+            return PLAIN, latest
+        said = self.say(name, random, language=language)
+        return way, ("" if language in UNSPACED else " ").join((said, latest) if way == LEAD_IN else (latest, said))
 
     def _with_noise(self, request: str, texts: Texts, random: Random) -> str:
         name = random.choice(("reminders", "reminders", "summaries", "tool_outputs"))
@@ -181,7 +198,7 @@ class Talk:
 
     def _pasted(self, texts: Texts, random: Random) -> str:
         if random.random() < PAGE_SHARE:
-            return str(random.choice(self._lists["pages"]))
+            return str(random.choice(self._lists[ENGLISH, "pages"]))
         return self.say("pasted", random, texts=texts)
 
 
@@ -229,6 +246,11 @@ def _part(phrases: Sequence[Any], *, is_measured: bool) -> Sequence[Any]:  # Any
     if len(phrases) < HELD_OUT_EVERY:
         return phrases
     return [each for index, each in enumerate(phrases) if (index % HELD_OUT_EVERY == HELD_OUT_EVERY - 1) == is_measured]
+
+
+def _read(path: Path) -> dict[str, Any]:  # Any: YAML
+    document: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
+    return document
 
 
 def _small_talk(entry: dict[str, Any]) -> TalkRoute:  # Any: YAML

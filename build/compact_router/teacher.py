@@ -1,15 +1,17 @@
-"""Teaches an encoder of other languages to serve a trained network's reader, beside routes that its own has read.
+"""Teaches an encoder of other languages to serve a trained network's reader, beside routes that either has read.
 
-Where the trained network reads what was said, the new encoder is to give the same posterior and the same vector; where
-it does not, the right answer. Where a text was translated, the translation is to have the vector of the original.
+What a text translates, the trained network reads in its stead: where it can read a conversation so, the new encoder is
+to give the same posterior and the same vector; where it cannot, the right answer. Routes whose descriptions were
+translated are now and then in the language of a request.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from compact_model.conversation import Tokens
+from compact_model.inputs import Candidate
 from data.augment.drawing import seeded
 from torch import Tensor
 from torch.nn import functional
@@ -23,7 +25,7 @@ from compact_router.services import read_translations
 from compact_router.talk import ENGLISH
 from compact_router.views import View
 
-PAIRS = 40
+PAIRS = 64
 """Translations a step and process, each beside its original."""
 
 VECTOR_WEIGHT = 3.0
@@ -52,7 +54,14 @@ class VectorLesson:
 
     def loss(self, router: Router, lower: LowerStates) -> tuple[Tensor, Tensor]:
         """Encode the texts: off by the distance of each vector to its own, and by how it differs from the others."""
-        vectors = encode(router.encoder, lower, self.texts)[0].float()
+        return self.loss_of(self.encode(router, lower))
+
+    def encode(self, router: Router, lower: LowerStates) -> Tensor:
+        """Give the new encoder's vectors, float32 [N, 384]."""
+        return encode(router.encoder, lower, self.texts)[0].float()
+
+    def loss_of(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """Compare vectors of the texts with those they are to be; gives the loss, and cosines to all as logits."""
         likeness = (LIKENESS_SCALE * self.originals @ self.originals.T).softmax(dim=1)
         logits = LIKENESS_SCALE * vectors @ self.originals.T
         distances = 1.0 - (vectors * self.originals).sum(dim=-1)
@@ -69,8 +78,9 @@ class Lesson:
         pool: The batch's distinct candidates, as the trained network encodes them, [P, 384].
         posterior: float32 [B, C + 1].
         said: The conversations' unit vectors, float32 [B, 384].
-        is_read: float32 [B], 1 where it reads the language of the request.
-        translations: Drawn to it.
+        is_read: float32 [B], 1 where it reads what was said.
+        translations: Drawn to it; the first ones are of candidates.
+        translated: int64 [R], the places of those in ``pool``: they are in another language this time.
     """
 
     batch: Batch
@@ -79,6 +89,7 @@ class Lesson:
     said: Tensor
     is_read: Tensor
     translations: VectorLesson
+    translated: Tensor
 
     @property
     def labels(self) -> Tensor:
@@ -89,11 +100,13 @@ class Lesson:
         """Answer the batch with a network whose reader is the trained one's; gives the loss and the logits."""
         router.reader.eval()  # it is not trained, so nothing is dropped
         vectors, states, mask = encode(router.encoder, lower, self.batch.conversations)
-        logits, _ = judge(router, self.batch, Said(vectors, states, mask), self.pool)
+        texts = self.translations.encode(router, lower)
+        pool = self.pool.index_copy(0, self.translated, texts[: len(self.translated)])
+        logits, _ = judge(router, self.batch, Said(vectors, states, mask), pool)
         judgements = functional.kl_div(logits.log_softmax(dim=1), self.posterior, reduction="none").sum(dim=1)
         said = 1.0 - (vectors.float() * self.said).sum(dim=-1)
         taught = ((judgements + VECTOR_WEIGHT * said) * self.is_read).mean()
-        pairs, _ = self.translations.loss(router, lower)
+        pairs, _ = self.translations.loss_of(texts)
         return functional.cross_entropy(logits, self.batch.labels) + taught + pairs, logits
 
 
@@ -105,18 +118,29 @@ class Teacher:
         self._router, encoder = load_router(checkpoint)
         self._own, self._maker = BatchMaker(text_reader(encoder), LIMITS), maker
         self._lower = LowerStates(self._router.encoder, LOWER_STATE_CAPACITY)
-        self._pairs = [pair for language in read_translations(services).values() for pair in language.items()]
+        self._translations = read_translations(services)
+        self._pairs = [pair for language in self._translations.values() for pair in language.items()]
+        self._originals = {text: original for original, text in self._pairs}
 
     def teach(self, views: Sequence[View], *when: int) -> Lesson:
         """Judge views; ``when`` says which translations are drawn to them."""
-        batch = self._own.make(views)
-        pairs = seeded("pairs", *when).sample(self._pairs, min(PAIRS, len(self._pairs)))
+        random = seeded("pairs", *when)
+        in_english = [self._in_english(view) for view in views]
+        batch = self._own.make(in_english)
+        place = {tokens: index for index, tokens in enumerate(batch.candidates)}
+        routes = {
+            place[self._own.candidate_tokens(route)]: self._maker.candidate_tokens(replace(route, description=text))
+            for view, read in zip(views, in_english, strict=True)
+            for route, text in self._translated(read.candidates, random.choice(view.turns).language)
+        }
+        pairs = random.sample(self._pairs, min(PAIRS, len(self._pairs)))
         with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
             vectors, states, mask = encode(self._router.encoder, self._lower, batch.conversations)
             originals = [self._own.example_tokens(original) for original, _ in pairs]
             pool, _, _ = encode(self._router.encoder, self._lower, (*batch.candidates, *originals))
             pool, original_vectors = pool.split((len(batch.candidates), len(originals)))
             logits, _ = judge(self._router, batch, Said(vectors, states, mask), pool)
+        translated = torch.tensor([*routes], dtype=torch.long)
         return Lesson(
             batch=replace(batch, conversations=self._maker.make(views).conversations),
             pool=pool,
@@ -124,6 +148,34 @@ class Teacher:
             said=vectors.float(),
             is_read=torch.tensor([float(turn.language == ENGLISH) for turn in batch.turns]),
             translations=VectorLesson(
-                [self._maker.example_tokens(each) for _, each in pairs], original_vectors.float()
+                [*routes.values(), *(self._maker.example_tokens(each) for _, each in pairs)],
+                torch.cat([pool[translated], original_vectors]).float(),
             ),
+            translated=translated,
         )
+
+    def _in_english(self, view: View) -> View:
+        """Write a view as the trained network reads it: each text that is a translation as what it translates."""
+        turns = []
+        for turn in view.turns:
+            messages = tuple(
+                replace(each, content=self._originals.get(each.content, each.content)) for each in turn.messages
+            )
+            is_read = turn.messages[-1].content in self._originals
+            turns.append(replace(turn, messages=messages, language=ENGLISH if is_read else turn.language))
+        routes = tuple(
+            replace(
+                each,
+                examples=tuple(self._originals.get(text, text) for text in each.examples),
+                not_examples=tuple(self._originals.get(text, text) for text in each.not_examples),
+            )
+            for each in view.candidates
+        )
+        return replace(view, candidates=routes, turns=tuple(turns))
+
+    def _translated(self, routes: Sequence[Candidate], language: str) -> Iterator[tuple[Candidate, str]]:
+        """Go through the routes whose description is translated into a language, with the translation."""
+        texts = self._translations.get(language, {})
+        for route in routes:
+            if route.description in texts:
+                yield route, texts[route.description]

@@ -129,12 +129,14 @@ class TurnSampler:
         kind: str | None
         if found is not None:
             kind, messages = social_kind(found.messages[-1].content), noisy(found.messages, random)
+            name, language = found.conversation_id, found.language
         else:
             _, before = self._draw_known(slots, random)
-            kind, messages = self._dialogues.social(before.messages if before is not None else (), random)
+            said = (before.messages, before.language) if before is not None else ((), ENGLISH)
+            kind, messages, language = self._dialogues.social(said[0], random, said[1])
+            name = f"talk/{kind}"
         label = _social_label(kind, len(slots), routes)
-        name = found.conversation_id if found is not None else f"talk/{kind}"
-        return Turn(name, messages, label, SOCIAL, kind or SOCIAL) if label is not None else None
+        return Turn(name, messages, label, SOCIAL, kind or SOCIAL, language) if label is not None else None
 
     def _request(
         self,

@@ -30,12 +30,6 @@ class Phrases(_Strict):
     follow_ups: tuple[str, ...] = Field(min_length=1)
     abandonments: tuple[str, ...] = Field(min_length=1)
     social: frozenset[str] = Field(min_length=1)
-    greetings: tuple[str, ...] = ()
-    thanks: tuple[str, ...] = ()
-    confirmations: tuple[str, ...] = ()
-    offers: tuple[str, ...] = ()
-    lead_ins: tuple[str, ...] = ()
-    closings: tuple[str, ...] = ()
 
     def is_social(self, turn: Turn) -> bool:
         """Judge whether a turn of the user's without a fitting route would fit none in any policy set. O(characters).

@@ -10,10 +10,9 @@ from compact_router.dialogues import Asked, Dialogues, social_kind
 from compact_router.evaluate import Decision
 from compact_router.kinds import benchmark_views, figures_by_setting
 from compact_router.slots import Slot
-from compact_router.talk import DECLINE, NOISE, PASTE, SOCIAL_KINDS, TALK, Talk, TalkRoute, expand
+from compact_router.talk import DECLINE, LANGUAGES, NOISE, PASTE, SOCIAL_KINDS, TALK, THANKS, Talk, TalkRoute, expand
 from compact_router.taxonomy import Unit
 from data.augment.drawing import seeded
-from data.augment.phrases import load_phrases
 from data.kinds.__main__ import SOURCES, TARGET, compose
 from tests.build.compact_router.test_views import TAXONOMIES, sample, texts_of, turn_sampler
 from yaml import safe_load
@@ -97,7 +96,7 @@ def test_a_written_offer_is_taken_up_or_declined_and_what_was_said_stays() -> No
     offered = (Message(USER, "it rains in"), Message(ASSISTANT, "Shall I send a roofer?"))
 
     taken = dialogues.taken_up(offered, "en", Random(3))  # noqa: S311
-    social = [dialogues.social(offered, seeded("no", number)) for number in range(60)]
+    social = [dialogues.social(offered, seeded("no", number))[:2] for number in range(60)]
 
     assert offered == taken[:-1]
     assert USER == taken[-1].role
@@ -108,21 +107,38 @@ def test_a_written_offer_is_taken_up_or_declined_and_what_was_said_stays() -> No
 
 def test_an_offer_is_made_and_taken_up_in_the_language_of_the_request() -> None:
     """What a user of another language says to go on is no yes."""
-    german = load_phrases()["de"]
+    german = safe_load((LANGUAGES / "de.yaml").read_text(encoding="utf-8"))
     dialogues = Dialogues(Talk(), [])
     asked = Asked((Message(USER, "Gieß bitte jeden Abend die Rosen"),), "de", is_clear=True)
     offers: set[str] = set()
     replies: set[str] = set()
     for number in range(300):
         made = dialogues.make("confirm", asked, (), "Watering flowers", Random(number))  # noqa: S311
-        offers.update(offer for offer in german.offers if made[1].content.endswith(offer))
-        replies.add(made[2].content)
+        offers.update(offer for offer in german["offers"] if made[1].content.endswith(offer))
+        replies.add(made[2].content.lower())
 
-    continued = {dialogues.make("continue", asked, (), "", Random(number))[2].content for number in range(300)}  # noqa: S311
+    continued = {
+        dialogues.make("continue", asked, (), "", Random(number))[2].content.lower()  # noqa: S311
+        for number in range(300)
+    }
 
-    assert {*german.offers} == offers
-    assert {*german.confirmations} == replies
-    assert {*german.follow_ups} == continued
+    assert offers <= {*german["offers"]}
+    assert len(offers) > 1
+    assert replies <= {each.lower() for each in german["confirmations"]}
+    assert continued <= {each.lower() for each in german["continuations"]}
+
+
+def test_thanks_after_words_in_another_language_are_in_it() -> None:
+    """And the turn says so, so that nobody who reads English alone is held to it."""
+    german = safe_load((LANGUAGES / "de.yaml").read_text(encoding="utf-8"))["social"]
+    dialogues = Dialogues(Talk(), [])
+    asked = (Message(USER, "Gieß bitte jeden Abend die Rosen"),)
+    made = [dialogues.social(asked, seeded("danke", number), "de") for number in range(100)]
+
+    thanks = {(messages[-1].content.lower(), language) for kind, messages, language in made if kind == THANKS}
+
+    assert thanks
+    assert thanks <= {(each.lower(), "de") for each in german["thanks"]}
 
 
 class Named(Talk):
@@ -220,7 +236,7 @@ def test_the_held_out_kinds_are_made_again_as_they_are_committed() -> None:
     files = {path.stem: [json.loads(line) for line in path.read_text().splitlines()] for path in TARGET.glob("*.jsonl")}
     trained = {text for name in LISTS for text in phrases(Talk(), name)}
     talk = Talk()
-    social = {talk.social(kind, seeded(kind, number)).lower() for kind in SOCIAL_KINDS for number in range(400)}
+    social = {talk.social(kind, seeded(kind, number))[0].lower() for kind in SOCIAL_KINDS for number in range(400)}
 
     assert made == files
     assert not social & {text.lower() for name in ("social", "thanks") for text in said[name]}

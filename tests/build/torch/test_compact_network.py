@@ -282,7 +282,7 @@ def test_embeddings_are_served_in_the_four_bits_they_were_published_in() -> None
 def test_a_smoothed_encoder_gives_the_vectors_it_gave(router: Router, maker: BatchMaker) -> None:
     """What is taken from a channel is given to the weights that read it."""
     batch = maker.make(views(PLAIN))
-    eased = smoothed(router.encoder, text_reader(), ["where is my parcel", "send it back"])
+    eased = smoothed(router.encoder, [maker.example_tokens(text) for text in ("where is my parcel", "send it back")])
     with torch.inference_mode():
         expected, found = (encode(each, LowerStates(each, 0), batch.candidates)[0] for each in (router.encoder, eased))
 

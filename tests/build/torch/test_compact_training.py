@@ -114,6 +114,7 @@ def write_services(folder: Path) -> Path:
     ]
     (folder / "shops.yaml").write_text(json.dumps(services))
     translations = {f"please {name} my {goods}": f"{word} {goods} s'il vous plaît" for goods, name, word in TRANSLATED}
+    translations |= {f"to {name} {goods}": f"qui veut : {word} {goods}" for goods, name, word in TRANSLATED}
     for part in ("languages", "languages/held_out"):
         (folder / part).mkdir()
         (folder / part / "fr.yaml").write_text(json.dumps(translations))

@@ -74,11 +74,12 @@ class EncodedCandidate:
 class CandidateEncoder:
     """Encodes candidates and keeps the vectors of recent ones, by the SHA-256 digest of their bytes."""
 
-    def __init__(self, encode: Callable[[str], Vector], cache_capacity: int) -> None:
+    def __init__(self, encode: Callable[[str, str], Vector], cache_capacity: int) -> None:
         """Start with an empty cache.
 
         Args:
-            encode: Text to unit vector.
+            encode: Text to unit vector, given what tells its language: names are in English as a rule, whatever the
+                description beside them is in.
             cache_capacity: Candidates to keep, >= 1: those of all policy sets in use, or each call encodes them again.
         """
         self._encode = encode
@@ -129,9 +130,9 @@ class CandidateEncoder:
         candidate = parse_candidate(value, index)
         return EncodedCandidate(
             candidate,
-            self._encode(candidate_text(candidate)),
-            tuple(self._encode(text) for text in candidate.examples),
-            tuple(self._encode(text) for text in candidate.not_examples),
+            self._encode(candidate_text(candidate), candidate.description),
+            tuple(self._encode(text, text) for text in candidate.examples),
+            tuple(self._encode(text, text) for text in candidate.not_examples),
         )
 
 

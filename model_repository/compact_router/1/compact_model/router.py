@@ -152,8 +152,8 @@ class CompactRouter:
             dropped_token_count=window.dropped_token_count,
         )
 
-    def _encode_alone(self, text: str) -> Vector:
-        encoder = self._encoders.of((text,))
+    def _encode_alone(self, text: str, told_by: str) -> Vector:
+        encoder = self._encoders.of((told_by, text))
         tokenizer = encoder.tokenizer
         limit = self._limits.candidate_token_limit
         tokens = shorten(tokenizer.tokenize(excerpt(text, limit)[0]), limit)

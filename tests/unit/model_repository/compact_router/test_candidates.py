@@ -47,7 +47,7 @@ def test_candidates_are_encoded_once_and_forgotten_beyond_the_bound() -> None:
     """Two policy sets in turn cost nothing while they fit, and no memory beyond the bound when they do not."""
     encoded: list[str] = []
 
-    def encode(text: str) -> Vector:
+    def encode(text: str, _told_by: str) -> Vector:
         encoded.append(text)
         vector: Vector = np.eye(4, dtype=np.float32)[len(encoded) % 4]
         return vector
@@ -66,15 +66,29 @@ def test_candidates_are_encoded_once_and_forgotten_beyond_the_bound() -> None:
 
 def test_a_route_without_an_action_stands_for_its_domain() -> None:
     """The reader is told so, since such a route takes what no action of its domain takes."""
-    encoder = CandidateEncoder(lambda _: np.ones(4, dtype=np.float32), cache_capacity=2)
+    encoder = CandidateEncoder(lambda *_: np.ones(4, dtype=np.float32), cache_capacity=2)
     routes = [{"id": "a", "domain": "d", "action": action, "description": ""} for action in ("", "a")]
 
     assert [1, 0] == whole(encoder.encode([json.dumps(route).encode() for route in routes])).covers_domain.tolist()
 
 
+def test_the_description_of_a_route_tells_the_language_it_is_read_in() -> None:
+    """Its names are in English as a rule; examples tell their own."""
+    told: list[tuple[str, str]] = []
+
+    def encode(text: str, told_by: str) -> Vector:
+        told.append((text, told_by))
+        return np.ones(4, dtype=np.float32)
+
+    route = {"id": "hire", "domain": "bikes", "action": "hire", "description": "Fahrräder mieten", "examples": ["Rad?"]}
+    CandidateEncoder(encode, cache_capacity=2).encode([json.dumps(route).encode()])
+
+    assert [("bikes hire: Fahrräder mieten", "Fahrräder mieten"), ("Rad?", "Rad?")] == told
+
+
 def test_no_candidate_is_refused() -> None:
     """Without candidates there is nothing to choose from, which is the caller's mistake."""
-    encoder = CandidateEncoder(lambda _: np.ones(4, dtype=np.float32), cache_capacity=2)
+    encoder = CandidateEncoder(lambda *_: np.ones(4, dtype=np.float32), cache_capacity=2)
 
     with pytest.raises(InvalidInputError, match="tensor 'candidates': it is empty"):
         encoder.encode([])
@@ -82,7 +96,7 @@ def test_no_candidate_is_refused() -> None:
 
 def test_a_bad_candidate_is_refused_with_its_position(candidates: Sequence[bytes]) -> None:
     """The position is the one in the tensor, not the one among candidates still unknown."""
-    encoder = CandidateEncoder(lambda _: np.ones(4, dtype=np.float32), cache_capacity=8)
+    encoder = CandidateEncoder(lambda *_: np.ones(4, dtype=np.float32), cache_capacity=8)
     encoder.encode(candidates[:2])
 
     with pytest.raises(InvalidInputError, match="element 2 is not JSON"):
@@ -104,7 +118,7 @@ def test_new_candidates_are_encoded_in_slices(capacity: int) -> None:
     """
     encoded: list[str] = []
 
-    def encode(text: str) -> Vector:
+    def encode(text: str, _told_by: str) -> Vector:
         encoded.append(text)
         return np.ones(4, dtype=np.float32)
 
@@ -119,7 +133,7 @@ def test_new_candidates_are_encoded_in_slices(capacity: int) -> None:
 
 def test_examples_are_encoded_beside_their_candidate() -> None:
     """Each stands in its candidate's row; the others' rows are padded, and so is what none has."""
-    encoder = CandidateEncoder(lambda text: np.full(4, float(len(text)), dtype=np.float32), cache_capacity=8)
+    encoder = CandidateEncoder(lambda text, _: np.full(4, float(len(text)), dtype=np.float32), cache_capacity=8)
     routes = [
         {"id": "a", "domain": "", "action": "a", "description": "", "examples": ["xx", "xxx"]},
         {"id": "b", "domain": "", "action": "b", "description": ""},
