@@ -37,15 +37,15 @@ def test_which_language_it_is_may_be_open(text: str) -> None:
     assert False is is_english(text)
 
 
-@pytest.mark.parametrize("text", ["", "ok", "pizza", "naïve", "12345 67890!", "\ud800 \ud800", "\n \n"])
+@pytest.mark.parametrize("text", ["", "ok", "pizza", "naïve", "12345 67890!", "to ines@a.example", "\ud800 \ud800"])
 def test_a_short_text_tells_nothing(text: str) -> None:
-    """Words that several languages have, and no words."""
+    """Words that several languages have, addresses, and no words."""
     assert is_english(text) is None
 
 
-@pytest.mark.parametrize("text", ["дом", "はい", "好", "नहीं", "예"])
+@pytest.mark.parametrize("text", ["дом", "はい", "好", "नहीं", "예", "PDF 导出失败"])
 def test_another_script_tells_in_a_word(text: str) -> None:
-    """English is written in Latin letters."""
+    """English is written in Latin letters; a name in them does not make a text English."""
     assert False is is_english(text)
 
 
