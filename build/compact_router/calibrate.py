@@ -13,13 +13,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from compact_model.parameters import OTHER_LANGUAGES, TEMPERATURE
 from numpy.typing import NDArray
 
 from archrouter.domain.posterior import Calibration, posterior_from_scores
 from archrouter.domain.scoring import CalibrationReference
 from compact_router.evaluate import expected_calibration_error
 from compact_router.manifest import MODEL_DIRECTORY, VERSION, JsonObject, render_json
-from compact_router.material import DEV_AS_WRITTEN, DEV_SETS, NEW_CONVERSATIONS, NEW_DOMAINS, OTHER_LANGUAGES
+from compact_router.material import DEV_AS_WRITTEN, DEV_OTHER_LANGUAGES, DEV_SETS, NEW_CONVERSATIONS, NEW_DOMAINS
 from compact_router.plan import LIMITS
 
 KINDS = "kinds"
@@ -41,10 +42,12 @@ def main() -> None:
     parser.add_argument("folds", type=Path, nargs="+", help="output folders of train --fold or measure --output")
     parser.add_argument("--model-directory", type=Path, default=MODEL_DIRECTORY, help="default: the one in this tree")
     arguments = parser.parse_args()
-    files = {part: [folder / f"{part}.npz" for folder in arguments.folds] for part in (*CALIBRATED, OTHER_LANGUAGES)}
+    files = {
+        part: [folder / f"{part}.npz" for folder in arguments.folds] for part in (*CALIBRATED, DEV_OTHER_LANGUAGES)
+    }
     found = {part: [path for path in paths if path.exists()] for part, paths in files.items()}
     parts = {part: read_logits(paths) for part, paths in found.items() if paths}
-    others = parts.pop(OTHER_LANGUAGES, ([], []))
+    others = parts.pop(DEV_OTHER_LANGUAGES, ([], []))
     if not parts:
         parser.error(f"no folder holds {' or '.join(f'{part}.npz' for part in CALIBRATED)}; measure into it first")
     logits = [row for each, _ in parts.values() for row in each]
@@ -57,7 +60,7 @@ def main() -> None:
     }
     other_temperature = round(fit_temperature(*others) / temperature, DECIMALS) if others[0] else 1.0
     if others[0]:
-        document["other_languages"] = {"temperature": other_temperature}
+        document[OTHER_LANGUAGES] = {TEMPERATURE: other_temperature}
     path: Path = arguments.model_directory / VERSION / "router.json"
     path.write_text(render_json(document), encoding="utf-8")
     print(f"temperature {temperature} on {len(labels)} turns; expected calibration error before and after:")

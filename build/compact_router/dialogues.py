@@ -129,8 +129,8 @@ class Dialogues:
             return kind, (*before, message), said_in
         if not before or random.random() >= CONTEXT_SHARES[kind]:
             return kind, (message,), said_in
-        name = self._language_of(language, OFFERS)
-        offer = self._talk.say(OFFERS, random, language=name, asked=before[-1].content) if kind == DECLINE else ""
+        offers_in = self._talk.language_of(language, OFFERS)
+        offer = self._talk.say(OFFERS, random, language=offers_in, asked=before[-1].content) if kind == DECLINE else ""
         return kind, (*self._answered(before, offer, random), message), said_in
 
     def _switched(self, asked: Asked, random: Random) -> str:
@@ -145,19 +145,15 @@ class Dialogues:
     def _agreed(self, to: str, language: str, random: Random) -> str:
         """Take up an offer, by the list that it is from, or ask for more."""
         name = {CONTINUE: "continuations", OPTIONS: "choices"}.get(to, "confirmations")
-        return lowered(self._talk.say(name, random, language=self._language_of(language, name)), random)
+        return lowered(self._talk.say(name, random, language=self._talk.language_of(language, name)), random)
 
     def _offer(self, asked: Asked, core: str, random: Random) -> tuple[str, str]:
         """Offer to do what is asked for, mostly in the user's language; gives the name of the list as well."""
-        is_foreign = asked.language != ENGLISH and self._talk.speaks(asked.language, OFFERS)
+        is_foreign = self._talk.language_of(asked.language, OFFERS) != ENGLISH
         if is_foreign and random.random() < OWN_LANGUAGE_SHARE:
             return OFFERS, self._talk.say(OFFERS, random, language=asked.language)
         name = OPTIONS if not is_foreign and random.random() < OPTIONS_SHARE else OFFERS
         return name, self._talk.say(name, random, core=core, asked=asked.messages[-1].content)
-
-    def _language_of(self, language: str, name: str) -> str:
-        """Give the language, or English where it has no such list."""
-        return language if self._talk.speaks(language, name) else ENGLISH
 
     def _offered(
         self, messages: tuple[Message, ...], offer: str, shape: str, core: str, random: Random

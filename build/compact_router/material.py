@@ -16,12 +16,11 @@ from compact_router.own_corpus import read_own_corpus
 from compact_router.public_sources import read_public_sources
 from compact_router.services import SERVICES, read_services
 from compact_router.services import SOURCE as OF_SERVICES
-from compact_router.talk import ENGLISH, Talk
+from compact_router.talk import ENGLISH, WORDINGS, Talk
 from compact_router.taxonomy import OTHER, OWN, Example, Taxonomy, Unit, units_of
 from compact_router.views import View, ViewSampler
 from compact_router.wordings import Writer
 
-WORDINGS = Path(__file__).parent / "wordings"
 AUGMENT_SETTINGS = Path(__file__).parents[1] / "data" / "augment" / "default.toml"
 
 VIEW_WEIGHTS = {OWN: 0.28, OF_SERVICES: 0.46, "clinc": 0.1, "sgd": 0.06, "banking77": 0.05, "hwu64": 0.05}
@@ -99,7 +98,7 @@ DEV_SPLIT, DEV_SETS, DEV_AS_WRITTEN = "dev", "dev_sets", "dev_as_written"
 """The split of what this project wrote that choices are made on, and its parts in what is measured, sets that are drawn
 and sets as they were written: no training has seen them."""
 
-OTHER_LANGUAGES = "dev_other_languages"
+DEV_OTHER_LANGUAGES = "dev_other_languages"
 """What is written in other languages than English, of the same split, in sets as they were written."""
 
 

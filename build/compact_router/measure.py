@@ -36,10 +36,10 @@ from compact_router.learner import learner_of
 from compact_router.manifest import VERSION
 from compact_router.material import (
     DEV_AS_WRITTEN,
+    DEV_OTHER_LANGUAGES,
     DEV_SETS,
     DEV_SPLIT,
     FOLD_COUNT,
-    OTHER_LANGUAGES,
     add_material_options,
     make_fold,
     make_sampler,
@@ -136,7 +136,7 @@ def _measure_served(given: argparse.Namespace) -> None:
     if given.dev_split:
         material = read_material(None, given.corpus, given.settings, given.services, DEV_SPLIT)
         others = _as_written(material, lambda example: example.language != ENGLISH)
-        parts = {**_dev_parts(given, is_english=True), OTHER_LANGUAGES: others}
+        parts = {**_dev_parts(given, is_english=True), DEV_OTHER_LANGUAGES: others}
         _save(given.output, {part: {READER: measured(served_answers(router, views))} for part, views in parts.items()})
     else:
         _measure_benchmarks(given, lambda views: served_answers(router, views))

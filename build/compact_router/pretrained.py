@@ -21,9 +21,8 @@ from compact_router import bge
 from compact_router.batches import LowerStates, TextReader, encode
 from compact_router.e5 import E5, embedding_of, kept_pieces, make_tokenizer, make_transformer, read_e5
 from compact_router.network import WIDTH, Encoder
-from compact_router.talk import ENGLISH
+from compact_router.talk import ENGLISH, WORDINGS
 
-WORDINGS = Path(__file__).parent / "wordings"
 ARCHIVES = Path(__file__).parents[2] / ".cache" / "encoders"
 """Where `make encoders` puts what is no Python package."""
 

@@ -99,9 +99,9 @@ class Talk:
         self._small_talk = [_small_talk(each) for each in small_talk]
         self._catch_alls = [_catch_all(each) for each in catch_alls]
 
-    def speaks(self, language: str, name: str) -> bool:
-        """Say whether there is a list of this name in a language."""
-        return (language, name) in self._lists
+    def language_of(self, language: str, name: str) -> str:
+        """Give the language, or English where it has no list of this name."""
+        return language if (language, name) in self._lists else ENGLISH
 
     def say(
         self,
@@ -121,8 +121,7 @@ class Talk:
 
     def social(self, kind: str, random: Random, language: str = ENGLISH) -> tuple[str, str]:
         """Draw a message that asks for nothing, after words in a language; gives its own language as well."""
-        if not self.speaks(language, kind):
-            language = ENGLISH
+        language = self.language_of(language, kind)
         if language == ENGLISH and kind in (GREETING, THANKS) and random.random() < FOREIGN_SOCIAL_SHARE:
             language = random.choice(self._foreign)
         return lowered(self.say(kind, random, language=language), random), language
@@ -171,7 +170,7 @@ class Talk:
 
     def _dress_foreign(self, way: str, latest: str, language: str, random: Random) -> tuple[str, str]:
         name = {LEAD_IN: "lead_ins", CLOSING: "closings"}.get(way)
-        if name is None or not self.speaks(language, name):
+        if name is None or self.language_of(language, name) == ENGLISH:
             return PLAIN, latest
         said = self.say(name, random, language=language)
         return way, ("" if language in UNSPACED else " ").join((said, latest) if way == LEAD_IN else (latest, said))

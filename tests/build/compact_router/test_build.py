@@ -12,7 +12,7 @@ from compact_router.curve import CurveLog
 from compact_router.evaluate import Decision, calibration_error_by_chance, evaluate, expected_calibration_error
 from compact_router.folds import read_counts, summary
 from compact_router.manifest import VERSION, read_json
-from compact_router.material import DEV_SETS, NEW_DOMAINS, OTHER_LANGUAGES, PARTS
+from compact_router.material import DEV_OTHER_LANGUAGES, DEV_SETS, NEW_DOMAINS, PARTS
 from compact_router.plan import Plan
 from compact_router.stamp import set_parameter
 
@@ -132,7 +132,7 @@ def test_other_languages_get_a_temperature_of_their_own(tmp_path: Path, monkeypa
     """Less often right there, the model must not be as sure as in English."""
     logits = np.tile(np.array([3.0, 0.0, 0.0], np.float32), (10, 1))
     np.savez(tmp_path / f"{DEV_SETS}.npz", logits=logits, labels=[0] * 9 + [1])
-    np.savez(tmp_path / f"{OTHER_LANGUAGES}.npz", logits=logits, labels=[0] * 5 + [1] * 5)
+    np.savez(tmp_path / f"{DEV_OTHER_LANGUAGES}.npz", logits=logits, labels=[0] * 5 + [1] * 5)
     (tmp_path / VERSION).mkdir()
     monkeypatch.setattr("sys.argv", ["calibrate", str(tmp_path), "--model-directory", str(tmp_path)])
 
