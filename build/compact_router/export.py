@@ -5,31 +5,27 @@ that one's. The same checkpoint and package versions give the same bytes.
 """
 
 import argparse
-import shutil
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import fields
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import onnx
 import torch
-from compact_model.conversation import Tokens
 from compact_model.digest import PREFIX
-from compact_model.encoder import OTHER_LANGUAGES, TOKENIZER
+from compact_model.encoder import OTHER_LANGUAGES, TOKENIZER, inputs_of
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from torch import Tensor, nn
 
-from compact_router.batches import BatchMaker
 from compact_router.e5 import BLOCK
 from compact_router.fusing import MICROSOFT, fused
 from compact_router.learner import load_router
 from compact_router.manifest import MODEL_DIRECTORY, VERSION, JsonObject, digest_of, update_manifest
 from compact_router.network import WIDTH, Encoder, Reader, Router, Routes, Said
-from compact_router.plan import LIMITS
 from compact_router.pretrained import (
     ENCODERS,
     WORDS_DIGEST,
@@ -37,22 +33,17 @@ from compact_router.pretrained import (
     WORDS_PACKAGE,
     embedding_blocks,
     read_words,
-    some_texts,
-    text_reader,
     tokenizer_json,
 )
-from compact_router.services import SERVICES, read_services
+from compact_router.ranges import GraphInputs, with_fixed_ranges
+from compact_router.shown import shown_to_encoder, shown_to_reader
 from compact_router.smoothing import smoothed
-from compact_router.talk import ENGLISH
 
 OPSET = 18
-MAX_SEQUENCE_TOKENS = 512
-"""Positions of the weights; the router's window is shorter."""
+MAX_TOKENS = 4096
+"""Of a run. A text has as many as there are positions at most, 512; the router's window is shorter."""
 
-CONVERSATIONS_APART = 100
-"""One of so many conversations shows what an encoder sees."""
-
-MAX_BATCH = 1024
+MAX_TEXTS = 1024
 MAX_CANDIDATES = 100_000
 
 TOOLS = ("onnx", "onnx-ir", "onnxruntime", "onnxscript", "torch", "transformers")
@@ -65,49 +56,63 @@ WORDS_PROVENANCE: JsonObject = {
 }
 """The manifest's part about the words."""
 
-READER_INPUTS = (
-    *("vector", "states", "state_mask"),
-    *("candidates", "covers_domain", "candidate_mask"),
-    *("examples", "example_mask", "not_examples", "not_example_mask"),
-)
-"""Names of the fields of `Said` and `Routes` in the served graph."""
-
 
 class ServedEncoder(nn.Module):  # type: ignore[misc, unused-ignore]  # torch may be absent where types are checked
-    """The encoder, for whole sequences of one length."""
+    """The encoder, for texts one after the other."""
 
     def __init__(self, encoder: Encoder) -> None:
         """Wrap the trained encoder."""
         super().__init__()
         self.encoder = encoder
 
-    def forward(self, input_ids: Tensor, token_type_ids: Tensor) -> tuple[Tensor, Tensor]:
-        """Encode.
-
-        Args:
-            input_ids: int64 [batch, sequence].
-            token_type_ids: int64 [batch, sequence].
-
-        Returns:
-            Unit vectors [batch, 384] and states [batch, sequence, 384].
-        """
-        vector, states = self.encoder(input_ids, token_type_ids, torch.ones_like(input_ids))
-        return vector, states
+    def forward(
+        self, input_ids: Tensor, token_type_ids: Tensor, position_ids: Tensor, text_mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Encode, see `Encoder.together`."""
+        vectors, states = self.encoder.together(input_ids, token_type_ids, position_ids, text_mask)
+        return vectors, states
 
 
 class ServedReader(nn.Module):  # type: ignore[misc, unused-ignore]  # see above
-    """The reader, its inputs one by one."""
+    """The reader, for texts that were encoded together and have the same candidates."""
 
     def __init__(self, reader: Reader) -> None:
         """Wrap the trained reader."""
         super().__init__()
         self.reader = reader
 
-    def forward(self, *tensors: Tensor) -> Tensor:
-        """Score; the inputs are the fields of `Said` and `Routes`, the scores those of `Reader.forward`."""
-        count = len(fields(Said))
-        scores: Tensor = self.reader(Said(*tensors[:count]), Routes(*tensors[count:]))
+    def forward(self, vectors: Tensor, states: Tensor, text_mask: Tensor, *routes: Tensor) -> Tensor:
+        """Score.
+
+        Args:
+            vectors: [texts, 384], see `Encoder.together`.
+            states: [tokens, 384], of these texts, and of others.
+            text_mask: float32 [texts, tokens], 1 for the tokens of a text.
+            routes: The fields of `Routes` for one conversation, without the mask: all are there.
+
+        Returns:
+            [texts, C + 1], see `Reader.forward`.
+        """
+        candidates, covers_domain, *examples = (each.unsqueeze(0) for each in routes)
+        mask = torch.ones_like(covers_domain, dtype=torch.bool)
+        said = Said(vectors, states.unsqueeze(0), text_mask > 0)
+        scores: Tensor = self.reader(said, Routes(candidates, covers_domain, mask, *examples))
         return scores
+
+
+def reader_inputs(said: Said, routes: Routes) -> dict[str, Tensor]:
+    """Give the inputs of the served reader for one conversation."""
+    return {
+        "vectors": said.vector,
+        "states": said.states[0],
+        "text_mask": said.mask.float(),
+        "candidates": routes.vectors[0],
+        "covers_domain": routes.covers_domain[0],
+        "examples": routes.examples[0],
+        "example_mask": routes.example_mask[0],
+        "not_examples": routes.not_examples[0],
+        "not_example_mask": routes.not_example_mask[0],
+    }
 
 
 def main() -> None:
@@ -131,89 +136,98 @@ def main() -> None:
 
 
 def export(router: Router, started_from: str, directory: Path, precision: str) -> tuple[Path, ...]:
-    """Write the files of a trained network, with weights of 8 bits (``int8``) or as they are (``fp32``).
+    """Write the files of a trained network, with numbers of 8 bits (``int8``) or as they are (``fp32``).
 
     ``started_from`` names its encoder.
     """
     words = directory / WORDS
     words.write_bytes(read_words())
     encoder, tokenizer = export_encoder(router, started_from, directory, precision)
-    return encoder, _export(router, started_from, _write_reader, directory / READER, precision), tokenizer, words
+    reader = directory / READER
+    shown = (_as_arrays(reader_inputs(*each)) for each in shown_to_reader(router, started_from))
+    _export(partial(_write_reader, router.reader), reader, precision, _head_count(router), shown)
+    return encoder, reader, tokenizer, words
 
 
 def export_encoder(router: Router, started_from: str, directory: Path, precision: str) -> tuple[Path, ...]:
     """Write the encoder of a trained network and its tokenizer, as `export` does."""
     tokenizer = directory / TOKENIZER
     tokenizer.write_text(tokenizer_json(started_from), encoding="utf-8")
-    return _export(router, started_from, _write_encoder, directory / ENCODER, precision), tokenizer
+    seen = shown_to_encoder(started_from)
+    write = partial(_write_encoder, smoothed(router.encoder, seen), started_from)
+    shown = (inputs_of([each]) for each in seen)
+    return _export(write, directory / ENCODER, precision, _head_count(router), shown), tokenizer
+
+
+def _as_arrays(tensors: Mapping[str, Tensor]) -> GraphInputs:
+    return {name: each.numpy() for name, each in tensors.items()}
+
+
+def _head_count(router: Router) -> int:
+    count: int = router.encoder.transformer.config.num_attention_heads
+    return count
 
 
 def _export(
-    router: Router, started_from: str, write: Callable[[Router, str, Path], None], target: Path, precision: str
+    write: Callable[[Path], None], target: Path, precision: str, head_count: int, shown: Iterable[GraphInputs]
 ) -> Path:
-    """Write one graph, exact or quantised."""
+    """Write a graph, exact or quantised for what it is shown."""
+    if precision == "fp32":
+        write(target)
+        return target
     with tempfile.TemporaryDirectory() as scratch:
         exact = Path(scratch) / "exact.onnx"
-        write(router, started_from, exact)
-        if precision == "int8":
-            # Seven bits per weight: eight would overflow 16-bit sums on a CPU without VNNI, and then only there.
-            quantize_dynamic(exact, target, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True)
-            onnx.save_model(fused(onnx.load(target), router.encoder.transformer.config.num_attention_heads), target)
-        else:
-            shutil.copyfile(exact, target)
+        write(exact)
+        # Seven bits per weight: eight would overflow 16-bit sums on a CPU without VNNI, and then only there.
+        quantize_dynamic(exact, target, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True)
+    onnx.save_model(with_fixed_ranges(fused(onnx.load(target), head_count), shown), target)
     return target
 
 
-def _write_encoder(router: Router, started_from: str, target: Path) -> None:
-    ids = torch.arange(1000, 1036).reshape(2, 18)
-    types = torch.zeros_like(ids)
-    types[:, 9:] = 1
-    batch = torch.export.Dim("batch", max=MAX_BATCH)
-    sequence = torch.export.Dim("sequence", max=MAX_SEQUENCE_TOKENS)
-    inputs = {"input_ids": ids, "token_type_ids": types}
-    axes = {name: {0: batch, 1: sequence} for name in inputs}
-    encoder = smoothed(router.encoder, seen_by(started_from))
-    _write(ServedEncoder(encoder), inputs, axes, ["vector", "states"], target)
+def _write_encoder(encoder: Encoder, started_from: str, target: Path) -> None:
+    ids = torch.arange(1000, 1018)
+    positions = torch.arange(9).repeat(2)
+    inputs = {
+        "input_ids": ids,
+        "token_type_ids": positions % 2,
+        "position_ids": positions,
+        "text_mask": torch.eye(2).repeat_interleave(9, dim=1),
+    }
+    texts, tokens = torch.export.Dim("texts", max=MAX_TEXTS), torch.export.Dim("tokens", max=MAX_TOKENS)
+    axes = {name: {1: tokens, 0: texts} if name == "text_mask" else {0: tokens} for name in inputs}
+    _write(ServedEncoder(encoder), inputs, axes, ["vectors", "states"], target)
     if (blocks := embedding_blocks(started_from)) is not None:
         graph = onnx.load(target)
         keep_embedding_in_blocks(graph, *blocks)
         onnx.save_model(graph, target)
 
 
-def seen_by(started_from: str) -> list[tuple[Tokens, Tokens]]:
-    """List what an encoder sees: a wording of each public route, and conversations with the services."""
-    maker, is_english = BatchMaker(text_reader(started_from), LIMITS), ENCODERS[started_from].is_english
-    examples = [each for service in read_services(SERVICES) for each in service.examples]
-    known = [each.messages for each in examples if each.language == ENGLISH or not is_english]
-    routes = [maker.example_tokens(text) for text in some_texts()]
-    return [*routes, *(maker.conversation_tokens(messages) for messages in known[::CONVERSATIONS_APART])]
-
-
-def _write_reader(router: Router, _started_from: str, target: Path) -> None:
-    generator = torch.Generator().manual_seed(1)
-    counts = {"batch": 2, "sequence": 7, "candidates": 5, "examples": 3, "not_examples": 4}
-    dimensions = {
-        "vector": ("batch",),
-        "states": ("batch", "sequence"),
-        "candidates": ("batch", "candidates"),
-        "examples": ("batch", "candidates", "examples"),
-        "not_examples": ("batch", "candidates", "not_examples"),
+def _write_reader(reader: Reader, target: Path) -> None:
+    sizes = {"texts": 2, "tokens": 7, "candidates": 5, "examples": 3, "not_examples": 4}
+    texts, tokens, candidates, examples, not_examples = sizes.values()
+    said = Said(torch.rand(texts, WIDTH), torch.rand(1, tokens, WIDTH), _all(texts, tokens))
+    routes = Routes(
+        torch.rand(1, candidates, WIDTH),
+        torch.zeros(1, candidates, dtype=torch.long),
+        _all(1, candidates),
+        torch.rand(1, candidates, examples, WIDTH),
+        _all(1, candidates, examples),
+        torch.rand(1, candidates, not_examples, WIDTH),
+        _all(1, candidates, not_examples),
+    )
+    inputs = reader_inputs(said, routes)
+    most = {"texts": MAX_TEXTS, "tokens": MAX_TOKENS}
+    dimensions = {size: torch.export.Dim(name, max=most.get(name, MAX_CANDIDATES)) for name, size in sizes.items()}
+    axes = {
+        name: {place: dimensions[size] for place, size in enumerate(each.shape) if size in dimensions}
+        for name, each in inputs.items()
     }
-    inputs: dict[str, Tensor] = {}
-    for name, of in dimensions.items():
-        shape = [counts[each] for each in of]
-        inputs[name] = torch.randn(*shape, WIDTH, generator=generator)
-        if name != "vector":
-            inputs[f"{name.removesuffix('s')}_mask"] = torch.ones(shape, dtype=torch.bool)
-        if name == "candidates":
-            inputs["covers_domain"] = torch.zeros(shape, dtype=torch.long)
-    dimensions |= {f"{name.removesuffix('s')}_mask": of for name, of in dimensions.items()}
-    dimensions["covers_domain"] = dimensions["candidates"]
-    most = {"batch": MAX_BATCH, "sequence": MAX_SEQUENCE_TOKENS}
-    sizes = {name: torch.export.Dim(name, max=most.get(name, MAX_CANDIDATES)) for name in counts}
-    axes = {name: {place: sizes[each] for place, each in enumerate(dimensions[name])} for name in READER_INPUTS}
-    ordered = {name: inputs[name] for name in READER_INPUTS}
-    _write(ServedReader(router.reader), ordered, {"tensors": tuple(axes.values())}, ["scores"], target)
+    of_said = {name: axes.pop(name) for name in ("vectors", "states", "text_mask")}
+    _write(ServedReader(reader), inputs, {**of_said, "routes": tuple(axes.values())}, ["scores"], target)
+
+
+def _all(*shape: int) -> Tensor:
+    return torch.ones(shape, dtype=torch.bool)
 
 
 def _write(

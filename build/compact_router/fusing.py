@@ -1,4 +1,4 @@
-"""Put steps of a quantised graph together for which ONNX Runtime has one kernel: self-attention, and the activation.
+"""Put steps of a quantised graph together for which ONNX Runtime has one kernel: attention, activations, products.
 
 ONNX Runtime does so by itself where it finds its own patterns; the exporter's are others. Attention gives the same bits
 as before; the activation differs by the rounding of one step.
@@ -19,8 +19,8 @@ def fused(model: onnx.ModelProto, head_count: int) -> onnx.ModelProto:
     """Give a graph that computes the same in fewer steps.
 
     Args:
-        model: Quantised by ``quantize_dynamic``, and changed. Self-attention in it is that of whole sequences without
-            padding: what is added to its products, the mask, is left out.
+        model: Quantised by ``quantize_dynamic``, and changed. What is added to the products of its self-attention, the
+            mask, is 0 where one token sees another.
         head_count: Of its self-attention.
 
     Returns:
@@ -32,6 +32,8 @@ def fused(model: onnx.ModelProto, head_count: int) -> onnx.ModelProto:
             graph.replace_activation(node)
         elif node.op_type == "Softmax":
             graph.replace_attention(node, head_count)
+        elif node.op_type == "MatMulInteger":
+            graph.replace_product(node)
     if MICROSOFT not in {each.domain for each in model.opset_import}:
         model.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
     inputs, outputs = ([each.name for each in of] for of in (model.graph.input, model.graph.output))
@@ -67,8 +69,8 @@ class _Graph:
     def replace_attention(self, softmax: NodeProto, head_count: int) -> None:
         """Replace self-attention from its quantised input on; leave any other as it is."""
         context, last = self._on(softmax, "MatMul"), self._on(softmax, "MatMul", "Transpose", "Reshape")
-        products = self._back(softmax, "Add", "Mul", "MatMul")
-        if context is None or last is None or products is None:
+        products_and_mask, products = self._back(softmax, "Add"), self._back(softmax, "Add", "Mul", "MatMul")
+        if context is None or last is None or products_and_mask is None or products is None:
             return
         found = [self._linear(name) for name in (*products.input, context.input[1])]
         layers = [each for each in found if each is not None]
@@ -82,11 +84,48 @@ class _Graph:
             self._joined(f"{name}_joined_bias", [each.bias for each in layers]),
             scale,
             self._joined(f"{name}_joined_scale", [each.scale for each in layers]),
-            "",
+            self._seen(products_and_mask.input[1]),
             zero_point,
             self._joined(f"{name}_joined_zero_point", [each.zero_point for each in layers]),
         ]
         self._replace(last, helper.make_node("QAttention", inputs, [name], domain=MICROSOFT, num_heads=head_count))
+
+    def replace_product(self, product: NodeProto) -> None:
+        """Replace a product of integers, its scaling, and the bias where there is one."""
+        scaled = self._on(product, "Cast", "Mul")
+        scales = scaled and self._maker_of.get(scaled.input[1])
+        if scaled is None or scales is None:
+            return
+        values, weight, zero_point, weight_zero_point = product.input
+        inputs = [values, weight, *scales.input, zero_point, weight_zero_point]
+        last, total = scaled, self._on(scaled, "Add")
+        if total is not None and (bias := self._vector_of(total)) is not None:
+            last, inputs = total, [*inputs, bias]
+        self._replace(last, helper.make_node("MatMulIntegerToFloat", inputs, last.output, domain=MICROSOFT))
+
+    def _vector_of(self, total: NodeProto) -> str | None:
+        """Name the constant vector that a sum adds; None where it adds something else."""
+        constants = (self._constants.get(name) for name in total.input)
+        return next((each.name for each in constants if each is not None and len(each.dims) == 1), None)
+
+    def _seen(self, mask: str) -> str:
+        """Name the mask as QAttention takes it: int32 [1, tokens, tokens], 1 where one token sees another."""
+        names = [f"{mask}_{step}" for step in ("hidden", "shown", "seen_in_heads", "axis", "seen")]
+        hidden, shown, in_heads, axis, seen = names
+        if axis not in self._constants:
+            self._constants[axis] = numpy_helper.from_array(np.array([1]), axis)
+            self._graph.initializer.append(self._constants[axis])
+            maker = self._maker_of.get(mask)
+            place = [*self._graph.node].index(maker) + 1 if maker is not None else 0
+            steps = [
+                helper.make_node("Cast", [mask], [hidden], to=onnx.TensorProto.BOOL),
+                helper.make_node("Not", [hidden], [shown]),
+                helper.make_node("Cast", [shown], [in_heads], to=onnx.TensorProto.INT32),
+                helper.make_node("Squeeze", [in_heads, axis], [seen]),
+            ]
+            for step in reversed(steps):
+                self._graph.node.insert(place, step)
+        return seen
 
     def _linear(self, name: str) -> _Linear | None:
         """Read the layer behind queries, keys or values that are split into heads."""
@@ -117,7 +156,7 @@ class _Graph:
         return name
 
     def _replace(self, node: NodeProto, by: NodeProto) -> None:
-        place = next(place for place, each in enumerate(self._graph.node) if each is node or each == node)
+        place = [*self._graph.node].index(node)
         self._graph.node.remove(node)
         self._graph.node.insert(place, by)
 

@@ -84,23 +84,46 @@ class Encoder(nn.Module):  # type: ignore[misc, unused-ignore]  # torch may be a
             States [batch, sequence, 384].
         """
         states = self.transformer.embeddings(input_ids=input_ids, token_type_ids=token_type_ids)
-        return self._run(self.transformer.encoder.layer[: self.frozen_layers], states, attention_mask)
+        return self._run(self.transformer.encoder.layer[: self.frozen_layers], states, attention_mask[:, None])
 
     def upper(self, states: Tensor, token_type_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
         """Run the other layers on the states from ``lower``; gives what ``forward`` does."""
-        states = states + self.types(token_type_ids)
-        states = self._run(self.transformer.encoder.layer[self.frozen_layers :], states, attention_mask)
-        states = states if self.map is None else self.map(states)
-        return self._vector(states, token_type_ids, attention_mask), states
+        states = self._upper(states, token_type_ids, attention_mask[:, None])
+        return self._vector(states, attention_mask * (1 - token_type_ids)), states
 
-    def _vector(self, states: Tensor, token_type_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        is_read = (attention_mask * (1 - token_type_ids)).bool()
-        weight = (states * self.weight_of).sum(dim=-1).masked_fill(~is_read, MASKED).softmax(dim=-1)
+    def together(
+        self, input_ids: Tensor, token_type_ids: Tensor, position_ids: Tensor, text_mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Encode texts that stand one after the other, without padding: each sees itself alone.
+
+        Args:
+            input_ids: int64 [tokens].
+            token_type_ids: int64 [tokens], see ``forward``.
+            position_ids: int64 [tokens], of each in its text.
+            text_mask: float32 [texts, tokens], 1 for the tokens of a text.
+
+        Returns:
+            Unit vectors [texts, 384] and states [tokens, 384].
+        """
+        types, mask = token_type_ids[None], (text_mask.T @ text_mask)[None]
+        states = self.transformer.embeddings(input_ids[None], types, position_ids[None])
+        states = self._run(self.transformer.encoder.layer[: self.frozen_layers], states, mask)
+        states = self._upper(states, types, mask)
+        return self._vector(states, text_mask * (1 - types)), states[0]
+
+    def _upper(self, states: Tensor, token_type_ids: Tensor, mask: Tensor) -> Tensor:
+        states = states + self.types(token_type_ids)
+        states = self._run(self.transformer.encoder.layer[self.frozen_layers :], states, mask)
+        return states if self.map is None else self.map(states)
+
+    def _vector(self, states: Tensor, is_read: Tensor) -> Tensor:
+        weight = (states * self.weight_of).sum(dim=-1).masked_fill(is_read == 0, MASKED).softmax(dim=-1)
         mean = functional.normalize((states * weight.unsqueeze(-1)).sum(dim=1), p=2.0, dim=1)
         return functional.normalize(mean - self.centre, p=2.0, dim=1)
 
-    def _run(self, layers: nn.ModuleList, states: Tensor, attention_mask: Tensor) -> Tensor:
-        hidden = (1.0 - attention_mask[:, None, None, :].to(states.dtype)) * MASKED
+    def _run(self, layers: nn.ModuleList, states: Tensor, mask: Tensor) -> Tensor:
+        """Run layers; ``mask`` is 1 for what a token sees, [batch, 1 or tokens, tokens]."""
+        hidden = (1.0 - mask[:, None].to(states.dtype)) * MASKED
         for layer in layers:
             states = layer(states, hidden)
         return states
@@ -112,8 +135,8 @@ class Said:
 
     Attributes:
         vector: [batch, 384], unit vectors.
-        states: [batch, T, 384].
-        mask: bool [batch, T], false for padding.
+        states: [batch, T, 384], or [1, T, 384] with those of all conversations.
+        mask: bool [batch, T], true for the conversation's own states.
     """
 
     vector: Tensor
@@ -123,7 +146,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Routes:
-    """Candidates of each conversation, encoded.
+    """Candidates of each conversation, encoded; the first size is 1 where all have the same.
 
     Attributes:
         vectors: [batch, C, 384], unit vectors.
@@ -157,16 +180,16 @@ class Attention(nn.Module):  # type: ignore[misc, unused-ignore]  # see above
 
         Args:
             queries: [batch, N, 384].
-            keys: [batch, M, 384].
-            mask: bool [batch, M], true where there is a key.
+            keys: [batch or 1, M, 384].
+            mask: bool [batch or 1, M], true where there is a key.
 
         Returns:
             [batch, N, 384].
         """
-        shape = (queries.shape[0], -1, HEADS, WIDTH // HEADS)
-        query = self.query(queries).reshape(shape).transpose(1, 2)
-        key = self.key(keys).reshape(shape).transpose(1, 2)
-        value = self.value(keys).reshape(shape).transpose(1, 2)
+        query, key, value = (
+            part.reshape(part.shape[0], -1, HEADS, WIDTH // HEADS).transpose(1, 2)
+            for part in (self.query(queries), self.key(keys), self.value(keys))
+        )
         scores = query @ key.transpose(2, 3) * (WIDTH // HEADS) ** -0.5
         scores = scores.masked_fill(~mask[:, None, None, :], MASKED)
         read = (scores.softmax(dim=-1) @ value).transpose(1, 2).reshape(queries.shape)

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
+from compact_model.encoder import OTHER_LANGUAGES
 from numpy.typing import NDArray
 from onnx import NodeProto, numpy_helper
 
 from compact_router.export import ENCODER, READER
-from compact_router.fusing import follow
 from compact_router.learner import CheckpointDocument, make_router, weights_of
 from compact_router.manifest import MODEL_DIRECTORY, VERSION, read_json
 from compact_router.pretrained import ENCODERS
@@ -23,6 +23,9 @@ _WITHOUT_BIAS = [
     f"reader.{part}.{layer}" for part in ("examples", "not_examples") for layer in ("read_in", "product_in")
 ]
 """Layers that no bias names, in the order in which the reader runs them."""
+
+_BIAS = 6
+"""Place of the bias among the inputs of a layer, which not every layer has."""
 
 _MORE_LAYERS_THAN_ANY = 1000
 
@@ -38,22 +41,27 @@ def main() -> None:
     )
     parser.add_argument("output", type=Path, help="checkpoint to write")
     parser.add_argument("--model-directory", type=Path, default=MODEL_DIRECTORY, help="default: the one in this tree")
-    arguments = parser.parse_args()
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(recover(arguments.model_directory), arguments.output)
+    parser.add_argument("--other-languages", action="store_true", help="of the encoder of other languages")
+    given = parser.parse_args()
+    given.output.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(recover(given.model_directory, OTHER_LANGUAGES if given.other_languages else ""), given.output)
 
 
-def recover(model_directory: Path) -> CheckpointDocument:
+def recover(model_directory: Path, folder: str = "") -> CheckpointDocument:
     """Read the weights of a served network, but for the embeddings, which training leaves as they were downloaded.
+
+    Args:
+        model_directory: The model.
+        folder: Of the encoder below the version folder; the reader is the same for all.
 
     Raises:
         ValueError: When the files are not those that the exporter writes.
     """
-    package = read_json(model_directory / "manifest.json")["network"]["start"]["package"].partition("==")[0]
+    package = read_json(model_directory / "manifest.json")[folder or "network"]["start"]["package"].partition("==")[0]
     (encoder,) = (name for name, each in ENCODERS.items() if each.name == package)
     trained = weights_of(make_router(encoder, _MORE_LAYERS_THAN_ANY))
     found: dict[str, NDArray[np.float32]] = {}
-    for file in (ENCODER, READER):
+    for file in (Path(folder, ENCODER), READER):
         found.update(_Graph(onnx.load(model_directory / VERSION / file).graph).weights())
     if missing := sorted(trained.keys() - found.keys()):
         msg = f"{model_directory}: no {', '.join(missing[:3])} and {len(missing)} weights altogether; export again"
@@ -68,7 +76,6 @@ class _Graph:
     def __init__(self, graph: onnx.GraphProto) -> None:
         self._nodes = graph.node
         self._constants = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
-        self._user_of = {name: node for node in graph.node for name in node.input}
 
     def weights(self) -> Iterator[tuple[str, NDArray[np.float32]]]:
         """Go through the weights; one that is there twice comes last as the exact one."""
@@ -84,8 +91,9 @@ class _Graph:
                 yield f"{layer}.{part}.weight", weight.T
                 yield f"{layer}.{part}.bias", bias
         without_bias = iter(_WITHOUT_BIAS)
-        for node in sorted((node for node in self._nodes if node.op_type == "MatMulInteger"), key=_number):
-            name = self._bias_after(node) or next(without_bias)
+        for node in sorted((node for node in self._nodes if node.op_type == "MatMulIntegerToFloat"), key=_number):
+            of_bias = "".join(node.input[_BIAS:])
+            name = of_bias.removesuffix(".bias") or next(without_bias)
             weight = self._exact(node.input[1]).T
             yield f"{name}.weight", weight * self._constants.get(f"{name}.inverse", np.float32(1))
         yield from self._constants.items()
@@ -95,12 +103,6 @@ class _Graph:
         zero = self._constants[zero_point or f"{base}_zero_point"].astype(np.float32)
         exact: NDArray[np.float32] = (self._constants[name] - zero) * self._constants[scale or f"{base}_scale"]
         return exact
-
-    def _bias_after(self, node: NodeProto) -> str:
-        """Name the layer by the bias that is added to its product; empty where none is."""
-        total = follow(node, ("Cast", "Mul", "Add"), lambda each: self._user_of.get(each.output[0]))
-        inputs = total.input if total is not None else ()
-        return next((name.removesuffix(".bias") for name in inputs if name.endswith(".bias")), "")
 
 
 def _number(node: NodeProto) -> int:

@@ -11,10 +11,10 @@ import onnxruntime
 import pytest
 import torch
 from compact_model.conversation import LATEST_TYPE
-from compact_model.encoder import TokenPieces
+from compact_model.encoder import TokenPieces, inputs_of
 from compact_model.inputs import Candidate, Message
 from compact_router import bge, pretrained
-from compact_router.batches import Batch, BatchMaker, LowerStates, encode, padded, score
+from compact_router.batches import Batch, BatchMaker, LowerStates, encode, score
 from compact_router.e5 import (
     BLOCK,
     BLOCK_BYTES,
@@ -26,7 +26,7 @@ from compact_router.e5 import (
     read_e5,
     weights_of,
 )
-from compact_router.export import OPSET, READER_INPUTS, export, keep_embedding_in_blocks
+from compact_router.export import OPSET, export, keep_embedding_in_blocks, reader_inputs
 from compact_router.learner import load_weights, make_router
 from compact_router.learner import weights_of as weights_of_router
 from compact_router.network import WIDTH, Encoder, Router, Routes, Said
@@ -291,7 +291,7 @@ def test_a_smoothed_encoder_gives_the_vectors_it_gave(router: Router, maker: Bat
 
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning", "ignore:# The axis name:UserWarning")  # torch's own
 def test_the_served_encoder_marks_and_weighs_tokens_as_the_network_does(maker: BatchMaker, tmp_path: Path) -> None:
-    """What is learned of earlier messages and of tokens is in the graph, which reads one sequence at a time."""
+    """What is learned of earlier messages and of tokens is in the graph, in which texts do not see each other."""
     torch.manual_seed(2)
     router = make_router(MINILM).eval()
     with torch.no_grad():
@@ -303,18 +303,19 @@ def test_the_served_encoder_marks_and_weighs_tokens_as_the_network_does(maker: B
     sequences = maker.make([View(FINE, PLAIN, turns)]).conversations
     with torch.inference_mode():
         expected = encode(router.encoder, LowerStates(router.encoder, 0), sequences)[0]
-    alone = [padded([sequence])[:2] for sequence in sequences]
 
-    given = [{"input_ids": ids.numpy(), "token_type_ids": types.numpy()} for ids, types in alone]
-    found = np.concatenate([session.run(["vector"], each)[0] for each in given])
+    together = session.run(["vectors"], inputs_of(sequences))[0]
+    alone = [session.run(["vectors"], inputs_of([each]))[0][0] for each in sequences]
 
+    found = np.stack(alone)
+    assert found == pytest.approx(together, abs=1e-5)
     assert expected.numpy() == pytest.approx(found, abs=2e-2)
     assert [1.0, 1.0] == pytest.approx((expected.numpy() * found).sum(axis=1).tolist(), abs=1e-4)
 
 
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning", "ignore:# The axis name:UserWarning")  # torch's own
 def test_the_served_graph_scores_as_the_network_does(router: Router, tmp_path: Path) -> None:
-    """Several conversations at once, of several lengths, with candidates and examples of several counts."""
+    """Several conversations at once, of several lengths, with candidates that have examples of several counts."""
     files = export(router, MINILM, tmp_path, "fp32")
     session = onnxruntime.InferenceSession(str(files[1]))
     generator = torch.Generator().manual_seed(2)
@@ -328,22 +329,21 @@ def test_the_served_graph_scores_as_the_network_does(router: Router, tmp_path: P
         drawn[..., 0] = True
         return drawn
 
-    said = Said(unit(batch), unit(batch, tokens), mask(batch, tokens))
-    covers = torch.randint(0, 2, (batch, count), generator=generator)
+    said = Said(unit(batch), unit(1, tokens), mask(batch, tokens))
     routes = Routes(
-        unit(batch, count),
-        covers,
-        mask(batch, count),
-        unit(batch, count, most),
-        mask(batch, count, most),
-        unit(batch, count, most_not),
-        torch.zeros(batch, count, most_not, dtype=torch.bool),
+        unit(1, count),
+        torch.randint(0, 2, (1, count), generator=generator),
+        torch.ones(1, count, dtype=torch.bool),
+        unit(1, count, most),
+        mask(1, count, most),
+        unit(1, count, most_not),
+        torch.zeros(1, count, most_not, dtype=torch.bool),
     )
     with torch.inference_mode():
-        expected = router.reader(said, routes)
-    given = [getattr(part, name) for part in (said, routes) for name in part.__dataclass_fields__]
+        rows = [Said(said.vector[[row]], said.states, said.mask[[row]]) for row in range(batch)]
+        expected = torch.cat([router.reader(row, routes) for row in rows])
 
-    found = session.run(["scores"], {name: each.numpy() for name, each in zip(READER_INPUTS, given, strict=True)})[0]
+    found = session.run(["scores"], {name: each.numpy() for name, each in reader_inputs(said, routes).items()})[0]
 
     assert expected.numpy() == pytest.approx(found, abs=1e-3)
     assert np.float32 == found.dtype

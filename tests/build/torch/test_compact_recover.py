@@ -6,7 +6,8 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from compact_router.export import ENCODER, ServedEncoder, export, provenance
+from compact_model.encoder import OTHER_LANGUAGES, inputs_of
+from compact_router.export import ENCODER, export, provenance
 from compact_router.learner import load_router, make_router
 from compact_router.manifest import MODEL_DIRECTORY, VERSION, update_manifest
 from compact_router.pretrained import MINILM
@@ -42,16 +43,17 @@ def test_every_weight_comes_back_under_its_name(tmp_path: Path) -> None:
     assert {name for name, each in router.named_parameters() if each.requires_grad} <= document["router"].keys()
 
 
-def test_the_network_that_is_served_can_be_trained_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", ["", OTHER_LANGUAGES])
+def test_the_network_that_is_served_can_be_trained_on(folder: str, tmp_path: Path) -> None:
     """What comes back of this tree's own files reads a sequence as they do."""
-    torch.save(recover(MODEL_DIRECTORY), tmp_path / "served.pt")
+    torch.save(recover(MODEL_DIRECTORY, folder), tmp_path / "served.pt")
     router, _ = load_router(tmp_path / "served.pt")
     ids = torch.tensor([[101, 2129, 2079, 1045, 2131, 2026, 2769, 2067, 102]])
     types = torch.zeros_like(ids)
     with torch.inference_mode():
-        expected, _ = ServedEncoder(router.encoder)(ids, types)
+        expected, _ = router.encoder(ids, types, torch.ones_like(ids))
 
-    session = onnxruntime.InferenceSession(str(MODEL_DIRECTORY / VERSION / ENCODER))
-    found = session.run(["vector"], {"input_ids": ids.numpy(), "token_type_ids": types.numpy()})[0]
+    session = onnxruntime.InferenceSession(str(MODEL_DIRECTORY / VERSION / folder / ENCODER))
+    found = session.run(["vectors"], inputs_of([(tuple(ids[0].tolist()), tuple(types[0].tolist()))]))[0]
 
     assert 1.0 == pytest.approx(float(np.sum(expected.numpy() * found)), abs=0.02)

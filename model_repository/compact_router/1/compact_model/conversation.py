@@ -13,6 +13,9 @@ from compact_model.parameters import WindowLimits
 
 Tokens = tuple[int, ...]
 
+TextTokens = tuple[Tokens, Tokens]
+"""Token ids of a text, special ones as well, and as many token types."""
+
 LATEST_TYPE = 0
 EARLIER_TYPE = 1
 """Token types by which the encoder tells the latest message from those before it."""
@@ -62,7 +65,7 @@ class Window:
     dropped_message_count: int
     dropped_token_count: int
 
-    def sequence(self, special: SpecialTokens) -> tuple[Tokens, Tokens]:
+    def sequence(self, special: SpecialTokens) -> TextTokens:
         """Write the window as one sequence.
 
         Args:

@@ -1,7 +1,8 @@
 """Tokens to vectors: a tokenizer and the sentence encoder of encoder.onnx, for English and for other languages."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from compact_model.candidates import Vector
-from compact_model.conversation import SpecialTokens, Tokens
+from compact_model.conversation import SpecialTokens, TextTokens, Tokens
 from compact_model.inputs import ASSISTANT, USER
 from compact_model.language import is_english
 
@@ -82,12 +82,34 @@ class TokenPieces:
         return int(found)
 
 
-class Encoder:
-    """Encodes one sequence at a time.
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoded:
+    """Texts that were encoded together.
 
-    Dynamic quantisation scales activations over the whole batch, so a text encoded beside others would get another
-    vector than alone. One at a time, a vector depends on nothing but its tokens; on a CPU a batch is no faster.
+    Attributes:
+        vectors: float32 [texts, 384] of length 1.
+        states: float32 [tokens, 384], of all of them.
+        text_mask: float32 [texts, tokens], 1 where a token is of a text.
     """
+
+    vectors: NDArray[np.float32]
+    states: NDArray[np.float32]
+    text_mask: NDArray[np.float32]
+
+    def of(self, places: Sequence[int]) -> "Encoded":
+        """Give some of the texts.
+
+        Args:
+            places: Theirs.
+
+        Returns:
+            Them, with the states of all.
+        """
+        return Encoded(self.vectors[places], self.states, self.text_mask[places])
+
+
+class Encoder:
+    """Encodes texts, several in one run: they stand one after the other, and each sees itself alone."""
 
     def __init__(self, directory: Path, *, intra_op_thread_count: int) -> None:
         """Load ``encoder.onnx`` and ``tokenizer.json``, both at a time: until then there is no service.
@@ -103,23 +125,18 @@ class Encoder:
             self.tokenizer = TokenPieces((directory / TOKENIZER).read_text(encoding="utf-8"))
         self._session = session.result()
 
-    def encode(self, ids: Tokens, types: Tokens) -> tuple[Vector, NDArray[np.float32]]:
-        """Encode a sequence.
+    def encode(self, texts: Sequence[TextTokens]) -> Encoded:
+        """Encode texts in one run.
 
         Args:
-            ids: Token ids with special tokens.
-            types: Token types, as many.
+            texts: At least one.
 
         Returns:
-            float32 [384] of length 1 and the token states, float32 [tokens, 384]; the same bits for the same tokens.
+            Them. A text that is given alone has the same bits each time; beside others its last ones may differ.
         """
-        inputs = {
-            "input_ids": np.array([ids], dtype=np.int64),
-            "token_type_ids": np.array([types], dtype=np.int64),
-            "attention_mask": np.ones((1, len(ids)), dtype=np.int64),
-        }
-        vectors, states = self._session.run(["vector", "states"], only_inputs_of(self._session, inputs))
-        return vectors[0], states[0]
+        inputs = inputs_of(texts)
+        vectors, states = self._session.run(["vectors", "states"], inputs)
+        return Encoded(vectors, states, inputs["text_mask"])
 
 
 class Encoders:
@@ -152,19 +169,24 @@ class Encoders:
         return self.english if next(known, True) else self._others
 
 
-def only_inputs_of(
-    session: onnxruntime.InferenceSession, inputs: Mapping[str, NDArray[Any]]
-) -> dict[str, NDArray[Any]]:
-    """Leave out what a graph does not take: masks and examples, where it was exported before it could.
+def inputs_of(texts: Sequence[TextTokens]) -> dict[str, NDArray[Any]]:
+    """Lay texts out for encoder.onnx.
 
     Args:
-        session: The graph.
-        inputs: By name.
+        texts: At least one.
 
     Returns:
-        Those it takes.
+        ``input_ids``, ``token_type_ids`` and ``position_ids``, int64 [tokens], and ``text_mask``, float32
+        [texts, tokens], 1 where a token is of a text.
     """
-    return {each.name: inputs[each.name] for each in session.get_inputs()}
+    token_counts = [len(ids) for ids, _ in texts]
+    of_text = np.repeat(np.arange(len(texts)), token_counts)
+    return {
+        "input_ids": np.array([token for ids, _ in texts for token in ids], dtype=np.int64),
+        "token_type_ids": np.array([each for _, types in texts for each in types], dtype=np.int64),
+        "position_ids": np.concatenate([np.arange(count) for count in token_counts]),
+        "text_mask": (of_text == np.arange(len(texts))[:, None]).astype(np.float32),
+    }
 
 
 def load_session(path: Path, *, intra_op_thread_count: int) -> onnxruntime.InferenceSession:

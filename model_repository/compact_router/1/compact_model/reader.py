@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compact_model.candidates import EncodedCandidates, Vector
-from compact_model.encoder import load_session, only_inputs_of
+from compact_model.candidates import EncodedCandidates
+from compact_model.encoder import Encoded, load_session
 
 
 class Reader:
@@ -22,28 +22,26 @@ class Reader:
         """
         self._session = load_session(directory / "reader.onnx", intra_op_thread_count=intra_op_thread_count)
 
-    def score(self, vector: Vector, states: NDArray[np.float32], candidates: EncodedCandidates) -> NDArray[np.float32]:
+    def score(self, conversations: Encoded, candidates: EncodedCandidates) -> NDArray[np.float32]:
         """Score.
 
         Args:
-            vector: float32 [384], the conversation's.
-            states: float32 [tokens, 384], the conversation's.
-            candidates: N of them.
+            conversations: B of them.
+            candidates: N of them, the same for all.
 
         Returns:
-            float32 [N + 1], natural logarithms up to a constant; the last is no match.
+            float32 [B, N + 1], natural logarithms up to a constant; the last is no match.
         """
         inputs: dict[str, NDArray[Any]] = {
-            "vector": vector[None],
-            "states": states[None],
-            "candidates": candidates.vectors[None],
-            "covers_domain": candidates.covers_domain[None],
-            "state_mask": np.ones((1, len(states)), dtype=np.bool_),
-            "candidate_mask": np.ones((1, len(candidates.vectors)), dtype=np.bool_),
-            "examples": candidates.examples.vectors[None],
-            "example_mask": candidates.examples.mask[None],
-            "not_examples": candidates.not_examples.vectors[None],
-            "not_example_mask": candidates.not_examples.mask[None],
+            "vectors": conversations.vectors,
+            "states": conversations.states,
+            "text_mask": conversations.text_mask,
+            "candidates": candidates.vectors,
+            "covers_domain": candidates.covers_domain,
+            "examples": candidates.examples.vectors,
+            "example_mask": candidates.examples.mask,
+            "not_examples": candidates.not_examples.vectors,
+            "not_example_mask": candidates.not_examples.mask,
         }
-        scores: NDArray[np.float32] = self._session.run(["scores"], only_inputs_of(self._session, inputs))[0][0]
+        scores: NDArray[np.float32] = self._session.run(["scores"], inputs)[0]
         return scores
