@@ -1,6 +1,7 @@
 """Figures of decisions by kind of conversation: a benchmark's settings, and pairs of a request bare and changed."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
@@ -16,6 +17,17 @@ SURE = 0.9
 """Confidence from which an answer is called sure."""
 
 MOST_TURNS_PER_VIEW = 12
+
+ROOT = Path(__file__).parents[2]
+BENCHMARK = ROOT / "benchmarks" / "data" / "kinds"
+TRANSLATIONS = ROOT / "build" / "data" / "kinds"
+"""Holds a folder of a sample of its messages in ten languages: the temperature of these is fitted on them as well, as
+that of English is on the originals."""
+
+TRANSLATED_APART = 5
+"""One of so many conversations whose messages are translated is used: they then have the share that the originals have
+in what the temperature of English is fitted on."""
+
 ALL = "all"
 
 
@@ -43,6 +55,24 @@ def benchmark_views(folder: Path) -> tuple[list[View], dict[str, str]]:
         cut = (tuple(turns[start : start + MOST_TURNS_PER_VIEW]) for start in starts)
         views += [View(setting, candidates[name], each) for each in cut]
     return views, changed
+
+
+def translated(views: Sequence[View], translations: Mapping[str, Mapping[str, str]]) -> Iterator[View]:
+    """Go through turns of which every message is translated, some of them, by language.
+
+    Args:
+        views: In English.
+        translations: By language each original with its translation.
+    """
+    for known in translations.values():
+        turns = [(view, turn) for view in views for turn in view.turns if _is_known(turn, known)]
+        for view, turn in turns[::TRANSLATED_APART]:
+            said = tuple(replace(message, content=known[message.content]) for message in turn.messages)
+            yield replace(view, turns=(replace(turn, messages=said),))
+
+
+def _is_known(turn: Turn, translations: Mapping[str, str]) -> bool:
+    return all(message.content in translations for message in turn.messages)
 
 
 def figures_by_setting(decisions: Sequence[Decision], changed: Mapping[str, str]) -> Iterator[dict[str, object]]:

@@ -8,7 +8,8 @@ from compact_model.inputs import ASSISTANT, USER, Message
 from compact_router.benchmark import LabelledTurn
 from compact_router.dialogues import Asked, Dialogues, social_kind
 from compact_router.evaluate import Decision
-from compact_router.kinds import benchmark_views, figures_by_setting
+from compact_router.kinds import TRANSLATIONS, benchmark_views, figures_by_setting, translated
+from compact_router.services import read_translations
 from compact_router.slots import Slot
 from compact_router.talk import DECLINE, LANGUAGES, NOISE, PASTE, SOCIAL_KINDS, TALK, THANKS, Talk, TalkRoute, expand
 from compact_router.taxonomy import Unit
@@ -251,6 +252,22 @@ def test_every_line_of_the_held_out_kinds_names_a_route_of_its_set() -> None:
 
     assert {"small_talk_none", "foreign_none", "foreign_small_talk"} == others
     assert set(changed.values()) <= ids
+
+
+def test_a_sample_of_the_held_out_kinds_is_in_ten_languages() -> None:
+    """What is translated are their messages, and a conversation is whole in the other language."""
+    translations = read_translations(TRANSLATIONS)
+    views, _ = benchmark_views(TARGET)
+    original = {turn.conversation_id: turn for view in views for turn in view.turns}
+
+    found = [turn for view in translated(views, translations) for turn in view.turns]
+
+    asked = {message.content for turn in original.values() for message in turn.messages}
+    assert 10 == len(translations)
+    assert [] == [text for known in translations.values() for text in known if text not in asked]
+    assert len(found) > 500
+    assert all(len(original[turn.conversation_id].messages) == len(turn.messages) for turn in found)
+    assert 3 > sum(original[turn.conversation_id].messages == turn.messages for turn in found)
 
 
 def test_a_flip_is_right_bare_and_wrong_changed() -> None:
