@@ -6,7 +6,7 @@ from functools import cache
 
 import torch
 from compact_model.candidates import candidate_text
-from compact_model.conversation import LATEST_TYPE, SpecialTokens, Tokens, excerpt, read_window, shorten
+from compact_model.conversation import LATEST_TYPE, SpecialTokens, TextTokens, Tokens, excerpt, read_window, shorten
 from compact_model.inputs import Candidate, Message
 from compact_model.parameters import WindowLimits
 from torch import Tensor
@@ -66,8 +66,8 @@ class Batch:
         kinds: The kind of view of each row.
     """
 
-    conversations: tuple[tuple[Tokens, Tokens], ...]
-    candidates: tuple[tuple[Tokens, Tokens], ...]
+    conversations: tuple[TextTokens, ...]
+    candidates: tuple[TextTokens, ...]
     pool_index: Tensor
     covers_domain: Tensor
     candidate_mask: Tensor
@@ -86,24 +86,24 @@ class BatchMaker:
         self._special, self._limits = reader.special, limits
         self._read_candidate, self._read_message = cache(reader.candidate), cache(reader.message)
 
-    def candidate_tokens(self, candidate: Candidate) -> tuple[Tokens, Tokens]:
+    def candidate_tokens(self, candidate: Candidate) -> TextTokens:
         """Give the sequence of a candidate with its special tokens."""
         return self.example_tokens(candidate_text(candidate))
 
-    def example_tokens(self, text: str) -> tuple[Tokens, Tokens]:
+    def example_tokens(self, text: str) -> TextTokens:
         """Give the sequence of an example, or of whatever else stands on its own."""
         limit = self._limits.candidate_token_limit
         tokens = shorten(self._read_candidate(excerpt(text, limit)[0]), limit)
         ids = (*self._special.start, *tokens, self._special.end)
         return ids, (LATEST_TYPE,) * len(ids)
 
-    def conversation_tokens(self, messages: Sequence[Message]) -> tuple[Tokens, Tokens]:
+    def conversation_tokens(self, messages: Sequence[Message]) -> TextTokens:
         """Give the sequence of what is read of a conversation."""
         return read_window(messages, self._read_message, self._limits).sequence(self._special)
 
     def make(self, views: Sequence[View]) -> Batch:
         """Put views together, one row for each turn."""
-        pool: dict[tuple[Tokens, Tokens], int] = {}
+        pool: dict[TextTokens, int] = {}
         rows = [(turn, view) for view in views for turn in view.turns]
         width = max(len(view.candidates) for view in views)
         index = torch.zeros(len(rows), width, dtype=torch.long)
@@ -133,7 +133,7 @@ class BatchMaker:
         rows: Sequence[tuple[Turn, View]],
         texts_of: Callable[[Candidate], tuple[str, ...]],
         width: int,
-        pool: dict[tuple[Tokens, Tokens], int],
+        pool: dict[TextTokens, int],
     ) -> ExampleIndex:
         """Find the texts of the candidates of rows in the pool, or add them to it."""
         most = max(1, *(len(texts_of(each)) for _, view in rows for each in view.candidates))
@@ -153,9 +153,9 @@ class LowerStates:
     def __init__(self, encoder: Encoder, capacity: int) -> None:
         """Start empty; ``capacity`` sequences are kept, of which one of 40 tokens takes 30 KiB."""
         self._encoder, self._capacity = encoder, capacity
-        self._known: dict[tuple[Tokens, Tokens], Tensor] = {}
+        self._known: dict[TextTokens, Tensor] = {}
 
-    def get(self, sequences: Sequence[tuple[Tokens, Tokens]]) -> list[Tensor]:
+    def get(self, sequences: Sequence[TextTokens]) -> list[Tensor]:
         """Run the frozen layers, or remember: bfloat16 [tokens, 384] of each sequence."""
         found = {each: self._known[each] for each in sequences if each in self._known}
         missing = sorted({each for each in sequences if each not in found}, key=lambda each: len(each[0]))
@@ -170,9 +170,7 @@ class LowerStates:
         return [found[each] for each in sequences]
 
 
-def encode(
-    encoder: Encoder, lower: LowerStates, sequences: Sequence[tuple[Tokens, Tokens]]
-) -> tuple[Tensor, Tensor, Tensor]:
+def encode(encoder: Encoder, lower: LowerStates, sequences: Sequence[TextTokens]) -> tuple[Tensor, Tensor, Tensor]:
     """Encode sequences, each its ids and types, of any lengths.
 
     Returns:
@@ -193,9 +191,9 @@ def encode(
     return torch.cat(vectors)[back], torch.cat(states)[back], torch.cat(masks)[back]
 
 
-def _chunks(ordered: Sequence[tuple[Tokens, Tokens]]) -> Iterator[list[tuple[Tokens, Tokens]]]:
+def _chunks(ordered: Sequence[TextTokens]) -> Iterator[list[TextTokens]]:
     """Cut sequences, shortest first, so that no chunk has more padded tokens than `CHUNK_TOKENS`."""
-    chunk: list[tuple[Tokens, Tokens]] = []
+    chunk: list[TextTokens] = []
     for each in ordered:
         if chunk and (len(chunk) + 1) * len(each[0]) > CHUNK_TOKENS:
             yield chunk
@@ -205,7 +203,7 @@ def _chunks(ordered: Sequence[tuple[Tokens, Tokens]]) -> Iterator[list[tuple[Tok
         yield chunk
 
 
-def padded(chunk: Sequence[tuple[Tokens, Tokens]]) -> tuple[Tensor, Tensor, Tensor]:
+def padded(chunk: Sequence[TextTokens]) -> tuple[Tensor, Tensor, Tensor]:
     """Write ids, types and mask, int64 [sequences, longest]."""
     width = max(len(ids) for ids, _ in chunk)
     ids = torch.zeros(len(chunk), width, dtype=torch.long)

@@ -69,8 +69,9 @@ class _Graph:
     def replace_attention(self, softmax: NodeProto, head_count: int) -> None:
         """Replace self-attention from its quantised input on; leave any other as it is."""
         context, last = self._on(softmax, "MatMul"), self._on(softmax, "MatMul", "Transpose", "Reshape")
-        products_and_mask, products = self._back(softmax, "Add"), self._back(softmax, "Add", "Mul", "MatMul")
-        if context is None or last is None or products_and_mask is None or products is None:
+        masked = self._back(softmax, "Add")
+        products = masked and self._back(masked, "Mul", "MatMul")
+        if context is None or last is None or masked is None or products is None:
             return
         found = [self._linear(name) for name in (*products.input, context.input[1])]
         layers = [each for each in found if each is not None]
@@ -84,7 +85,7 @@ class _Graph:
             self._joined(f"{name}_joined_bias", [each.bias for each in layers]),
             scale,
             self._joined(f"{name}_joined_scale", [each.scale for each in layers]),
-            self._seen(products_and_mask.input[1]),
+            self._seen(masked.input[1]),
             zero_point,
             self._joined(f"{name}_joined_zero_point", [each.zero_point for each in layers]),
         ]
@@ -143,11 +144,11 @@ class _Graph:
 
     def _back(self, node: NodeProto, *kinds: str) -> NodeProto | None:
         """Follow first inputs back over nodes of these kinds; None where another one stands there."""
-        return follow(node, kinds, lambda each: self._maker_of.get(each.input[0]))
+        return _follow(node, kinds, lambda each: self._maker_of.get(each.input[0]))
 
     def _on(self, node: NodeProto, *kinds: str) -> NodeProto | None:
         """Follow outputs on over nodes of these kinds; None where another one stands there."""
-        return follow(node, kinds, lambda each: self._user_of.get(each.output[0]))
+        return _follow(node, kinds, lambda each: self._user_of.get(each.output[0]))
 
     def _joined(self, name: str, parts: list[str]) -> str:
         """Put constants beside each other, along their last axis, and give the name of the result."""
@@ -161,7 +162,7 @@ class _Graph:
         self._graph.node.insert(place, by)
 
 
-def follow(node: NodeProto, kinds: Sequence[str], step: Callable[[NodeProto], NodeProto | None]) -> NodeProto | None:
+def _follow(node: NodeProto, kinds: Sequence[str], step: Callable[[NodeProto], NodeProto | None]) -> NodeProto | None:
     """Take a step for each of some kinds; None where the node there is of another, or there is none."""
     for kind in kinds:
         found = step(node)

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 from compact_model.inputs import Candidate, Message
+from data.kinds.__main__ import SOURCES, TARGET
 
 from compact_router.benchmark import read_conversations, read_policy_sets
 from compact_router.evaluate import Decision, calibration_error_by_chance, expected_calibration_error
+from compact_router.services import read_translations
 from compact_router.slots import Turn
 from compact_router.views import View
 
@@ -17,12 +19,6 @@ SURE = 0.9
 """Confidence from which an answer is called sure."""
 
 MOST_TURNS_PER_VIEW = 12
-
-ROOT = Path(__file__).parents[2]
-BENCHMARK = ROOT / "benchmarks" / "data" / "kinds"
-TRANSLATIONS = ROOT / "build" / "data" / "kinds"
-"""Holds a folder of a sample of its messages in ten languages: the temperature of these is fitted on them as well, as
-that of English is on the originals."""
 
 TRANSLATED_APART = 5
 """One of so many conversations whose messages are translated is used: they then have the share that the originals have
@@ -57,14 +53,13 @@ def benchmark_views(folder: Path) -> tuple[list[View], dict[str, str]]:
     return views, changed
 
 
-def translated(views: Sequence[View], translations: Mapping[str, Mapping[str, str]]) -> Iterator[View]:
-    """Go through turns of which every message is translated, some of them, by language.
+def in_other_languages() -> Iterator[View]:
+    """Go through turns of `benchmarks/data/kinds` of which every message is translated, some of them, by language.
 
-    Args:
-        views: In English.
-        translations: By language each original with its translation.
+    The temperature of other languages is fitted on them as well, as that of English is on the originals.
     """
-    for known in translations.values():
+    views, _ = benchmark_views(TARGET)
+    for known in read_translations(SOURCES).values():
         turns = [(view, turn) for view in views for turn in view.turns if _is_known(turn, known)]
         for view, turn in turns[::TRANSLATED_APART]:
             said = tuple(replace(message, content=known[message.content]) for message in turn.messages)

@@ -31,7 +31,7 @@ from compact_router.held_out import (
     save_measured,
     served_answers,
 )
-from compact_router.kinds import BENCHMARK, TRANSLATIONS, benchmark_views, figures_by_setting, translated
+from compact_router.kinds import benchmark_views, figures_by_setting, in_other_languages
 from compact_router.learner import learner_of
 from compact_router.manifest import VERSION
 from compact_router.material import (
@@ -48,7 +48,6 @@ from compact_router.material import (
 from compact_router.neighbours import Neighbours
 from compact_router.plan import LIMITS
 from compact_router.pretrained import ENCODERS, MINILM, embed, text_reader
-from compact_router.services import read_translations
 from compact_router.talk import ENGLISH
 from compact_router.taxonomy import Example, Taxonomy, units_of
 from compact_router.views import View
@@ -138,7 +137,7 @@ def _measure_served(given: argparse.Namespace) -> None:
         material = read_material(None, given.corpus, given.settings, given.services, DEV_SPLIT)
         others = [
             *_as_written(material, lambda example: example.language != ENGLISH),
-            *translated(benchmark_views(BENCHMARK)[0], read_translations(TRANSLATIONS)),
+            *in_other_languages(),
         ]
         parts = {**_dev_parts(given, is_english=True), DEV_OTHER_LANGUAGES: others}
         _save(given.output, {part: {READER: measured(served_answers(router, views))} for part, views in parts.items()})

@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import cache
 
 import torch
-from compact_model.conversation import Tokens
+from compact_model.conversation import TextTokens
 
 from compact_router.as_written import views_as_written
 from compact_router.batches import BatchMaker, LowerStates, score
@@ -25,7 +25,7 @@ SERVICES_APART, VIEWS_APART = 10, 31
 """One of so many services, and of so many policy sets of these with some requests, shows what the reader sees."""
 
 
-def shown_to_encoder(started_from: str) -> list[tuple[Tokens, Tokens]]:
+def shown_to_encoder(started_from: str) -> list[TextTokens]:
     """List ids and types of what an encoder sees: a wording of each public route, conversations with the services."""
     maker, is_english = BatchMaker(text_reader(started_from), LIMITS), ENCODERS[started_from].is_english
     examples = [each for service in _services() for each in service.examples]
@@ -51,7 +51,7 @@ def shown_to_reader(router: Router, started_from: str) -> Iterator[tuple[Said, R
 
 @cache
 def _services() -> tuple[Taxonomy, ...]:
-    return tuple(read_services(SERVICES))
+    return read_services(SERVICES)
 
 
 def _views() -> Iterator[View]:

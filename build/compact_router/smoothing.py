@@ -8,7 +8,7 @@ import copy
 from collections.abc import Iterator, Sequence
 
 import torch
-from compact_model.conversation import Tokens
+from compact_model.conversation import TextTokens
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -38,7 +38,7 @@ class Smoothed(nn.Module):  # type: ignore[misc, unused-ignore]  # torch may be 
         return functional.linear(states * self.inverse, self.weight, self.bias)
 
 
-def smoothed(encoder: Encoder, sequences: Sequence[tuple[Tokens, Tokens]]) -> Encoder:
+def smoothed(encoder: Encoder, sequences: Sequence[TextTokens]) -> Encoder:
     """Copy an encoder with its feed-forward layers smoothed, by what they see of some sequences of ids and types."""
     copied: Encoder = copy.deepcopy(encoder)
     copied.eval()

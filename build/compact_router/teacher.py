@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from compact_model.conversation import Tokens
+from compact_model.conversation import TextTokens
 from compact_model.inputs import Candidate
 from data.augment.drawing import seeded
 from torch import Tensor
@@ -44,7 +44,7 @@ class VectorLesson:
         originals: float32 [N, 384], the trained network's vectors.
     """
 
-    texts: Sequence[tuple[Tokens, Tokens]]
+    texts: Sequence[TextTokens]
     originals: Tensor
 
     @property

@@ -8,7 +8,7 @@ from compact_model.inputs import ASSISTANT, USER, Message
 from compact_router.benchmark import LabelledTurn
 from compact_router.dialogues import Asked, Dialogues, social_kind
 from compact_router.evaluate import Decision
-from compact_router.kinds import TRANSLATIONS, benchmark_views, figures_by_setting, translated
+from compact_router.kinds import benchmark_views, figures_by_setting, in_other_languages
 from compact_router.services import read_translations
 from compact_router.slots import Slot
 from compact_router.talk import DECLINE, LANGUAGES, NOISE, PASTE, SOCIAL_KINDS, TALK, THANKS, Talk, TalkRoute, expand
@@ -256,11 +256,11 @@ def test_every_line_of_the_held_out_kinds_names_a_route_of_its_set() -> None:
 
 def test_a_sample_of_the_held_out_kinds_is_in_ten_languages() -> None:
     """What is translated are their messages, and a conversation is whole in the other language."""
-    translations = read_translations(TRANSLATIONS)
+    translations = read_translations(SOURCES)
     views, _ = benchmark_views(TARGET)
     original = {turn.conversation_id: turn for view in views for turn in view.turns}
 
-    found = [turn for view in translated(views, translations) for turn in view.turns]
+    found = [turn for view in in_other_languages() for turn in view.turns]
 
     asked = {message.content for turn in original.values() for message in turn.messages}
     assert 10 == len(translations)

@@ -16,14 +16,13 @@ from compact_model.digest import file_digests
 from compact_model.router import CompactRouter
 from compact_router.average import average
 from compact_router.batches import BatchMaker
-from compact_router.kinds import BENCHMARK, TRANSLATIONS, benchmark_views, translated
+from compact_router.kinds import in_other_languages
 from compact_router.learner import Learner
 from compact_router.material import make_sampler, read_material
 from compact_router.neighbours import Neighbours
 from compact_router.parallel import Workers
 from compact_router.plan import LIMITS, Plan
 from compact_router.pretrained import embed, text_reader
-from compact_router.services import read_translations
 from compact_router.train import draw_views
 from data.augment.settings import Overlap
 
@@ -216,8 +215,7 @@ def test_an_encoder_of_other_languages_is_taught_and_served_beside_the_first(cor
     }
     assert len(text_reader("e5").candidate(french)) == scores.prompt_token_count
     assert "dev_other_languages" == json.loads(measured.splitlines()[-1])["part"]
-    of_kinds = list(translated(benchmark_views(BENCHMARK)[0], read_translations(TRANSLATIONS)))
-    assert f" of other languages on {2 + len(of_kinds)} turns" in calibrated
+    assert f" of other languages on {2 + len(list(in_other_languages()))} turns" in calibrated
 
 
 def weights_after(corpus: Path, steps: list[str], folder: Path) -> dict[str, torch.Tensor]:

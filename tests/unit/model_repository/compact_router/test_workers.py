@@ -201,4 +201,4 @@ def test_beside_each_other_calls_get_the_answers_they_get_alone(
 
     for expected, found in zip(alone, answers, strict=True):
         assert isinstance(found, Scores)
-        assert expected == pytest.approx(found.logits, abs=0.1)
+        assert expected == pytest.approx(found.logits, abs=0.01)
