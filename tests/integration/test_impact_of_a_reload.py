@@ -133,14 +133,16 @@ async def test_a_reload_changes_the_share_of_routes_that_was_predicted(
     """
     turns = read_turns(root / "examples" / "policies")
     first, second = turns[::2], turns[1::2]
-    before = await routes_of(service, first)
-    await logged(log, len(first))
+    before = []
+    for turn in first:  # one after the other: what shares a run with another has other last digits (ADR 0026)
+        before += await routes_of(service, [turn])
+        await logged(log, len(before))
     traffic = Path(shutil.copy(log, tmp_path / "first.jsonl"))
     before_second = await routes_of(service, second)
     target = json.loads((tmp_path / "service" / "ready").read_text("utf-8"))["listen"]
 
     by_shadow = await impact(old, new, traffic)
-    by_routing = await impact(old, new, traffic, "--target", target)
+    by_routing = await impact(old, new, traffic, "--target", target, "--concurrency", "1")
     write_policies(root, old, CHANGES)
     policies: v1.PolicyServiceAsyncStub = v1.PolicyServiceStub(service.channel)
     await policies.ReloadPolicySets(v1.ReloadPolicySetsRequest())

@@ -1,11 +1,15 @@
-"""Routes to vectors: each encoded on its own and kept, so that a policy set is encoded once."""
+"""Routes to vectors: each encoded on its own and kept, so that a policy set is encoded once.
+
+A route is compared with conversations in English and with those in other languages by two vectors, since each is the
+better for a second reading, and not for the same one (docs/adr/0027-second-reading.md).
+"""
 
 import hashlib
 import math
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,18 +44,44 @@ class EncodedCandidates:
     """The candidates of a call.
 
     Attributes:
-        words: What they say in small letters, see ``words_of``.
         vectors: float32 [N, 384], unit vectors in the order given.
         covers_domain: int64 [N], 1 for a route that stands for its whole domain.
         examples: Of each.
         not_examples: Of each.
     """
 
-    words: frozenset[str]
     vectors: NDArray[np.float32]
     covers_domain: NDArray[np.int64]
     examples: EncodedExamples
     not_examples: EncodedExamples
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedSet:
+    """A set of candidates.
+
+    Attributes:
+        words: What they say in small letters, see ``words_of``.
+        for_english: As conversations in English are compared with them.
+        for_others: As conversations in other languages are.
+    """
+
+    words: frozenset[str]
+    for_english: EncodedCandidates
+    for_others: EncodedCandidates
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RouteVectors:
+    """A route, encoded.
+
+    Attributes:
+        for_english: float32 [384], the unit vector that conversations in English are compared with.
+        for_others: The same for conversations in other languages.
+    """
+
+    for_english: Vector
+    for_others: Vector
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,13 +90,13 @@ class EncodedCandidate:
 
     Attributes:
         candidate: The route.
-        vector: float32 [384], a unit vector.
+        vectors: Its own.
         examples: float32 [384] each.
         not_examples: float32 [384] each.
     """
 
     candidate: Candidate
-    vector: Vector
+    vectors: RouteVectors
     examples: tuple[Vector, ...]
     not_examples: tuple[Vector, ...]
 
@@ -74,21 +104,26 @@ class EncodedCandidate:
 class CandidateEncoder:
     """Encodes candidates and keeps the vectors of recent ones, by the SHA-256 digest of their bytes."""
 
-    def __init__(self, encode: Callable[[str, str], Vector], cache_capacity: int) -> None:
+    def __init__(
+        self,
+        encode_route: Callable[[Candidate], RouteVectors],
+        encode_example: Callable[[str], Vector],
+        cache_capacity: int,
+    ) -> None:
         """Start with an empty cache.
 
         Args:
-            encode: Text to unit vector, given what tells its language: names are in English as a rule, whatever the
-                description beside them is in.
+            encode_route: A route to vectors, whatever examples it has.
+            encode_example: Text to unit vector.
             cache_capacity: Candidates to keep, >= 1: those of all policy sets in use, or each call encodes them again.
         """
-        self._encode = encode
+        self._encode_route, self._encode_example = encode_route, encode_example
         self.cache: Cache[EncodedCandidate] = Cache(cache_capacity)
-        self._sets: Cache[EncodedCandidates] = Cache(SET_CAPACITY)
+        self._sets: Cache[EncodedSet] = Cache(SET_CAPACITY)
         # Beside the cache, so that a set gets done that does not fit into it beside others.
         self._begun: Cache[tuple[EncodedCandidate, ...]] = Cache(SET_CAPACITY)
 
-    def encode(self, values: Sequence[bytes], budget_s: float = math.inf) -> EncodedCandidates | None:
+    def encode(self, values: Sequence[bytes], budget_s: float = math.inf) -> EncodedSet | None:
         """Encode the tensor ``candidates``, or some of those that are new.
 
         Args:
@@ -96,7 +131,7 @@ class CandidateEncoder:
             budget_s: Seconds after which no further one is begun; at least one is encoded.
 
         Returns:
-            Their vectors and kinds; None when some are left, which a further call goes on with.
+            Their words, vectors and kinds; None when some are left, which a further call goes on with.
 
         Raises:
             InvalidInputError: When there is none, or one cannot be read.
@@ -130,19 +165,23 @@ class CandidateEncoder:
         candidate = parse_candidate(value, index)
         return EncodedCandidate(
             candidate,
-            self._encode(candidate_text(candidate), candidate.description),
-            tuple(self._encode(text, text) for text in candidate.examples),
-            tuple(self._encode(text, text) for text in candidate.not_examples),
+            self._encode_route(candidate),
+            tuple(self._encode_example(text) for text in candidate.examples),
+            tuple(self._encode_example(text) for text in candidate.not_examples),
         )
 
 
-def _together(encoded: Sequence[EncodedCandidate]) -> EncodedCandidates:
-    return EncodedCandidates(
-        words_of(each.candidate for each in encoded),
-        np.stack([each.vector for each in encoded]),
+def _together(encoded: Sequence[EncodedCandidate]) -> EncodedSet:
+    for_english = EncodedCandidates(
+        np.stack([each.vectors.for_english for each in encoded]),
         np.array([not each.candidate.action for each in encoded], dtype=np.int64),
-        _padded([each.examples for each in encoded], encoded[0].vector),
-        _padded([each.not_examples for each in encoded], encoded[0].vector),
+        _padded([each.examples for each in encoded], encoded[0].vectors.for_english),
+        _padded([each.not_examples for each in encoded], encoded[0].vectors.for_english),
+    )
+    return EncodedSet(
+        words_of(each.candidate for each in encoded),
+        for_english,
+        replace(for_english, vectors=np.stack([each.vectors.for_others for each in encoded])),
     )
 
 

@@ -154,7 +154,7 @@ class Encoders:
         with ThreadPoolExecutor() as pool:
             loaded = [pool.submit(Encoder, each, intra_op_thread_count=intra_op_thread_count) for each in folders]
         self.english = loaded[0].result()
-        self._others = loaded[-1].result()
+        self.others = loaded[-1].result()
 
     def of(self, texts: Iterable[str]) -> Encoder:
         """Choose by the first text that is long enough to tell its language.
@@ -166,7 +166,7 @@ class Encoders:
             The encoder; that of English where none tells.
         """
         known = (found for text in texts if (found := is_english(text)) is not None)
-        return self.english if next(known, True) else self._others
+        return self.english if next(known, True) else self.others
 
 
 def inputs_of(texts: Sequence[TextTokens]) -> dict[str, NDArray[Any]]:

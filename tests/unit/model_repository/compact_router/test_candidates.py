@@ -1,13 +1,14 @@
 """A candidate's words, and the bounded memory of its vector."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 from compact_model.candidates import (
     CandidateEncoder,
-    EncodedCandidates,
+    EncodedSet,
+    RouteVectors,
     Vector,
     candidate_name,
     candidate_text,
@@ -37,7 +38,17 @@ def test_a_candidate_without_a_description_is_its_name() -> None:
     assert "bank transfer" == candidate_text(Candidate("bank_transfer", "bank", "transfer", " "))
 
 
-def whole(encoded: EncodedCandidates | None) -> EncodedCandidates:
+def encoding(encode: Callable[[str], Vector], cache_capacity: int) -> CandidateEncoder:
+    """Encode all texts in one way, and a route for other languages as the opposite of what it is for English."""
+    return CandidateEncoder(lambda route: RouteVectors(encode(route.id), -encode(route.id)), encode, cache_capacity)
+
+
+def ones(_text: str) -> Vector:
+    """Take all texts for the same."""
+    return np.ones(4, dtype=np.float32)
+
+
+def whole(encoded: EncodedSet | None) -> EncodedSet:
     """Return candidates that are all encoded."""
     assert encoded is not None
     return encoded
@@ -47,12 +58,12 @@ def test_candidates_are_encoded_once_and_forgotten_beyond_the_bound() -> None:
     """Two policy sets in turn cost nothing while they fit, and no memory beyond the bound when they do not."""
     encoded: list[str] = []
 
-    def encode(text: str, _told_by: str) -> Vector:
-        encoded.append(text)
+    def encode_route(route: Candidate) -> RouteVectors:
+        encoded.append(route.id)
         vector: Vector = np.eye(4, dtype=np.float32)[len(encoded) % 4]
-        return vector
+        return RouteVectors(vector, -vector)
 
-    encoder = CandidateEncoder(encode, cache_capacity=2)
+    encoder = CandidateEncoder(encode_route, ones, cache_capacity=2)
     values = [json.dumps({"id": name, "domain": "", "action": "", "description": ""}).encode() for name in "abc"]
 
     first = whole(encoder.encode(values[:2]))
@@ -60,35 +71,24 @@ def test_candidates_are_encoded_once_and_forgotten_beyond_the_bound() -> None:
     encoder.encode(values)
 
     assert ["a", "b", "c"] == encoded
-    assert np.array_equal(first.vectors, again.vectors)
+    assert np.array_equal(first.for_english.vectors, again.for_english.vectors)
+    assert np.array_equal(first.for_others.vectors, -again.for_english.vectors)
     assert 2 == len(encoder.cache)
 
 
 def test_a_route_without_an_action_stands_for_its_domain() -> None:
     """The reader is told so, since such a route takes what no action of its domain takes."""
-    encoder = CandidateEncoder(lambda *_: np.ones(4, dtype=np.float32), cache_capacity=2)
+    encoder = encoding(ones, cache_capacity=2)
     routes = [{"id": "a", "domain": "d", "action": action, "description": ""} for action in ("", "a")]
 
-    assert [1, 0] == whole(encoder.encode([json.dumps(route).encode() for route in routes])).covers_domain.tolist()
+    found = whole(encoder.encode([json.dumps(route).encode() for route in routes]))
 
-
-def test_the_description_of_a_route_tells_the_language_it_is_read_in() -> None:
-    """Its names are in English as a rule; examples tell their own."""
-    told: list[tuple[str, str]] = []
-
-    def encode(text: str, told_by: str) -> Vector:
-        told.append((text, told_by))
-        return np.ones(4, dtype=np.float32)
-
-    route = {"id": "hire", "domain": "bikes", "action": "hire", "description": "Fahrräder mieten", "examples": ["Rad?"]}
-    CandidateEncoder(encode, cache_capacity=2).encode([json.dumps(route).encode()])
-
-    assert [("bikes hire: Fahrräder mieten", "Fahrräder mieten"), ("Rad?", "Rad?")] == told
+    assert [[1, 0], [1, 0]] == [each.covers_domain.tolist() for each in (found.for_english, found.for_others)]
 
 
 def test_no_candidate_is_refused() -> None:
     """Without candidates there is nothing to choose from, which is the caller's mistake."""
-    encoder = CandidateEncoder(lambda *_: np.ones(4, dtype=np.float32), cache_capacity=2)
+    encoder = encoding(ones, cache_capacity=2)
 
     with pytest.raises(InvalidInputError, match="tensor 'candidates': it is empty"):
         encoder.encode([])
@@ -96,7 +96,7 @@ def test_no_candidate_is_refused() -> None:
 
 def test_a_bad_candidate_is_refused_with_its_position(candidates: Sequence[bytes]) -> None:
     """The position is the one in the tensor, not the one among candidates still unknown."""
-    encoder = CandidateEncoder(lambda *_: np.ones(4, dtype=np.float32), cache_capacity=8)
+    encoder = encoding(ones, cache_capacity=8)
     encoder.encode(candidates[:2])
 
     with pytest.raises(InvalidInputError, match="element 2 is not JSON"):
@@ -118,11 +118,11 @@ def test_new_candidates_are_encoded_in_slices(capacity: int) -> None:
     """
     encoded: list[str] = []
 
-    def encode(text: str, _told_by: str) -> Vector:
-        encoded.append(text)
-        return np.ones(4, dtype=np.float32)
+    def encode_route(route: Candidate) -> RouteVectors:
+        encoded.append(route.id)
+        return RouteVectors(ones(route.id), ones(route.id))
 
-    encoder = CandidateEncoder(encode, cache_capacity=capacity)
+    encoder = CandidateEncoder(encode_route, ones, cache_capacity=capacity)
     values = [json.dumps({"id": name, "domain": "", "action": "", "description": ""}).encode() for name in "abc"]
 
     answers = [encoder.encode(values, budget_s=0.0) for _ in range(4)]
@@ -133,13 +133,13 @@ def test_new_candidates_are_encoded_in_slices(capacity: int) -> None:
 
 def test_examples_are_encoded_beside_their_candidate() -> None:
     """Each stands in its candidate's row; the others' rows are padded, and so is what none has."""
-    encoder = CandidateEncoder(lambda text, _: np.full(4, float(len(text)), dtype=np.float32), cache_capacity=8)
+    encoder = encoding(lambda text: np.full(4, float(len(text)), dtype=np.float32), cache_capacity=8)
     routes = [
         {"id": "a", "domain": "", "action": "a", "description": "", "examples": ["xx", "xxx"]},
         {"id": "b", "domain": "", "action": "b", "description": ""},
     ]
 
-    found = whole(encoder.encode([json.dumps(route).encode() for route in routes]))
+    found = whole(encoder.encode([json.dumps(route).encode() for route in routes])).for_english
 
     assert [[2.0, 3.0], [0.0, 0.0]] == found.examples.vectors[:, :, 0].tolist()
     assert [[True, True], [False, False]] == found.examples.mask.tolist()
