@@ -29,6 +29,9 @@ one decision at a time is one more decision to wait for."""
 SMOOTHING = 0.1
 """Share of a new limit that one decision brings in."""
 
+RECOVERY = 0.3
+"""The same while decisions take no longer than is tolerated: overload is over, and the next burst is to find room."""
+
 RECENT_WEIGHT = 0.05
 """Of one duration in the recent mean: about twenty decisions count, for conversations differ in length."""
 
@@ -106,7 +109,7 @@ class LatencyLimit:
         elif self._no_load_count and in_flight >= self._value / 2:  # else the limit is not what holds calls back
             factor = min(max(self._tolerance * self._no_load_s / self._recent_s, LARGEST_CUT), 1.0)
             target = self._value * factor + HEADROOM
-            value = self._value + SMOOTHING * (target - self._value)
+            value = self._value + (SMOOTHING if factor < 1.0 else RECOVERY) * (target - self._value)
             self._value = min(max(value, self._least), self._maximum)
 
     def _learn_no_load(self, duration_s: float, now_s: float) -> None:

@@ -125,6 +125,20 @@ def test_a_server_that_starts_into_overload_finds_its_limit() -> None:
     assert p99(model.since(2.0)[: len(model.since(2.0)) // 2]) <= 1.5 * p99(model.since(15.0))
 
 
+def test_once_decisions_are_fast_again_the_limit_rises_at_once() -> None:
+    """A few tens of them make room for the bursts of an ordinary load."""
+    limit = LatencyLimit(64, 2.0)
+    for _ in range(50):
+        limit.observe(0.01, LEAST_LIMIT, 0.0)
+    for _ in range(200):
+        limit.observe(0.05, limit.at(0.0), 0.0)
+    in_overload = limit.at(0.0)
+    for _ in range(40):
+        limit.observe(0.01, limit.at(0.0), 0.0)
+
+    assert 3 * in_overload <= limit.at(0.0)
+
+
 def test_after_overload_nothing_is_refused_within_a_second() -> None:
     """Half load is served whole again."""
     model = Model(2)
