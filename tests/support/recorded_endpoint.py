@@ -103,7 +103,7 @@ class RecordedEndpoint:
         self._faults: dict[str, deque[Fault]] = defaultdict(deque)
         self._places: dict[int, dict[str, int]] = defaultdict(dict)
         self._lock = threading.Lock()
-        self._open_count = 0
+        self._open: set[_Exchange] = set()
         self._granted_count = 0
         self._released = threading.Event()
         self._server = _Server(self)
@@ -165,8 +165,8 @@ class RecordedEndpoint:
             self.requests[key] += 1
             self.arrivals_s.append(time.monotonic())
             self.authorizations.add(exchange.headers.get("Authorization", ""))
-            self._open_count += 1
-            self.most_at_a_time = max(self.most_at_a_time, self._open_count)
+            self._open.add(exchange)
+            self.most_at_a_time = max(self.most_at_a_time, len(self._open))
             is_held = self.answers_before_hold is not None and self._granted_count >= self.answers_before_hold
             self._granted_count += not is_held
         try:
@@ -178,8 +178,16 @@ class RecordedEndpoint:
             else:
                 self._answer(exchange, key)
         finally:
-            with self._lock:
-                self._open_count -= 1
+            self.close(exchange)
+
+    def close(self, exchange: "_Exchange") -> None:
+        """Count a request as open no more: before its answer is sent, or whoever asks would ask again meanwhile.
+
+        Args:
+            exchange: The request.
+        """
+        with self._lock:
+            self._open.discard(exchange)
 
     def _answer(self, exchange: "_Exchange", key: str) -> None:
         payload = exchange.payload()
@@ -283,6 +291,7 @@ class _Exchange(BaseHTTPRequestHandler):
         self, status: int, body: str, headers: Mapping[str, str] | None = None, content_length: int | None = None
     ) -> None:
         """Send a response."""
+        self.server.endpoint.close(self)
         content = body.encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
