@@ -80,8 +80,8 @@ class FakeReader:
         return np.zeros((len(conversations.vectors), len(candidates.vectors) + 1), dtype=np.float32)
 
 
-def readings(tmp_path: Path, message: str, name: str, description: str) -> Readings:
-    """Say what a route's vector is made of when a conversation is compared with it."""
+def compared(tmp_path: Path, message: str, route: dict[str, object]) -> tuple[list[tuple[str, str]], Readings]:
+    """Compare a conversation with a route; gives what the encoders read, and what the route's vector is made of."""
     (tmp_path / "words.txt").write_text("hello 10\n", encoding="utf-8")
     encoders, reader = FakeEncoders(), FakeReader()
     router = CompactRouter(
@@ -91,10 +91,11 @@ def readings(tmp_path: Path, message: str, name: str, description: str) -> Readi
         LIMITS,
         candidate_cache_capacity=4,
     )
-    route = {"id": name, "domain": "", "action": "", "description": description}
-    router.score(json.dumps([{"role": USER, "content": message}]).encode(), [json.dumps(route).encode()])
+    candidate = json.dumps({"domain": "", "action": "", **route}).encode()
+    router.score(json.dumps([{"role": USER, "content": message}]).encode(), [candidate])
     parts = reader.vectors[0] / reader.vectors[0].sum()
-    return {read: round(float(part), 4) for read, part in zip(encoders.directions, parts, strict=False) if part}
+    made_of = {read: round(float(part), 4) for read, part in zip(encoders.directions, parts, strict=False) if part}
+    return encoders.directions, made_of
 
 
 @pytest.mark.parametrize(
@@ -113,9 +114,22 @@ def test_a_fifth_of_a_routes_vector_is_a_second_reading(
     """Which one depends on the language of the conversation, and on that of the route."""
     wanted = {first: 1 - SECOND_READING_WEIGHT, second: SECOND_READING_WEIGHT}
 
-    assert pytest.approx(wanted, abs=1e-3) == readings(tmp_path, message, name, description)
+    _, made_of = compared(tmp_path, message, {"id": name, "description": description})
+
+    assert pytest.approx(wanted, abs=1e-3) == made_of
 
 
 def test_a_name_in_another_language_is_not_read_as_english(tmp_path: Path) -> None:
     """The encoder of English knows none of its words."""
-    assert {("others", "größe: Über Größen"): 1.0} == readings(tmp_path, "hello", "größe", "Über Größen")
+    _, made_of = compared(tmp_path, "hello", {"id": "größe", "description": "Über Größen"})
+
+    assert {("others", "größe: Über Größen"): 1.0} == made_of
+
+
+def test_an_example_is_read_in_its_own_language(tmp_path: Path) -> None:
+    """Whatever the route beside it is in, and once."""
+    read, _ = compared(tmp_path, "hello", {"id": "hire", "description": "Fahrräder mieten", "examples": ["bike?"]})
+    read_too, _ = compared(tmp_path, "hello", {"id": "hire", "description": "To hire bikes", "examples": ["Räder?"]})
+
+    assert [("english", "bike?")] == [each for each in read if each[1] == "bike?"]
+    assert [("others", "Räder?")] == [each for each in read_too if each[1] == "Räder?"]
