@@ -13,7 +13,8 @@ import hashlib
 import hmac
 import json
 import secrets
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from archrouter.domain.decision import DecisionReason, DecisionRule
 from archrouter.domain.policy import PolicySet, RoutePolicy
@@ -41,8 +42,7 @@ _PROBLEMS = {
 """What is wrong with a ticket, by cause."""
 
 
-@dataclass(frozen=True, slots=True)
-class RouteTicket:
+class RouteTicket(NamedTuple):
     """What a ticket says.
 
     Attributes:
@@ -112,7 +112,7 @@ class Tickets:
         if route is None:
             return ""
         ticket = RouteTicket(policy_set.id, policy_set.revision, route.id, turn_count, int(now_s))
-        content = _VERSION + json.dumps(astuple(ticket), ensure_ascii=False, separators=(",", ":")).encode()
+        content = _VERSION + json.dumps(ticket, ensure_ascii=False, separators=(",", ":")).encode()
         return _encoded(content + _mac(self._keys[0], content))
 
     def redeem(self, rule: DecisionRule, policy_set: PolicySet, *, now_s: float) -> Redeemed:
