@@ -39,6 +39,7 @@ class Measured:
         by_kind: The same by what was made of a request.
         logits: float32 [K, most candidates + 1], padded with -1e4 on the left of no match.
         labels: int64 [K].
+        sources: Of the K turns.
     """
 
     evaluation: Evaluation
@@ -46,6 +47,7 @@ class Measured:
     by_kind: dict[str, list[int]]
     logits: NDArray[np.float32]
     labels: NDArray[np.int64]
+    sources: NDArray[np.str_]
 
 
 def measured_views(sampler: ViewSampler, fold: int, count: int = VIEW_COUNT) -> list[View]:
@@ -145,6 +147,7 @@ def measured(found: Sequence[Answer]) -> Measured:
         by_kind=_counts([(answer.turn.kind, decision.is_right) for answer, decision in pairs]),
         logits=padded.astype(np.float32),
         labels=np.array(labels),
+        sources=np.array([answer.turn.source for answer in found]),
     )
 
 
@@ -165,4 +168,7 @@ def save_measured(folder: Path, part: str, results: Mapping[str, Measured]) -> N
     }
     document = {"by_source": results[READER].by_source, "heads": heads}
     (folder / f"{part}.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    np.savez_compressed(folder / f"{part}.npz", logits=results[READER].logits, labels=results[READER].labels)
+    of_reader = results[READER]
+    np.savez_compressed(
+        folder / f"{part}.npz", logits=of_reader.logits, labels=of_reader.labels, sources=of_reader.sources
+    )

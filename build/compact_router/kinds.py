@@ -21,8 +21,7 @@ SURE = 0.9
 MOST_TURNS_PER_VIEW = 12
 
 TRANSLATED_APART = 5
-"""One of so many conversations whose messages are translated is used: they then have the share that the originals have
-in what the temperature of English is fitted on."""
+"""One of so many conversations whose messages are translated is used: most are of the same messages."""
 
 ALL = "all"
 
@@ -56,7 +55,7 @@ def benchmark_views(folder: Path) -> tuple[list[View], dict[str, str]]:
 def in_other_languages() -> Iterator[View]:
     """Go through turns of `benchmarks/data/kinds` of which every message is translated, some of them, by language.
 
-    The temperature of other languages is fitted on them as well, as that of English is on the originals.
+    The temperature is fitted on them as well, as it is on the originals.
     """
     views, _ = benchmark_views(TARGET)
     for known in read_translations(SOURCES).values():

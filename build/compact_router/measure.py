@@ -125,13 +125,9 @@ def _as_written(material: Sequence[Taxonomy], uses: Callable[[Example], bool]) -
 
 
 def _measure_served(given: argparse.Namespace) -> None:
-    """Measure the files of a model; on the dev split as the temperature for other languages is to find them."""
-    temperature = 1.0 if given.dev_split else None
+    """Measure the files of a model."""
     router = CompactRouter.load(
-        given.checkpoint / VERSION,
-        intra_op_thread_count=1,
-        candidate_cache_capacity=SERVED_CANDIDATES,
-        other_languages_temperature=temperature,
+        given.checkpoint / VERSION, intra_op_thread_count=1, candidate_cache_capacity=SERVED_CANDIDATES
     )
     if given.dev_split:
         material = read_material(None, given.corpus, given.settings, given.services, DEV_SPLIT)

@@ -30,7 +30,7 @@ def stamp(model_directory: Path) -> str:
     values = {
         "model_version": version,
         "tokenizer_digest": PREFIX + digests["tokenizer.json"],
-        "max_prompt_token_count": str(read_parameters(directory / "router.json")[0].max_token_count),
+        "max_prompt_token_count": str(read_parameters(directory / "router.json").max_token_count),
         "calibration": json.dumps(router["calibration"]),
         "calibration_reference": json.dumps(router[REFERENCE]) if REFERENCE in router else "",
     }

@@ -14,6 +14,7 @@ from compact_router.folds import read_counts, summary
 from compact_router.manifest import VERSION, read_json
 from compact_router.material import DEV_OTHER_LANGUAGES, DEV_SETS, NEW_DOMAINS, PARTS
 from compact_router.plan import Plan
+from compact_router.services import SOURCE as OF_SERVICES
 from compact_router.stamp import set_parameter
 
 
@@ -24,7 +25,7 @@ def test_the_temperature_found_undoes_a_scaling_of_the_logits(temperature: float
     scores = [random_numbers.normal(scale=2.0, size=random_numbers.integers(2, 7)) for _ in range(3000)]
     labels = [int(random_numbers.choice(len(each), p=np.exp(each - np.logaddexp.reduce(each)))) for each in scores]
 
-    found = fit_temperature([each * temperature for each in scores], labels)
+    found = fit_temperature([([each * temperature for each in scores], labels)])
 
     assert pytest.approx(temperature, rel=0.06) == found
 
@@ -128,21 +129,26 @@ def test_what_drift_is_seen_by_is_of_calibrated_probabilities() -> None:
     assert 0.25 == found["no_match_share"]
 
 
-def test_other_languages_get_a_temperature_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Less often right there, the model must not be as sure as in English."""
-    logits = np.tile(np.array([3.0, 0.0, 0.0], np.float32), (10, 1))
-    np.savez(tmp_path / f"{DEV_SETS}.npz", logits=logits, labels=[0] * 9 + [1])
-    np.savez(tmp_path / f"{DEV_OTHER_LANGUAGES}.npz", logits=logits, labels=[0] * 5 + [1] * 5)
+def test_each_part_counts_alike_and_made_up_services_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a part that is all right, one a tenth its size that is half right, and wrong services, 3 of 4 are right."""
+    save_logits(tmp_path / DEV_SETS, [0] * 100 + [1] * 50, ["own"] * 100 + [OF_SERVICES] * 50)
+    save_logits(tmp_path / DEV_OTHER_LANGUAGES, [0] * 5 + [1] * 5, ["bare"] * 10)
     (tmp_path / VERSION).mkdir()
     monkeypatch.setattr("sys.argv", ["calibrate", str(tmp_path), "--model-directory", str(tmp_path)])
 
     main()
 
-    found = read_json(tmp_path / VERSION / "router.json")
-    for_all, beside_it = found["calibration"], found["other_languages"]["temperature"]
-    assert 10 == for_all["sample_count"]
-    assert 1 < beside_it
-    assert pytest.approx(3 / np.log(2), rel=0.01) == for_all["temperature"] * beside_it
+    calibration = read_json(tmp_path / VERSION / "router.json")["calibration"]
+    assert 110 == calibration["sample_count"]
+    assert pytest.approx(3 / np.log(3), rel=0.01) == calibration["temperature"]
+
+
+def save_logits(part: Path, labels: list[int], sources: list[str]) -> None:
+    """Save answers of odds e³ for the first of two candidates, and what would have been right."""
+    logits = np.tile(np.array([3.0, 0.0], np.float32), (len(labels), 1))
+    np.savez(part.with_suffix(".npz"), logits=logits, labels=labels, sources=sources)
 
 
 def test_stamping_replaces_one_value_and_nothing_else() -> None:
@@ -195,7 +201,7 @@ def test_a_weight_of_a_source_that_was_not_measured_is_refused() -> None:
 def test_logits_of_several_folds_are_read_together(tmp_path: Path) -> None:
     """Rows of folds may differ in length; the label is an index into its row."""
     for name, width in (("a", 3), ("b", 5)):
-        np.savez(tmp_path / name, logits=np.zeros((2, width), np.float32), labels=np.array([0, width - 1]))
+        np.savez(tmp_path / name, logits=np.zeros((2, width), np.float32), labels=[0, width - 1], sources=["own"] * 2)
 
     logits, labels = read_logits([tmp_path / "a.npz", tmp_path / "b.npz"])
 

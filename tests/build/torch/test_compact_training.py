@@ -16,7 +16,6 @@ from compact_model.digest import file_digests
 from compact_model.router import CompactRouter
 from compact_router.average import average
 from compact_router.batches import BatchMaker
-from compact_router.kinds import in_other_languages
 from compact_router.learner import Learner
 from compact_router.material import make_sampler, read_material
 from compact_router.neighbours import Neighbours
@@ -215,7 +214,7 @@ def test_an_encoder_of_other_languages_is_taught_and_served_beside_the_first(cor
     }
     assert len(text_reader("e5").candidate(french)) == scores.prompt_token_count
     assert "dev_other_languages" == json.loads(measured.splitlines()[-1])["part"]
-    assert f" of other languages on {2 + len(list(in_other_languages()))} turns" in calibrated
+    assert "dev_other_languages: " in calibrated
 
 
 def weights_after(corpus: Path, steps: list[str], folder: Path) -> dict[str, torch.Tensor]:

@@ -1,15 +1,11 @@
 """router.json: how much of a conversation is read, checked strictly."""
 
 import json
-import math
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 REFERENCE = "calibration_reference"
 """What the service sees drift by; a model that was calibrated before there was any is without."""
-
-OTHER_LANGUAGES, TEMPERATURE = "other_languages", "temperature"
-"""What a model has that reads other languages than English with an encoder of its own."""
 
 
 class ParametersError(ValueError):
@@ -57,29 +53,24 @@ class WindowLimits:
         return self.latest_token_limit + self.earlier_token_limit
 
 
-def read_parameters(path: Path) -> tuple[WindowLimits, float]:
+def read_parameters(path: Path) -> WindowLimits:
     """Read router.json; what else is in it is the service's, by way of config.pbtxt.
 
     Args:
         path: The file.
 
     Returns:
-        The limits, and the temperature of conversations in other languages than English beside that of all, > 0.
+        The limits.
 
     Raises:
         ParametersError: When a key is missing or unknown, or a value is of the wrong type or out of range.
     """
     document = json.loads(path.read_text(encoding="utf-8"))
-    optional = [key for key in (REFERENCE, OTHER_LANGUAGES) if isinstance(document, dict) and key in document]
+    optional = (REFERENCE,) if isinstance(document, dict) and REFERENCE in document else ()
     _check_keys("the document", document, ("window", "calibration", *optional))
-    window, others = document["window"], document.get(OTHER_LANGUAGES, {TEMPERATURE: 1.0})
+    window = document["window"]
     _check_keys("window", window, tuple(field.name for field in fields(WindowLimits)))
-    _check_keys(OTHER_LANGUAGES, others, (TEMPERATURE,))
-    temperature = others[TEMPERATURE]
-    if not isinstance(temperature, float) or not 0 < temperature < math.inf:
-        msg = f"router.json: {OTHER_LANGUAGES}.{TEMPERATURE} is {temperature!r}; write a finite number above 0"
-        raise ParametersError(msg)
-    return WindowLimits(**window), temperature
+    return WindowLimits(**window)
 
 
 def _check_keys(where: str, value: object, names: tuple[str, ...]) -> None:

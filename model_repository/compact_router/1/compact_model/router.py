@@ -76,7 +76,6 @@ class CompactRouter:
         limits: WindowLimits,
         *,
         candidate_cache_capacity: int,
-        other_languages_temperature: float = 1.0,
     ) -> None:
         """Join the parts.
 
@@ -86,25 +85,15 @@ class CompactRouter:
             spelling: Of messages in English.
             limits: How much is read.
             candidate_cache_capacity: Candidates whose vectors are kept, >= 1.
-            other_languages_temperature: What scores of conversations in other languages than English are divided by, so
-                that one calibration serves both, > 0.
         """
         self._encoders = encoders
         self._reader = reader
         self._spelling = spelling
         self._limits = limits
-        self._other_languages_temperature = np.float32(other_languages_temperature)
         self._candidates = CandidateEncoder(self._encode_route, self._encode_example, candidate_cache_capacity)
 
     @classmethod
-    def load(
-        cls,
-        directory: Path,
-        *,
-        intra_op_thread_count: int,
-        candidate_cache_capacity: int,
-        other_languages_temperature: float | None = None,
-    ) -> "CompactRouter":
+    def load(cls, directory: Path, *, intra_op_thread_count: int, candidate_cache_capacity: int) -> "CompactRouter":
         """Load the model from its version folder.
 
         Args:
@@ -112,19 +101,16 @@ class CompactRouter:
                 other_languages an encoder.onnx and a tokenizer.json more.
             intra_op_thread_count: Threads of ONNX Runtime, >= 1.
             candidate_cache_capacity: Candidates whose vectors are kept, >= 1.
-            other_languages_temperature: See the constructor; what router.json says when it is None.
 
         Returns:
             A router.
         """
-        limits, temperature = read_parameters(directory / "router.json")
         return cls(
             Encoders(directory, intra_op_thread_count=intra_op_thread_count),
             Reader(directory, intra_op_thread_count=intra_op_thread_count),
             Spelling(directory / "words.txt"),
-            limits,
+            read_parameters(directory / "router.json"),
             candidate_cache_capacity=candidate_cache_capacity,
-            other_languages_temperature=other_languages_temperature or temperature,
         )
 
     def score(self, conversation: bytes, candidates: Sequence[bytes]) -> Scores:
@@ -193,17 +179,8 @@ class CompactRouter:
             for candidates in {each.candidates for each in run}:
                 places = [place for place, each in enumerate(run) if each.candidates is candidates]
                 for place, logits in zip(places, self._reader.score(encoded.of(places), candidates), strict=True):
-                    found[run[place]] = self._scores(run[place], logits)
+                    found[run[place]] = _scores(run[place].window, logits)
         return [found[each] for each in questions]
-
-    def _scores(self, question: Question, logits: NDArray[np.float32]) -> Scores:
-        is_english = question.encoder is self._encoders.english
-        return Scores(
-            logits=logits if is_english else logits / self._other_languages_temperature,
-            prompt_token_count=question.window.token_count,
-            dropped_message_count=question.window.dropped_message_count,
-            dropped_token_count=question.window.dropped_token_count,
-        )
 
     def _encode_route(self, route: Candidate) -> RouteVectors:
         """Read a route in the language of its description, and a second time in another way.
@@ -218,11 +195,11 @@ class CompactRouter:
             described = route.description if route.description.strip() else f"requests about {name}"
             whole, second = self._encode(english, text, described)
             (second_of_others,) = self._encode(others, text)
-        else:
-            (whole,) = self._encode(others, text)
-            (second,) = self._encode(english, name) if self._encoders.of((name,)) is english else (whole,)
-            second_of_others = second
-        return RouteVectors(_with_second_reading(whole, second), _with_second_reading(whole, second_of_others))
+            return RouteVectors(_with_second_reading(whole, second), _with_second_reading(whole, second_of_others))
+        (whole,) = self._encode(others, text)
+        (second,) = self._encode(english, name) if self._encoders.of((name,)) is english else (whole,)
+        vector = _with_second_reading(whole, second)
+        return RouteVectors(vector, vector)
 
     def _encode_example(self, text: str) -> Vector:
         (vector,) = self._encode(self._encoders.of((text,)), text)
@@ -234,6 +211,10 @@ class CompactRouter:
         read = [shorten(encoder.tokenizer.tokenize(excerpt(text, limit)[0]), limit) for text in texts]
         sequences = [(*special.start, *tokens, special.end) for tokens in read]
         return tuple(encoder.encode([(ids, (LATEST_TYPE,) * len(ids)) for ids in sequences]).vectors)
+
+
+def _scores(window: Window, logits: NDArray[np.float32]) -> Scores:
+    return Scores(logits, window.token_count, window.dropped_message_count, window.dropped_token_count)
 
 
 def _with_second_reading(first: Vector, second: Vector) -> Vector:

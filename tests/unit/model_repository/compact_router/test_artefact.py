@@ -61,7 +61,7 @@ def test_the_config_repeats_what_router_json_says(config: model_config_pb2.Model
     assert router["calibration_reference"] == json.loads(parameter(config, "calibration_reference"))
     assert {"kind", "temperature", "sample_count"} == set(calibration)
     assert calibration["sample_count"] > 0
-    limits, _ = read_parameters(directory / "router.json")
+    limits = read_parameters(directory / "router.json")
     assert str(limits.max_token_count) == parameter(config, "max_prompt_token_count")
     assert f"sha256:{tokenizer}" == parameter(config, "tokenizer_digest")
 
