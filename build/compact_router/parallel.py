@@ -4,6 +4,7 @@ On a CPU that other programs use as well, processes of one thread each lose less
 whose every operation waits for the slowest thread.
 """
 
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -57,6 +58,8 @@ def run(count: int, folder: Path, work: Callable[[Workers], None]) -> None:
 
 
 def _join(rank: int, count: int, meeting: Path, work: Callable[[Workers], None]) -> None:
+    # torch has it sent when the program ends; what a shell runs in the background would ignore it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=meeting.as_uri(), rank=rank, world_size=count)
     try:
