@@ -95,7 +95,8 @@ def main() -> None:
         dev = _dev_parts(given, is_english=ENCODERS[encoder].is_english)
         _save(given.output, {part: measure(learner, maker, views) for part, views in dev.items()})
         return
-    material = read_material(given.sources, given.corpus, given.settings, given.services)
+    is_english = ENCODERS[encoder].is_english
+    material = read_material(given.sources, given.corpus, given.settings, given.services, is_english=is_english)
     try:
         fold = make_fold(material, _neighbours(given, material), given.fold)
     except ValueError as error:

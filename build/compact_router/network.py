@@ -37,7 +37,7 @@ pair was the best for the services held out: with five examples a route 66.0 % i
 class Encoder(nn.Module):  # type: ignore[misc, unused-ignore]  # torch may be absent where types are checked
     """Token states of a sequence, and a weighted mean over the tokens of type 0 scaled to length 1.
 
-    What tells the types apart where the trained layers begin, and how much a token weighs in the mean, are learned, and
+    What tells the types apart where the upper layers begin, and how much a token weighs in the mean, are learned, and
     start as nothing: an encoder that was never trained on two types of tokens barely tells them apart, and greetings
     and pasted pages weigh as much as the request among them until training says otherwise.
     """
@@ -60,7 +60,10 @@ class Encoder(nn.Module):  # type: ignore[misc, unused-ignore]  # torch may be a
         self.register_buffer("centre", torch.zeros(WIDTH))
         self.types, self.weight_of = nn.Embedding(2, WIDTH), nn.Parameter(torch.zeros(WIDTH))
         nn.init.zeros_(self.types.weight)
-        self.frozen_layers = max(0, len(transformer.encoder.layer) - trained_layers)
+        layer_count = len(transformer.encoder.layer)
+        self.frozen_layers = max(0, layer_count - trained_layers)
+        # Wherever training began, the types are marked in the same place: a checkpoint is read without its plan.
+        self.marked_layer = max(self.frozen_layers, layer_count - TRAINED_LAYERS)
         for part in (transformer.embeddings, *transformer.encoder.layer[: self.frozen_layers]):
             part.requires_grad_(requires_grad=False)
 
@@ -112,8 +115,9 @@ class Encoder(nn.Module):  # type: ignore[misc, unused-ignore]  # torch may be a
         return self._vector(states, text_mask * (1 - types)), states[0]
 
     def _upper(self, states: Tensor, token_type_ids: Tensor, mask: Tensor) -> Tensor:
-        states = states + self.types(token_type_ids)
-        states = self._run(self.transformer.encoder.layer[self.frozen_layers :], states, mask)
+        layers = self.transformer.encoder.layer
+        states = self._run(layers[self.frozen_layers : self.marked_layer], states, mask)
+        states = self._run(layers[self.marked_layer :], states + self.types(token_type_ids), mask)
         return states if self.map is None else self.map(states)
 
     def _vector(self, states: Tensor, is_read: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ from compact_router.learner import Learner, learner_of
 from compact_router.material import FOLD_COUNT, add_material_options, make_fold, read_material
 from compact_router.neighbours import Neighbours
 from compact_router.plan import LIMITS
-from compact_router.pretrained import embed, text_reader
+from compact_router.pretrained import ENCODERS, embed, text_reader
 from compact_router.services import read_services
 from compact_router.slots import Turn
 from compact_router.talk import ENGLISH
@@ -82,7 +82,7 @@ def main() -> None:
     torch.set_num_threads(1)
     learner, encoder = learner_of(given.checkpoint)
     maker = BatchMaker(text_reader(encoder), LIMITS)
-    for name, views in _measured_on(given):
+    for name, views in _measured_on(given, is_english=ENCODERS[encoder].is_english):
         print(json.dumps({"on": name, "examples": given.examples, **effect_of(learner, maker, views, given.examples)}))
 
 
@@ -164,7 +164,7 @@ def compare(
     )
 
 
-def _measured_on(given: argparse.Namespace) -> Iterator[tuple[str, Sequence[View]]]:
+def _measured_on(given: argparse.Namespace, *, is_english: bool) -> Iterator[tuple[str, Sequence[View]]]:
     for folder in given.benchmark or ():
         yield folder.name, benchmark_views(folder)[0]
     if given.held_out:
@@ -173,7 +173,7 @@ def _measured_on(given: argparse.Namespace) -> Iterator[tuple[str, Sequence[View
         views = views_as_written(services, units, lambda example: example.language == ENGLISH, 0, EVERY_TURN)
         yield "services held out", views
     if given.fold is not None:
-        material = read_material(given.sources, given.corpus, given.settings, given.services)
+        material = read_material(given.sources, given.corpus, given.settings, given.services, is_english=is_english)
         neighbours = Neighbours(material, read_settings(given.settings).overlap, embed)
         yield f"fold {given.fold} as written", make_fold(material, neighbours, given.fold).as_written
 

@@ -230,6 +230,17 @@ def test_what_is_learned_of_earlier_messages_reaches_the_vector_of_the_latest(ma
     assert not torch.allclose(before[1], marked[1], atol=1e-2)
 
 
+def test_an_encoder_reads_alike_however_many_of_its_layers_were_trained() -> None:
+    """A checkpoint does not say how many; what tells context apart is added in the same place in all."""
+    trained, read = make_router(MINILM, 1000).eval(), make_router(MINILM).eval()
+    with torch.inference_mode():
+        trained.encoder.types.weight[1].normal_()
+        load_weights(read, weights_of_router(trained))
+        text = torch.tensor([[101, 2064, 102, 2064, 102]]), torch.tensor([[0, 0, 0, 1, 1]]), torch.ones(1, 5)
+
+        assert torch.equal(trained.encoder(*text)[0], read.encoder(*text)[0])
+
+
 def test_a_checkpoint_from_before_tokens_were_weighed_still_loads() -> None:
     """It is the same network, for those parts start as nothing; one that lacks anything else is refused."""
     router = make_router(MINILM)
