@@ -53,6 +53,9 @@ def main(
     """
     document: Document = json.loads(file.read_text("utf-8")) if file and file.exists() else {}
     if picture:
+        if missing := [part for part in ("half", "twice") if part not in document]:
+            msg = f"--json names no file with the part {' and '.join(missing)}; measure first, without --picture"
+            raise click.UsageError(msg)
         from benchmarks.load.picture import draw  # noqa: PLC0415  # matplotlib is in the extra `build` only
 
         draw(document, picture)
