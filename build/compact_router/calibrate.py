@@ -1,4 +1,4 @@
-"""Fit the temperature on what cross-validation held out of training, and write router.json with what drift is seen by.
+"""Fit the temperature on what no training has seen, and write router.json with what drift is seen by.
 
 Each fold's network is measured on domains that it has not seen, and on unseen conversations of domains that it has,
 since a policy set in use may be either. A network is surer of the latter and more often right. The sets of the own
