@@ -212,7 +212,7 @@ def test_before_training_all_tokens_of_a_text_weigh_the_same(maker: BatchMaker) 
 
 
 def test_what_is_learned_of_earlier_messages_reaches_the_vector_of_the_latest(maker: BatchMaker) -> None:
-    """Their tokens are marked where the trained layers begin; a text without any is read as before."""
+    """Their tokens are marked where the upper layers begin; a text without any is read as before."""
     encoder = make_router(E5_SMALL).encoder.eval()
     alone, after = (
         maker.make([View(FINE, PLAIN, (Turn("c", messages, 0, "own"),))]).conversations

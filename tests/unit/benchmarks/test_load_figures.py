@@ -1,10 +1,14 @@
 """The load benchmark's figures: what they are made of, and what they are held against."""
 
+from pathlib import Path
+
 import numpy as np
+from benchmarks.load.__main__ import main
 from benchmarks.load.generator import OK, REFUSED, Calls
 from benchmarks.load.parts import summary
 from benchmarks.load.report import rows
 from benchmarks.load.scene import read_conversations
+from click.testing import CliRunner
 
 from archrouter.domain.conversation import Role
 
@@ -54,3 +58,14 @@ def test_conversations_end_with_the_user() -> None:
 
     assert 64 == len(conversations)
     assert {Role.USER} == {messages[-1].role for messages in conversations}
+
+
+def test_a_picture_of_what_was_not_measured_says_what_to_do(tmp_path: Path) -> None:
+    """Nothing is drawn, and no key of a document is all that one is told."""
+    picture = tmp_path / "load.svg"
+
+    result = CliRunner().invoke(main, ["--json", str(tmp_path / "load.json"), "--picture", str(picture)])
+
+    assert 2 == result.exit_code
+    assert "no file with the part half and twice; measure first" in result.output
+    assert not picture.exists()

@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from functools import lru_cache
 
 from google.protobuf.descriptor import EnumDescriptor
 from google.protobuf.duration_pb2 import Duration
@@ -164,15 +163,10 @@ def decision_to_proto(decision: Decision, view: v1.DecisionView.ValueType, *, ma
 
 
 def targets_to_proto(targets: Iterable[ModelTarget]) -> Iterator[v1.ModelTarget]:
-    """Write models, best first."""
-    return map(_target_to_proto, targets)
-
-
-@lru_cache(maxsize=1024)
-def _target_to_proto(target: ModelTarget) -> v1.ModelTarget:
-    """Write a model once for the many decisions that name it, its parameters unset where there are none."""
-    parameters = json_to_struct(target.parameters_json)
-    return v1.ModelTarget(model=target.model, parameters=parameters if parameters.fields else None)
+    """Write models, best first, their parameters unset where there are none."""
+    for target in targets:
+        parameters = json_to_struct(target.parameters_json)
+        yield v1.ModelTarget(model=target.model, parameters=parameters if parameters.fields else None)
 
 
 def json_to_struct(text: str) -> Struct:
