@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import grpc
-from tritonclient.utils import InferenceServerException
+from grpc import aio
 
 from archrouter.bundles.loader import PromptBundle
 from archrouter.domain.errors import ArchRouterError, BudgetExceededError
@@ -18,7 +18,6 @@ from archrouter.domain.tokens import TokenIds
 from archrouter.inference.generation import generate
 from archrouter.inference.per_policy_set import WARM_UP
 from archrouter.inference.triton_client import TritonClient
-from archrouter.inference.triton_errors import status_of
 
 _NEVER_ENDS = -1
 """As end token: generation runs to the length that was asked for, in both backends."""
@@ -99,6 +98,6 @@ def refusal_of(error: ArchRouterError) -> Refusal:
     if isinstance(error, BudgetExceededError):
         return Refusal(grpc.StatusCode.DEADLINE_EXCEEDED.name, "no answer in time")
     cause = error.__cause__
-    if isinstance(cause, InferenceServerException):
-        return Refusal(status_of(cause).name, cause.message() or "")
+    if isinstance(cause, aio.AioRpcError):
+        return Refusal(cause.code().name, cause.details() or "")
     return Refusal("", str(error))

@@ -160,7 +160,6 @@ class Router:
             raise BudgetExceededError(remaining_s=budget_s)
         now_s = self._clock.now().timestamp()
         redeemed = self._tickets.redeem(request.rule, policy_set, now_s=now_s)
-        request = replace(request, rule=redeemed.rule)
         conversation = Conversation.from_messages(request.messages)
         scoring = await self._backend.score(
             ScoringRequest(policy_set, conversation, request.overflow),
@@ -168,11 +167,13 @@ class Router:
         )
         with self._start_step("decide"):
             probabilities = _probabilities(policy_set, scoring)
-            choice = decide(policy_set, probabilities, request.rule)
+            choice = decide(policy_set, probabilities, redeemed.rule)
             candidates = ranked(policy_set, scoring.posterior, probabilities)
         explanation, usage = None, scoring.usage
         if request.explain:
-            decided = Decided(request, policy_set, scoring, probabilities, choice, candidates)
+            decided = Decided(
+                replace(request, rule=redeemed.rule), policy_set, scoring, probabilities, choice, candidates
+            )
             timeout_s = EXPLAINING_SHARE * budget_s - (self._clock.monotonic_s() - started_s)
             count = self._limits.max_explained_messages
             explanation, usage = await explain(
@@ -193,7 +194,7 @@ class Router:
             warnings=(
                 *decision_warnings(conversation, scoring, stale=stale),
                 *redeemed.warnings,
-                *_threshold_warnings(policy_set, scoring, request.rule),
+                *_threshold_warnings(policy_set, scoring, redeemed.rule),
             ),
             usage=usage,
             times=DecisionTimes(
@@ -203,7 +204,7 @@ class Router:
                 inference_s=scoring.times.inference_s,
             ),
             route_ticket=self._tickets.issue(choice.route, policy_set, turn_count=redeemed.turn_count + 1, now_s=now_s),
-            rule=request.rule,
+            rule=redeemed.rule,
             explanation=explanation,
         )
 

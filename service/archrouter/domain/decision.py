@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 from archrouter.domain.policy import RoutePolicy
 
@@ -107,8 +108,7 @@ class Choice:
     kept: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """One possible answer and its probability.
 
     Attributes:

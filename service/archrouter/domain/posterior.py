@@ -14,6 +14,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -228,12 +229,10 @@ def ranked(policy_set: PolicySet, posterior: Posterior, probabilities: NDArray[n
     Returns:
         N + 1 candidates; the sort is stable, so ties keep policy order and no match comes last.
     """
-    entries = [(CandidateKind.ROUTE, route.id) for route in policy_set.routes] + [(CandidateKind.NO_MATCH, "")]
-    arrays = (probabilities, posterior.log_probabilities, posterior.exact)
-    values = list(zip(*(array.tolist() for array in arrays), strict=True))
-    return tuple(
-        Candidate(*entries[index], *values[index]) for index in np.argsort(-probabilities, kind="stable").tolist()
-    )
+    kinds = [CandidateKind.ROUTE] * len(policy_set.routes) + [CandidateKind.NO_MATCH]
+    ids = [*(route.id for route in policy_set.routes), ""]
+    values = (probabilities.tolist(), posterior.log_probabilities.tolist(), posterior.exact.tolist())
+    return tuple(sorted(map(Candidate, kinds, ids, *values), key=attrgetter("probability"), reverse=True))
 
 
 def threshold_of(rule: DecisionRule, policy_set: PolicySet, route: RoutePolicy) -> tuple[float, DecisionReason]:

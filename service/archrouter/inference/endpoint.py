@@ -8,6 +8,7 @@ from enum import Enum
 from math import inf
 
 import structlog
+from grpc import aio
 
 from archrouter.config import TritonSettings
 from archrouter.domain.errors import (
@@ -266,4 +267,7 @@ class Endpoint:
 
 def cause_of(error: ArchRouterError) -> str:
     """Say for the log what stands behind an error, in the words of the inference server; empty for nothing."""
-    return "" if error.__cause__ is None else str(error.__cause__)
+    cause = error.__cause__
+    if isinstance(cause, aio.AioRpcError):
+        return f"{cause.code().name}: {cause.details()}"
+    return "" if cause is None else str(cause)

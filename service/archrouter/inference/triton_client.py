@@ -9,20 +9,20 @@ from typing import Any, Protocol
 
 import grpc
 import numpy as np
+from grpc import aio
 from numpy.typing import NDArray
-from tritonclient.grpc import InferInput, InferRequestedOutput, InferResult
-from tritonclient.grpc.aio import InferenceServerClient
-from tritonclient.utils import InferenceServerException
+from tritonclient.grpc import InferResult, service_pb2, service_pb2_grpc
+from tritonclient.utils import serialize_byte_tensor
 
 from archrouter.domain.errors import BackendProtocolError, BackendUnavailableError, BudgetExceededError
 from archrouter.inference.model_checks import check_model
 from archrouter.inference.tensors import ModelTensors, Tensor
-from archrouter.inference.triton_errors import RETRY_AFTER_S, domain_error, status_of
+from archrouter.inference.triton_errors import RETRY_AFTER_S, domain_error
 
-# `channel_args` replaces the client's defaults, so the message limits stand here again. The short back-off makes
-# a restarted server reachable within a second instead of up to two minutes. What is called the least back-off is the
-# time one attempt to connect may take (grpc/grpc#12830): too short on a busy machine it would fail every attempt.
-_CHANNEL_ARGS = [
+# The short back-off makes a restarted server reachable within a second instead of up to two minutes. What is called the
+# least back-off is the time one attempt to connect may take (grpc/grpc#12830): too short on a busy machine it would
+# fail every attempt.
+_CHANNEL_OPTIONS = [
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -73,15 +73,20 @@ class NamedArray:
     value: NDArray[Any]  # any dtype of the KServe v2 protocol
 
     @cached_property
-    def on_the_wire(self) -> InferInput:
-        """What a call takes; written once, for as many calls as take it."""
-        infer_input = InferInput(self.tensor.name, list(self.value.shape), self.tensor.datatype)
-        infer_input.set_data_from_numpy(self.value)
-        return infer_input
+    def content(self) -> bytes:
+        """The value as it goes over the wire; written once, for as many calls as take it."""
+        if self.value.dtype == np.object_:
+            content: bytes = serialize_byte_tensor(self.value).item()
+            return content
+        return self.value.tobytes()
 
 
 class TritonClient:
-    """A `tritonclient.grpc.aio` client that raises domain errors. Used from one event loop."""
+    """Triton's gRPC service, whose failures become domain errors. Used from one event loop.
+
+    The calls are made by the stubs of `tritonclient`: its client around them writes and checks every tensor anew, which
+    takes as long as everything else that this service does for a call to Triton.
+    """
 
     def __init__(
         self,
@@ -100,13 +105,14 @@ class TritonClient:
             start_span: Starts the span of an inference; None traces none.
         """
         self.endpoint = endpoint
-        self._client = self._open()
+        self._open()
         self._slots = asyncio.Semaphore(max_concurrent_requests)
         self._count_request = count_request
         self._start_span = start_span
 
-    def _open(self) -> InferenceServerClient:
-        return InferenceServerClient(self.endpoint, channel_args=_CHANNEL_ARGS)
+    def _open(self) -> None:
+        self._channel = aio.insecure_channel(self.endpoint, options=_CHANNEL_OPTIONS)
+        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
 
     async def infer(
         self, model: str, inputs: Sequence[NamedArray], outputs: Sequence[Tensor], *, timeout_s: float
@@ -130,22 +136,19 @@ class TritonClient:
         if timeout_s <= 0:
             raise BudgetExceededError(remaining_s=timeout_s)
         deadline_s = asyncio.get_running_loop().time() + timeout_s
+        request = inference_request(model, inputs, outputs)
         with self._start_span(self.endpoint, model) if self._start_span else _UNTRACED as span:
             try:
                 async with asyncio.timeout_at(deadline_s), self._slots:
                     remaining_s = deadline_s - asyncio.get_running_loop().time()
-                    result = await self._client.infer(
-                        model,
-                        [named.on_the_wire for named in inputs],
-                        outputs=[InferRequestedOutput(tensor.name) for tensor in outputs],
-                        client_timeout=remaining_s,
-                        headers=span.headers,
+                    response = await self._stub.ModelInfer(
+                        request, timeout=remaining_s, metadata=tuple(span.headers.items())
                     )
             except TimeoutError:
                 self._count(grpc.StatusCode.DEADLINE_EXCEEDED, span)
                 raise BudgetExceededError(remaining_s=0.0) from None
-            except InferenceServerException as error:
-                self._count(status_of(error), span)
+            except aio.AioRpcError as error:
+                self._count(error.code(), span)
                 raise domain_error(model, error) from error
             except asyncio.CancelledError:
                 if is_cancelled():
@@ -155,7 +158,7 @@ class TritonClient:
                 msg = f"the connection to model {model!r} was dropped"
                 raise BackendUnavailableError(msg, retry_after_s=RETRY_AFTER_S) from None
             self._count(grpc.StatusCode.OK, span)
-            return result
+            return InferResult(response)
 
     def _count(self, code: grpc.StatusCode, span: CallSpan) -> None:
         span.end(code.value[0], is_error=code is not grpc.StatusCode.OK)
@@ -165,16 +168,18 @@ class TritonClient:
     async def is_model_ready(self, model: str, *, timeout_s: float) -> bool | None:
         """Ask whether a model would take a request; None when the server cannot be reached in time."""
         try:
-            return bool(await self._client.is_model_ready(model, client_timeout=timeout_s))
-        except InferenceServerException:
+            answer = await self._stub.ModelReady(service_pb2.ModelReadyRequest(name=model), timeout=timeout_s)
+            return bool(answer.ready)
+        except aio.AioRpcError:
             return None
 
     async def model_config(self, model: str, *, timeout_s: float) -> Any:  # noqa: ANN401  # `tritonclient` ships no types
         """Read a model's `ModelConfig` as Triton serves it; raises what the error map makes of Triton's failure."""
         try:
-            return (await self._client.get_model_config(model, client_timeout=timeout_s)).config
-        except InferenceServerException as error:
+            answer = await self._stub.ModelConfig(service_pb2.ModelConfigRequest(name=model), timeout=timeout_s)
+        except aio.AioRpcError as error:
             raise domain_error(model, error) from error
+        return answer.config
 
     async def model_parameters(self, model: str, contract: ModelTensors, *, timeout_s: float) -> dict[str, str]:
         """Check that a model keeps the contract, and read the parameters of its config.pbtxt by key."""
@@ -184,12 +189,25 @@ class TritonClient:
 
     async def reconnect(self) -> None:
         """Put a new channel in the place of the present one, and end the calls on that."""
-        dropped, self._client = self._client, self._open()
+        dropped = self._channel
+        self._open()
         await dropped.close()
 
     async def close(self) -> None:
         """Close the channel."""
-        await self._client.close()
+        await self._channel.close()
+
+
+def inference_request(
+    model: str, inputs: Sequence[NamedArray], outputs: Sequence[Tensor]
+) -> service_pb2.ModelInferRequest:
+    """Write an inference as Triton reads it, without anything that follows from a single call's deadline."""
+    request = service_pb2.ModelInferRequest(model_name=model, raw_input_contents=[named.content for named in inputs])
+    for named in inputs:
+        request.inputs.add(name=named.tensor.name, datatype=named.tensor.datatype, shape=named.value.shape)
+    for tensor in outputs:
+        request.outputs.add(name=tensor.name)
+    return request
 
 
 def is_cancelled() -> bool:

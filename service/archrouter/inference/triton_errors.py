@@ -1,7 +1,7 @@
 """Triton's failures as domain errors: one map, by status, with two documented exceptions by text."""
 
 import grpc
-from tritonclient.utils import InferenceServerException
+from grpc import aio
 
 from archrouter.domain.errors import (
     ArchRouterError,
@@ -33,32 +33,20 @@ _UNAVAILABLE = frozenset(
 )
 
 
-def domain_error(model: str, error: InferenceServerException) -> ArchRouterError:
-    """Translate what `tritonclient` raised when it called a Triton model, to the most specific error of the tree."""
-    status = status_of(error)
+def domain_error(model: str, error: aio.AioRpcError) -> ArchRouterError:
+    """Translate what became of a call to a Triton model, to the most specific error of the tree."""
+    status, said = error.code(), error.details() or ""
     if status is grpc.StatusCode.DEADLINE_EXCEEDED:
         return BudgetExceededError(remaining_s=0.0)
     if status is grpc.StatusCode.NOT_FOUND:
         return ModelNotReadyError(f"the inference server has no model {model!r}", retry_after_s=RETRY_AFTER_S)
-    if status is grpc.StatusCode.RESOURCE_EXHAUSTED or QUEUE_FULL_TEXT in str(error.message()):
+    if status is grpc.StatusCode.RESOURCE_EXHAUSTED or QUEUE_FULL_TEXT in said:
         return OverloadedError(f"the queue of model {model!r} is full", retry_after_s=RETRY_AFTER_S)
-    if LOGITS_NOT_GATHERED_TEXT in str(error.message()):
+    if LOGITS_NOT_GATHERED_TEXT in said:
         msg = (
             f"model {model!r} returns no generation logits; rebuild its TensorRT engine with --gather_generation_logits"
         )
         return BackendProtocolError(msg)
     if status in _UNAVAILABLE:
         return BackendUnavailableError(f"model {model!r} did not answer ({status.name})", retry_after_s=RETRY_AFTER_S)
-    return BackendProtocolError(f"model {model!r} refused the call ({status.name}): {error.message()}")
-
-
-def status_of(error: InferenceServerException) -> grpc.StatusCode:
-    """Read the gRPC status of a Triton client error, e.g. out of ``StatusCode.UNAVAILABLE``.
-
-    One without a status is a fault that the client library found before sending anything: INVALID_ARGUMENT; words that
-    are no status are UNKNOWN.
-    """
-    text = error.status()
-    if not text:
-        return grpc.StatusCode.INVALID_ARGUMENT
-    return grpc.StatusCode.__members__.get(str(text).rpartition(".")[2], grpc.StatusCode.UNKNOWN)
+    return BackendProtocolError(f"model {model!r} refused the call ({status.name}): {said}")

@@ -4,7 +4,10 @@ Events of this package and records of the standard library's loggers (gRPC, asyn
 line has the same form. No renderer here prints local variables: those hold conversations.
 """
 
+import contextlib
+import json
 import logging
+from functools import partial
 from typing import Literal, TextIO
 
 import structlog
@@ -25,26 +28,40 @@ def configure_logging(log_format: LogFormat, level: LogLevel, stream: TextIO) ->
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    renderers = _renderers(log_format, stream)
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(log_format, stream)],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
         )
     )
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
+    # Not through the standard library: a line of each call would pass twice as much code there.
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *shared,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[*shared, *renderers],
+        logger_factory=partial(_Lines, stream),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=False,
     )
+
+
+class _Lines:
+    """Where the lines of one logger go."""
+
+    def __init__(self, stream: TextIO, name: str = "") -> None:
+        self.name = name
+        self._stream = stream
+
+    def write(self, line: str) -> None:
+        """Write a line; a stream that cannot be written, such as a full disk, is no reason to fail a call."""
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(line + "\n")
+            self._stream.flush()
+
+    debug = info = warning = error = critical = write  # what structlog calls, by level
 
 
 def _renderers(log_format: LogFormat, stream: TextIO) -> list[Processor]:
@@ -61,4 +78,12 @@ def _renderers(log_format: LogFormat, stream: TextIO) -> list[Processor]:
                 repr_native_str=True,
             )
         ]
-    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_json)]
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, default=repr)
+"""One for all lines; `json.dumps` makes one for each."""
+
+
+def _json(event: object, **_options: object) -> str:
+    return _ENCODER.encode(event)

@@ -5,9 +5,11 @@ requests, so the number of series is bounded.
 """
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 
 import grpc
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.metrics import MetricWrapperBase
 
 DURATION_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 """In seconds: from an answer out of a cache to the default deadline."""
@@ -55,6 +57,16 @@ class Metrics:
             "archrouter_build_info", "Always 1; what runs is in the labels.", ("version",), registry=registry
         )
         build_info.labels(version).set(1)
+        # What each decision counts into. The library checks label values and takes a lock whenever it is asked for a
+        # series; here each is looked up once, which holds as long as none is removed.
+        counted: tuple[MetricWrapperBase, ...] = (
+            *(self.rpc_requests, self.rpc_duration, self.backend_requests),
+            *(self.decisions, self.confidence, self.stage_duration),
+            *(self.top_probability, self.entropy, self.no_match_leads),
+            *(self.reference_deciles, self.reference_no_match, self.reference_entropy),
+        )
+        for metric in counted:
+            metric.labels = cache(metric.labels)  # type: ignore[method-assign]
 
     def _start_rpc_metrics(self, registry: CollectorRegistry) -> None:
         labels = ("rpc_service", "rpc_method")

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
@@ -63,7 +63,6 @@ _THIS_MACHINE = re.compile(r"unix|ipv4:127\.|ipv6:(?:\[|%5B)(?:::1(?:\]|%5D)|::f
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
-Messages: TypeAlias = AsyncIterator[bytes]
 Context: TypeAlias = aio.ServicerContext[Any, Any]  # Any: the pipeline serves every message type
 
 if TYPE_CHECKING:  # generic in the type stubs only
@@ -169,14 +168,12 @@ class CallPipeline(aio.ServerInterceptor):
         _, rpc_service, rpc_method = path.split("/")
         method = RpcMethod(rpc_service, rpc_method)
 
-        async def answer(messages: Messages, context: Context) -> ResponseT:
-            return await self._answer(method, handler, messages, context)
+        async def answer(_messages: object, context: Context) -> ResponseT:
+            return await self._answer(method, handler, context)
 
         return grpc.stream_unary_rpc_method_handler(cast("Any", answer), None, handler.response_serializer)
 
-    async def _answer(
-        self, method: RpcMethod, handler: "Handler[RequestT, ResponseT]", messages: Messages, context: Context
-    ) -> ResponseT:
+    async def _answer(self, method: RpcMethod, handler: "Handler[RequestT, ResponseT]", context: Context) -> ResponseT:
         """Answer one call, whatever happens, and record how it ended. gRPC runs each call in a task of its own."""
         started_s = time.monotonic()
         # The type stubs promise a number; grpc.aio gives None for a call without a deadline.
@@ -190,7 +187,7 @@ class CallPipeline(aio.ServerInterceptor):
         self._metrics.rpc_in_flight.inc()
         code = StatusCode.UNKNOWN
         try:
-            response = await self._run(call, handler, messages, context)
+            response = await self._run(call, handler, context)
             code = StatusCode.OK
             return response  # noqa: TRY300  # the code is set by then
         except asyncio.CancelledError:
@@ -204,9 +201,7 @@ class CallPipeline(aio.ServerInterceptor):
         # Not by abort_with_status: instrumentation that wraps the context sees the code only here.
         return await context.abort(rich.code, rich.details, (*rich.trailing_metadata, *trailing_metadata))
 
-    async def _run(
-        self, call: Call, handler: "Handler[RequestT, ResponseT]", messages: Messages, context: Context
-    ) -> ResponseT:
+    async def _run(self, call: Call, handler: "Handler[RequestT, ResponseT]", context: Context) -> ResponseT:
         await self._authorize(call, context)
         if self._health.closed:
             msg = "the process is shutting down"
@@ -215,7 +210,7 @@ class CallPipeline(aio.ServerInterceptor):
         self._admission.check(is_batch=call.method.rpc_method == "BatchSelectRoutes")
         # The type stubs describe handlers of synchronous servers; those of grpc.aio are coroutine functions.
         proceed = cast("Callable[[RequestT, Context], Awaitable[ResponseT]]", handler.unary_unary)
-        encoded = await _receive(call, messages)
+        encoded = await _receive(call, context)
         if len(encoded) > self._max_request_bytes:
             raise RequestTooLargeError(byte_count=len(encoded), max_byte_count=self._max_request_bytes)
         request = _decoded(call, cast("Callable[[bytes], RequestT]", handler.request_deserializer), encoded)
@@ -256,15 +251,19 @@ class CallPipeline(aio.ServerInterceptor):
         )
 
 
-async def _receive(call: Call, messages: Messages) -> bytes:
-    """Wait for the request until the deadline."""
+async def _receive(call: Call, context: Context) -> bytes:
+    """Wait for the request until the deadline.
+
+    The iterator that gRPC hands over as well would be left unfinished, which asyncio cleans up with a task for each.
+    """
     try:
         async with asyncio.timeout(call.deadline_s - time.monotonic()):
-            return await anext(messages)
+            message: object = await context.read()
     except TimeoutError as error:
         raise BudgetExceededError(remaining_s=0.0) from error
-    except StopAsyncIteration as error:
-        raise _malformed(call) from error
+    if not isinstance(message, bytes):  # the stream ended before it
+        raise _malformed(call)
+    return message
 
 
 def _decoded(call: Call, decode: Callable[[bytes], RequestT], encoded: bytes) -> RequestT:

@@ -260,7 +260,7 @@ def count_decision(metrics: Metrics, decision: Decision) -> None:
 def _count_drift(metrics: Metrics, policy_set: str, decision: Decision) -> None:
     """Count what shows that conversations or policies are no longer like those the model was calibrated on."""
     tier, reference, leader = decision.profile.tier.value, decision.profile.reference, decision.candidates[0]
-    entropy = -sum(one.probability * math.log(one.probability) for one in decision.candidates if one.probability > 0)
+    entropy = -sum([each * math.log(each) for _, _, each, *_ in decision.candidates if each > 0])
     metrics.top_probability.labels(policy_set, tier).observe(leader.probability)
     metrics.entropy.labels(policy_set, tier).observe(entropy / math.log(len(decision.candidates)))
     if leader.kind is CandidateKind.NO_MATCH:

@@ -1,8 +1,10 @@
 """The log's form and its silence about what nobody may read."""
 
+import errno
 import io
 import json
 import logging
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -139,6 +141,21 @@ def test_traceback_shows_no_local_variable(log_format: LogFormat, kind: type[io.
 
     assert 2 == stream.getvalue().count("RuntimeError: 24")
     assert SECRET not in stream.getvalue()
+
+
+class FullDisk(io.StringIO):
+    """A stream that takes nothing any more."""
+
+    def write(self, _text: str) -> int:
+        """Fail as a full disk does."""
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_line_that_cannot_be_written_is_lost_and_nothing_else() -> None:
+    """A call is answered although its line has no room."""
+    configure_logging("json", "info", FullDisk())
+
+    structlog.get_logger().info("rpc_completed")
 
 
 def test_second_configuration_replaces_the_first() -> None:

@@ -86,7 +86,7 @@ def test_drift_is_counted_by_policy_set_and_tier() -> None:
 def test_a_decision_falls_into_a_tenth_of_the_calibration(probability: float, decile: str) -> None:
     """Where the model tells of its calibration, the share of each tenth shows how far conversations have moved."""
     reference = CalibrationReference((0.1, 0.2, 0.3, 0.4, 0.75, 0.8, 0.85, 0.9, 0.95), 0.25, 0.5)
-    leader = replace(DECISION.candidates[0], probability=probability)
+    leader = DECISION.candidates[0]._replace(probability=probability)
     decision = replace(
         DECISION, candidates=(leader, DECISION.candidates[1]), profile=replace(FAKE_PROFILE, reference=reference)
     )

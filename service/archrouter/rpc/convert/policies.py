@@ -17,7 +17,7 @@ from archrouter.domain.policy import (
     check_policy_set,
     derive_route_id,
 )
-from archrouter.rpc.convert.routing import name_findings, policy_set_id, policy_set_name, targets_to_proto
+from archrouter.rpc.convert.routing import name_findings, policy_set_id, policy_set_name, target_to_proto
 
 INLINE_POLICY_SET_ID = "inline"
 """Id of an inline policy set that came without a name."""
@@ -114,7 +114,7 @@ def policy_set_to_proto(policy_set: PolicySet) -> v1.PolicySet:
         name=policy_set_name(policy_set.id),
         description=policy_set.description,
         routes=[_route_to_proto(route) for route in policy_set.routes],
-        fallback_models=targets_to_proto(policy_set.fallback_models),
+        fallback_models=map(target_to_proto, policy_set.fallback_models),
         min_confidence=policy_set.min_confidence,
         revision=policy_set.revision,
     )
@@ -211,7 +211,7 @@ def _route_to_proto(route: RoutePolicy) -> v1.RoutePolicy:
         domain=route.domain,
         action=route.action,
         description=route.description,
-        models=targets_to_proto(route.models),
+        models=map(target_to_proto, route.models),
         min_confidence=route.min_confidence,
         examples=route.examples,
         not_examples=route.not_examples,

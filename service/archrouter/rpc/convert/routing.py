@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import lru_cache
 
 from google.protobuf.descriptor import EnumDescriptor
 from google.protobuf.duration_pb2 import Duration
@@ -131,7 +132,7 @@ def decision_to_proto(decision: Decision, view: v1.DecisionView.ValueType, *, ma
         decision_id=decision.decision_id,
         outcome=OUTCOMES[decision.outcome],
         route_id=route.id if route else "",
-        models=targets_to_proto(decision.models),
+        models=map(target_to_proto if decision.inline else _loaded_target_to_proto, decision.models),
         confidence=decision.confidence,
         policy_set=policy_set_name(decision.policy_set.id),
         policy_set_revision=decision.policy_set.revision,
@@ -162,11 +163,14 @@ def decision_to_proto(decision: Decision, view: v1.DecisionView.ValueType, *, ma
     return message
 
 
-def targets_to_proto(targets: Iterable[ModelTarget]) -> Iterator[v1.ModelTarget]:
-    """Write models, best first, their parameters unset where there are none."""
-    for target in targets:
-        parameters = json_to_struct(target.parameters_json)
-        yield v1.ModelTarget(model=target.model, parameters=parameters if parameters.fields else None)
+def target_to_proto(target: ModelTarget) -> v1.ModelTarget:
+    """Write a model, its parameters unset where there are none."""
+    parameters = json_to_struct(target.parameters_json)
+    return v1.ModelTarget(model=target.model, parameters=parameters if parameters.fields else None)
+
+
+_loaded_target_to_proto = lru_cache(maxsize=1024)(target_to_proto)
+"""For the policy files' models only: what is kept of those that come with requests would be the callers' to choose."""
 
 
 def json_to_struct(text: str) -> Struct:
