@@ -22,6 +22,7 @@ Examples:
   python -m benchmarks.load --json load.json             again after an interruption: the parts that are missing
   python -m benchmarks.load soak reloads --json load.json --serve=--server-processes=2
   python -m benchmarks.load --json load.json --again twice
+  python -m benchmarks.load turns --callers 8            throughput of eight callers
   python -m benchmarks.load --picture load.svg --json load.json
 """
 _DEFAULT_PARTS = ("turns", "half", "twice")
@@ -34,6 +35,7 @@ _DEFAULT_PARTS = ("turns", "half", "twice")
 )
 @click.option("--again", is_flag=True, help="Do parts again that the file has.")
 @click.option("--quick", is_flag=True, help="Seconds for each part, to see that it works.")
+@click.option("--callers", type=click.IntRange(1), default=4, show_default=True, help="Calls at a time for throughput.")
 @click.option("--capacity", type=float, help="Decisions a second; otherwise what the part `turns` has measured.")
 @click.option("--serve", multiple=True, metavar="OPTION", help="Further option of `archrouter serve`, with its value.")
 @click.option("--picture", type=click.Path(path_type=Path), help="Draw the file's figures instead (extra `build`).")
@@ -43,6 +45,7 @@ def main(
     file: Path | None,
     again: bool,
     quick: bool,
+    callers: int,
     capacity: float | None,
     serve: Sequence[str],
     picture: Path | None,
@@ -60,7 +63,7 @@ def main(
 
         draw(document, picture)
         return
-    plan = Plan(2, 1.0, 4, 3.0, 5.0, 6.0, 5, 0.5) if quick else Plan()
+    plan = Plan(2, 1.0, callers, 3.0, 5.0, 6.0, 5, 0.5) if quick else Plan(concurrency=callers)
     wanted = [part for part in parts or _DEFAULT_PARTS if again or part not in document]
     if wanted and not (capacity or _capacity(document) or "turns" in wanted):
         wanted.insert(0, "turns")

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from benchmarks.load.generator import OK, REFUSED, Calls, Target, closed_loop, open_loop
-from benchmarks.load.scene import Scene, UsageLog
+from benchmarks.load.scene import Scene, UsageLog, processor_s
 from numpy.typing import NDArray
 
 from archrouter.policy_files.directory import PolicyDirectory
@@ -54,12 +54,16 @@ async def turns(scene: Scene, plan: Plan, _capacity: float) -> Document:
     targets = {"bare": scene.bare, "relay": scene.relay, "service": scene.service.target}
     alone: dict[str, list[Calls]] = {name: [] for name in targets}
     rates: dict[str, list[float]] = {name: [] for name in targets}
+    computed_s, call_count = dict.fromkeys(targets, 0.0), dict.fromkeys(targets, 0)
     for target in targets.values():
         await _closed(scene, target, plan.concurrency, plan.turn_s)  # warm-up
     for number in range(plan.rounds):
         for name in sorted(targets, reverse=bool(number % 2)):
             alone[name].append(await _closed(scene, targets[name], 1, plan.turn_s))
+            before_s = processor_s(scene.pids[name])
             several = await _closed(scene, targets[name], plan.concurrency, plan.turn_s)
+            computed_s[name] += processor_s(scene.pids[name]) - before_s
+            call_count[name] += len(several.of(OK))
             rates[name].append(len(several.of(OK)) / plan.turn_s)
     figures = {name: summary(np.concatenate([calls.of(OK) for calls in alone[name]])) for name in targets}
     throughput = {name: float(np.median(rates[name])) for name in targets}
@@ -67,6 +71,7 @@ async def turns(scene: Scene, plan: Plan, _capacity: float) -> Document:
         "latency": figures,
         "throughput_per_s": throughput,
         "rates_per_s": rates,
+        "processor_s": {name: computed_s[name] / call_count[name] for name in targets},
         "ratios": {name: _ratios(figures, throughput, name) for name in targets if name != "bare"},
     }
 

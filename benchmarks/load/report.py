@@ -1,5 +1,7 @@
 """A table of the figures, with what they are held against."""
 
+from collections.abc import Iterable
+
 from benchmarks.load.parts import Document
 from rich.console import Console
 from rich.table import Table
@@ -23,10 +25,11 @@ def rows(document: Document) -> list[tuple[str, str, str, str, str]]:
         names, held = ", ".join(latency), ", ".join(ratios)
         count = ", ".join(str(each["count"]) for each in latency.values())
         found += [
-            ("turns", f"median: {names}", ", ".join(_ms(each["median_s"]) for each in latency.values()), "", count),
+            ("turns", f"median: {names}", _each_ms(each["median_s"] for each in latency.values()), "", count),
             ("turns", f"median / bare: {held}", _ratios(ratios, "median"), "≤ 1.3", count),
             ("turns", f"p99 / bare: {held}", _ratios(ratios, "p99"), "≤ 1.5", count),
             ("turns", f"throughput / bare: {held}", _ratios(ratios, "throughput"), "≥ 0.9", ""),
+            ("turns", f"processor time of a call: {names}", _each_ms(turns["processor_s"].values()), "", ""),
             ("turns", "capacity", f"{turns['throughput_per_s']['service']:.0f}/s", "", ""),
         ]
     if half := document.get("half"):
@@ -77,6 +80,10 @@ def _ratios(ratios: Document, name: str) -> str:
 
 def _both(usage: Document, name: str) -> str:
     return f"{usage['warm'][name]}, {usage['last'][name]}"
+
+
+def _each_ms(times_s: Iterable[float]) -> str:
+    return ", ".join(_ms(each) for each in times_s)
 
 
 def _ms(seconds: float | None) -> str:

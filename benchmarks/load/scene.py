@@ -15,8 +15,6 @@ from pathlib import Path
 
 from benchmarks.load.generator import MODEL_INFER, SELECT_ROUTE, Target, build, write_bodies
 from tritonclient.grpc import InferResult
-from tritonclient.grpc.service_pb2 import ModelInferRequest
-from tritonclient.utils import serialize_byte_tensor
 
 from archrouter import v1
 from archrouter.domain.conversation import Conversation, Message, Role
@@ -24,7 +22,7 @@ from archrouter.domain.scoring import ScoringRequest
 from archrouter.inference.compact import CompactBackend
 from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
 from archrouter.inference.tensors import Tensor
-from archrouter.inference.triton_client import NamedArray, TritonClient
+from archrouter.inference.triton_client import NamedArray, TritonClient, inference_request
 from archrouter.policy_files.policies import load_policy_set
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,12 +80,14 @@ class Scene:
         bare: How to ask Triton itself.
         relay: How to ask it through a process that only passes bytes on.
         service: The service over it.
+        pids: Of the processes that a call to each passes: of Triton for the bare call, of its own for the others.
     """
 
     generator: Path
     bare: Target
     relay: Target
     service: Service
+    pids: dict[str, int]
 
 
 class _Recorder(TritonClient):
@@ -100,12 +100,7 @@ class _Recorder(TritonClient):
     async def infer(
         self, model: str, inputs: Sequence[NamedArray], outputs: Sequence[Tensor], *, timeout_s: float
     ) -> InferResult:
-        request = ModelInferRequest(model_name=model)
-        for named in inputs:
-            request.inputs.add(name=named.tensor.name, datatype=named.tensor.datatype, shape=named.value.shape)
-            request.raw_input_contents.append(serialize_byte_tensor(named.value).item())
-        for tensor in outputs:
-            request.outputs.add(name=tensor.name)
+        request = inference_request(model, inputs, outputs)
         self.bodies.append(request.SerializeToString())
         return await super().infer(model, inputs, outputs, timeout_s=timeout_s)
 
@@ -123,13 +118,14 @@ async def running_scene(arguments: Sequence[str]) -> AsyncIterator[Scene]:
             bare = Target(triton.endpoint, MODEL_INFER, folder / "bare")
             write_bodies(bare.bodies, await _bare_bodies(triton.endpoint, conversations))
             with (
-                running_relay(triton.endpoint) as relay,
+                running_relay(triton.endpoint) as (relay, relay_address),
                 running_service(folder, triton.endpoint, arguments) as (process, address),
             ):
                 target = Target(address, SELECT_ROUTE, folder / "service")
                 write_bodies(target.bodies, [_request(messages) for messages in conversations])
                 service = Service(process.pid, target, folder / "policies")
-                yield Scene(generator, bare, replace(bare, address=relay), service)
+                pids = {"bare": triton.pid or 0, "relay": relay.pid, "service": process.pid}
+                yield Scene(generator, bare, replace(bare, address=relay_address), service, pids)
         finally:
             await triton.stop()
             triton.close()
@@ -170,14 +166,28 @@ async def _bare_bodies(endpoint: str, conversations: Sequence[tuple[Message, ...
     return recorder.bodies
 
 
+def processor_s(pid: int) -> float:
+    """Tell how long a process, and those of the group that it leads, have computed so far, in seconds."""
+    processes = [each for each in Path("/proc").glob("[0-9]*") if pid in (int(each.name), _group(int(each.name)))]
+    times = [task.read_text() for each in processes for task in each.glob("task/*/schedstat")]
+    return sum(int(text.split()[0]) for text in times) / 1e9
+
+
+def _group(pid: int) -> int:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:  # it has ended since it was listed
+        return 0
+
+
 @contextmanager
-def running_relay(triton_endpoint: str) -> Iterator[str]:
-    """Run a relay before Triton; gives its address."""
+def running_relay(triton_endpoint: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run a relay before Triton; give it and its address."""
     command = [sys.executable, "-m", "benchmarks.load.relay", triton_endpoint]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             port = process.stdout.readline().strip() if process.stdout else ""
-            yield f"127.0.0.1:{port}"
+            yield process, f"127.0.0.1:{port}"
         finally:
             process.terminate()
 

@@ -1,5 +1,7 @@
 """The load benchmark's figures: what they are made of, and what they are held against."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,7 @@ from benchmarks.load.__main__ import main
 from benchmarks.load.generator import OK, REFUSED, Calls
 from benchmarks.load.parts import summary
 from benchmarks.load.report import rows
-from benchmarks.load.scene import read_conversations
+from benchmarks.load.scene import processor_s, read_conversations
 from click.testing import CliRunner
 
 from archrouter.domain.conversation import Role
@@ -50,6 +52,20 @@ def test_report_holds_each_figure_against_its_bound() -> None:
     assert ("0.95", "≥ 0.9") == found["goodput / capacity"]
     assert ("4.0 ms", "≤ 10 ms") == found["refusals, median"]
     assert ("0.40 s", "≤ 1 s") == found["last refusal after the overload"]
+
+
+def test_processor_time_is_that_of_a_process_and_its_group() -> None:
+    """Triton's model is a process of its own, in the group that Triton leads; the time of others does not count."""
+    burn = "import time\nwhile time.process_time() < 0.2: pass\nprint(flush=True)\ninput()"
+    child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {burn!r}])"
+    command = [sys.executable, "-c", child]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True) as leader:
+        assert leader.stdout
+        leader.stdout.readline()
+        computed_s = processor_s(leader.pid)
+        leader.communicate(b"\n")
+
+    assert 0.2 < computed_s < 2.0
 
 
 def test_conversations_end_with_the_user() -> None:
