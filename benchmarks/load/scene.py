@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.load.generator import MODEL_INFER, SELECT_ROUTE, Target, build, write_bodies
-from tritonclient.grpc import InferResult
 
 from archrouter import v1
 from archrouter.domain.conversation import Conversation, Message, Role
@@ -22,7 +21,7 @@ from archrouter.domain.scoring import ScoringRequest
 from archrouter.inference.compact import CompactBackend
 from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
 from archrouter.inference.tensors import Tensor
-from archrouter.inference.triton_client import NamedArray, TritonClient, inference_request
+from archrouter.inference.triton_client import NamedArray, Outputs, TritonClient, inference_request
 from archrouter.policy_files.policies import load_policy_set
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -99,7 +98,7 @@ class _Recorder(TritonClient):
 
     async def infer(
         self, model: str, inputs: Sequence[NamedArray], outputs: Sequence[Tensor], *, timeout_s: float
-    ) -> InferResult:
+    ) -> Outputs:
         request = inference_request(model, inputs, outputs)
         self.bodies.append(request.SerializeToString())
         return await super().infer(model, inputs, outputs, timeout_s=timeout_s)

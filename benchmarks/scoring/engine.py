@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from google.protobuf import text_format
 from numpy.typing import NDArray
-from tritonclient.grpc import InferResult
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from archrouter.bundles.loader import PromptBundle
@@ -18,7 +17,7 @@ from archrouter.domain.tokens import TokenIds
 from archrouter.inference import tensors
 from archrouter.inference.embedded import EmbeddedModel, EmbeddedTriton
 from archrouter.inference.language_model import LanguageModelBackend
-from archrouter.inference.triton_client import NamedArray, TritonClient
+from archrouter.inference.triton_client import NamedArray, Outputs, TritonClient
 
 CALL_TIMEOUT_S = 3600.0
 START_TIMEOUT_S = 300.0
@@ -187,11 +186,11 @@ def _copy_model(name: str, repository: Path) -> None:
     (target / "1").symlink_to(_REPOSITORY / _MODEL / "1")
 
 
-def _answer(result: InferResult) -> Answer:
-    length = int(result.as_numpy(tensors.SEQUENCE_LENGTH.name)[0, 0])
-    logits: NDArray[np.float32] | None = result.as_numpy(tensors.GENERATION_LOGITS.name)
+def _answer(outputs: Outputs) -> Answer:
+    length = int(outputs[tensors.SEQUENCE_LENGTH.name][0, 0])
+    logits = outputs.get(tensors.GENERATION_LOGITS.name)
     return Answer(
-        tokens=tuple(result.as_numpy(tensors.OUTPUT_IDS.name)[0, 0, :length].tolist()),
-        cached_token_count=int(result.as_numpy(tensors.KV_REUSED_BLOCKS.name)[0, 0]) * tensors.TOKENS_PER_BLOCK,
+        tokens=tuple(outputs[tensors.OUTPUT_IDS.name][0, 0, :length].tolist()),
+        cached_token_count=int(outputs[tensors.KV_REUSED_BLOCKS.name][0, 0]) * tensors.TOKENS_PER_BLOCK,
         row=np.zeros(0, np.float32) if logits is None else logits[0, 0, 0],
     )

@@ -143,8 +143,8 @@ def _lead(row: Row) -> float:
 
 async def _logits(endpoint: Endpoint, connection: TritonClient, prompt: Prompt) -> Row:
     inputs, outputs = scoring_inputs(endpoint.bundle, prompt, ()), tensors.LANGUAGE_MODEL.outputs
-    result = await connection.infer(endpoint.model, inputs, outputs, timeout_s=endpoint.call_timeout_s)
-    logits: Row | None = result.as_numpy(tensors.GENERATION_LOGITS.name)
+    answer = await connection.infer(endpoint.model, inputs, outputs, timeout_s=endpoint.call_timeout_s)
+    logits = answer.get(tensors.GENERATION_LOGITS.name)
     if logits is None:
         raise BackendProtocolError(_NO_LOGITS_TEXT)
     return logits

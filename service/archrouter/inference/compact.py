@@ -119,13 +119,13 @@ class CompactBackend:
             candidates,
         )
         started_s = time.perf_counter()
-        result = await self._connection.infer(self._model, inputs, tensors.COMPACT_ROUTER.outputs, timeout_s=timeout_s)
+        outputs = await self._connection.infer(self._model, inputs, tensors.COMPACT_ROUTER.outputs, timeout_s=timeout_s)
         inference_s = time.perf_counter() - started_s
-        scores = output_array(result, tensors.SCORES, (len(request.policy_set.routes) + 1,), np.float32)
-        dropped_message_count = int(output_array(result, tensors.DROPPED_MESSAGE_COUNT, (1,), np.int32)[0])
-        dropped_token_count = int(output_array(result, tensors.DROPPED_TOKEN_COUNT, (1,), np.int32)[0])
+        scores = output_array(outputs, tensors.SCORES, (len(request.policy_set.routes) + 1,), np.float32)
+        dropped_message_count = int(output_array(outputs, tensors.DROPPED_MESSAGE_COUNT, (1,), np.int32)[0])
+        dropped_token_count = int(output_array(outputs, tensors.DROPPED_TOKEN_COUNT, (1,), np.int32)[0])
         usage = Usage(
-            prompt_token_count=int(output_array(result, tensors.PROMPT_TOKEN_COUNT, (1,), np.int32)[0]),
+            prompt_token_count=int(output_array(outputs, tensors.PROMPT_TOKEN_COUNT, (1,), np.int32)[0]),
             engine_call_count=1,
             dropped_message_count=excerpt.dropped_message_count + dropped_message_count,
             dropped_token_count=excerpt.dropped_token_count + dropped_token_count,

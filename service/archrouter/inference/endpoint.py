@@ -8,7 +8,6 @@ from enum import Enum
 from math import inf
 
 import structlog
-from grpc import aio
 
 from archrouter.config import TritonSettings
 from archrouter.domain.errors import (
@@ -25,7 +24,7 @@ from archrouter.domain.policy import PolicySet
 from archrouter.domain.scoring import BackendProfile
 from archrouter.inference.bundle import Bundle
 from archrouter.inference.model import Model
-from archrouter.inference.triton_errors import RETRY_AFTER_S
+from archrouter.inference.triton_errors import RETRY_AFTER_S, cause_of
 
 _MAX_PATIENCE_S = 5.0
 """Most time that an endpoint which was lost gets to say that it is back; one attempt to connect takes as long."""
@@ -263,11 +262,3 @@ class Endpoint:
         except (PromptTooLongError, PromptTemplateError, BackendProtocolError) as error:
             msg = f"policy set {policy_set.id!r} does not fit this model: {error}"
             raise ModelNotReadyError(msg, retry_after_s=RETRY_AFTER_S) from error
-
-
-def cause_of(error: ArchRouterError) -> str:
-    """Say for the log what stands behind an error, in the words of the inference server; empty for nothing."""
-    cause = error.__cause__
-    if isinstance(cause, aio.AioRpcError):
-        return f"{cause.code().name}: {cause.details()}"
-    return "" if cause is None else str(cause)

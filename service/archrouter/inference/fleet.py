@@ -18,9 +18,9 @@ from archrouter.domain.errors import (
 )
 from archrouter.domain.policy import PolicySet
 from archrouter.domain.scoring import BackendProfile, Scoring, ScoringRequest
-from archrouter.inference.endpoint import Endpoint, EndpointState, cause_of
+from archrouter.inference.endpoint import Endpoint, EndpointState
 from archrouter.inference.roster import Roster
-from archrouter.inference.triton_errors import RETRY_AFTER_S
+from archrouter.inference.triton_errors import RETRY_AFTER_S, cause_of
 
 _ATTEMPTS = 2
 """Endpoints a call is put to at most: one that failed it, and one other. More would let one bad call fail them all."""

@@ -36,8 +36,8 @@ async def generate(
         scalar(tensors.EXCLUDE_INPUT_IN_OUTPUT, value=True, dtype=np.bool_),
     ]
     outputs = (tensors.OUTPUT_IDS, tensors.SEQUENCE_LENGTH)
-    result = await connection.infer(model, inputs, outputs, timeout_s=timeout_s)
-    generated, length = result.as_numpy(tensors.OUTPUT_IDS.name), result.as_numpy(tensors.SEQUENCE_LENGTH.name)
+    answer = await connection.infer(model, inputs, outputs, timeout_s=timeout_s)
+    generated, length = answer.get(tensors.OUTPUT_IDS.name), answer.get(tensors.SEQUENCE_LENGTH.name)
     if generated is None or length is None or generated.ndim != 3 or length.shape != (1, 1):  # noqa: PLR2004  # [1, beam, L]
         msg = "outputs 'output_ids' and 'sequence_length' are not of the contract's shapes [1, 1, L] and [1, 1]"
         raise BackendProtocolError(msg)

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tritonclient.grpc import InferResult
 
 from archrouter.application.ports import StartStep
 from archrouter.domain.errors import ArchRouterError, BackendProtocolError, ModelNotReadyError
@@ -25,7 +24,7 @@ from archrouter.inference import tensors
 from archrouter.inference.bundle import Bundle
 from archrouter.inference.model_checks import check_language_model
 from archrouter.inference.per_policy_set import WARM_UP, PerPolicySet
-from archrouter.inference.triton_client import NamedArray, TritonClient, output_array, scalar
+from archrouter.inference.triton_client import NamedArray, Outputs, TritonClient, output_array, scalar
 from archrouter.inference.triton_errors import RETRY_AFTER_S
 
 _PINNED_PRIORITY = 100
@@ -198,8 +197,9 @@ class LanguageModelBackend:
         return [call.result() for call in calls]
 
     async def _call(self, inputs: list[NamedArray], *, timeout_s: float) -> _Answer:
-        result = await self._connection.infer(self._model, inputs, tensors.LANGUAGE_MODEL.outputs, timeout_s=timeout_s)
-        return _answer(result)
+        return _answer(
+            await self._connection.infer(self._model, inputs, tensors.LANGUAGE_MODEL.outputs, timeout_s=timeout_s)
+        )
 
 
 async def _assemble(compiled: CompiledPrompt, request: ScoringRequest) -> Prompt:
@@ -257,8 +257,8 @@ def _retention(prefix_token_count: int) -> list[NamedArray]:
     ]
 
 
-def _answer(result: InferResult) -> _Answer:
-    logits: NDArray[np.float32] | None = result.as_numpy(tensors.GENERATION_LOGITS.name)
+def _answer(outputs: Outputs) -> _Answer:
+    logits = outputs.get(tensors.GENERATION_LOGITS.name)
     if logits is None:
         msg = "output 'generation_logits' is missing; build the TensorRT engine with --gather_generation_logits"
         raise BackendProtocolError(msg)
@@ -267,9 +267,9 @@ def _answer(result: InferResult) -> _Answer:
             f"output 'generation_logits' is {logits.dtype} {list(logits.shape)}, the contract says float32 [1, 1, 1, V]"
         )
         raise BackendProtocolError(msg)
-    reused = int(output_array(result, tensors.KV_REUSED_BLOCKS, (1, 1), np.int32)[0, 0])
-    arrival = int(output_array(result, tensors.ARRIVAL_TIME_NS, (1, 1), np.int64)[0, 0])
-    scheduled = int(output_array(result, tensors.FIRST_SCHEDULED_TIME_NS, (1, 1), np.int64)[0, 0])
+    reused = int(output_array(outputs, tensors.KV_REUSED_BLOCKS, (1, 1), np.int32)[0, 0])
+    arrival = int(output_array(outputs, tensors.ARRIVAL_TIME_NS, (1, 1), np.int64)[0, 0])
+    scheduled = int(output_array(outputs, tensors.FIRST_SCHEDULED_TIME_NS, (1, 1), np.int64)[0, 0])
     return _Answer(
         row=logits[0, 0, 0],
         reused_token_count=reused * tensors.TOKENS_PER_BLOCK,

@@ -16,14 +16,9 @@ from archrouter.config import TritonSettings
 from archrouter.domain.errors import ArchRouterError
 from archrouter.domain.findings import has_errors
 from archrouter.domain.policy import PolicySet
-from archrouter.inference.endpoint import (
-    Endpoint,
-    EndpointList,
-    EndpointSpec,
-    EndpointState,
-    cause_of,
-)
+from archrouter.inference.endpoint import Endpoint, EndpointList, EndpointSpec, EndpointState
 from archrouter.inference.model import Model
+from archrouter.inference.triton_errors import cause_of
 
 _log = structlog.get_logger(__name__)
 

@@ -1,18 +1,18 @@
 """One connection to Triton: deadlines, a bound on concurrency, and the error map around every call."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import grpc
 import numpy as np
 from grpc import aio
 from numpy.typing import NDArray
-from tritonclient.grpc import InferResult, service_pb2, service_pb2_grpc
-from tritonclient.utils import serialize_byte_tensor
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+from tritonclient.utils import serialize_byte_tensor, triton_to_np_dtype
 
 from archrouter.domain.errors import BackendProtocolError, BackendUnavailableError, BudgetExceededError
 from archrouter.inference.model_checks import check_model
@@ -63,6 +63,10 @@ StartSpan = Callable[[str, str], AbstractContextManager[CallSpan]]
 """Starts the span of a call, by endpoint and model."""
 
 _UNTRACED: AbstractContextManager[CallSpan] = nullcontext(_Untraced())
+
+
+Outputs: TypeAlias = Mapping[str, NDArray[Any]]
+"""The tensors of an answer by name, each of the shape and type that the model gave it; read-only."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +120,7 @@ class TritonClient:
 
     async def infer(
         self, model: str, inputs: Sequence[NamedArray], outputs: Sequence[Tensor], *, timeout_s: float
-    ) -> InferResult:
+    ) -> Outputs:
         """Run one inference.
 
         Args:
@@ -126,10 +130,11 @@ class TritonClient:
             timeout_s: Time for waiting and inference together.
 
         Returns:
-            Triton's answer.
+            What Triton answered.
 
         Raises:
             BudgetExceededError: When ``timeout_s`` ran out; the inference is cancelled.
+            BackendProtocolError: When the answer's tensors are not what it says of them, among others.
             BackendUnavailableError: When the connection was dropped meanwhile, among others.
             ArchRouterError: Whatever the error map makes of Triton's failure.
         """
@@ -158,7 +163,7 @@ class TritonClient:
                 msg = f"the connection to model {model!r} was dropped"
                 raise BackendUnavailableError(msg, retry_after_s=RETRY_AFTER_S) from None
             self._count(grpc.StatusCode.OK, span)
-            return InferResult(response)
+            return _outputs(model, response)
 
     def _count(self, code: grpc.StatusCode, span: CallSpan) -> None:
         span.end(code.value[0], is_error=code is not grpc.StatusCode.OK)
@@ -210,6 +215,17 @@ def inference_request(
     return request
 
 
+def _outputs(model: str, response: service_pb2.ModelInferResponse) -> Outputs:
+    try:
+        return {
+            output.name: np.frombuffer(content, triton_to_np_dtype(output.datatype)).reshape(output.shape)
+            for output, content in zip(response.outputs, response.raw_output_contents, strict=True)
+        }
+    except ValueError as error:
+        msg = f"model {model!r} answered with tensors that are not of the length or type that it says: {error}"
+        raise BackendProtocolError(msg) from error
+
+
 def is_cancelled() -> bool:
     """Say whether somebody cancelled the running task; gRPC raises the same error where its channel is closed."""
     task = asyncio.current_task()
@@ -221,9 +237,9 @@ def scalar(tensor: Tensor, value: float, dtype: type[np.generic]) -> NamedArray:
     return NamedArray(tensor, np.array([[value]], dtype=dtype))
 
 
-def output_array(result: InferResult, tensor: Tensor, shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
+def output_array(outputs: Outputs, tensor: Tensor, shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
     """Take one output; raises BackendProtocolError when it is absent, or has another shape or type than given."""
-    array: NDArray[Any] | None = result.as_numpy(tensor.name)
+    array = outputs.get(tensor.name)
     if array is None:
         msg = f"output {tensor.name!r} is missing"
         raise BackendProtocolError(msg)

@@ -50,3 +50,11 @@ def domain_error(model: str, error: aio.AioRpcError) -> ArchRouterError:
     if status in _UNAVAILABLE:
         return BackendUnavailableError(f"model {model!r} did not answer ({status.name})", retry_after_s=RETRY_AFTER_S)
     return BackendProtocolError(f"model {model!r} refused the call ({status.name}): {said}")
+
+
+def cause_of(error: ArchRouterError) -> str:
+    """Say for the log what stands behind an error, in the words of the inference server; empty for nothing."""
+    cause = error.__cause__
+    if isinstance(cause, aio.AioRpcError):
+        return f"{cause.code().name}: {cause.details()}"
+    return "" if cause is None else str(cause)

@@ -219,7 +219,7 @@ async def test_a_call_asks_for_one_row_of_logits(connection: TritonClient, bundl
 
     result = await connection.infer(REFERENCE_MODEL, inputs, outputs, timeout_s=TIMEOUT_S)
 
-    logits = result.as_numpy(tensors.GENERATION_LOGITS.name)
+    logits = result[tensors.GENERATION_LOGITS.name]
     assert (1, 1, 1) == logits.shape[:3]
     assert logits.shape[3] >= bundle.tokenizer.vocab_size
     assert np.float32 == logits.dtype

@@ -90,7 +90,7 @@ async def test_first_route_of_a_list_is_decided_as_brute_force_over_all_lists_do
         if path not in rows:
             inputs = scoring_inputs(successor, prompt, path)
             result = await connection.infer(REFERENCE_MODEL, inputs, LANGUAGE_MODEL.outputs, timeout_s=TIMEOUT_S)
-            rows[path] = result.as_numpy(GENERATION_LOGITS.name)[0, 0, 0].astype(np.float64)
+            rows[path] = result[GENERATION_LOGITS.name][0, 0, 0].astype(np.float64)
         return rows[path]
 
     names = list(ROUTES)

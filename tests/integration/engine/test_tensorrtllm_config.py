@@ -119,7 +119,7 @@ async def test_the_services_requests_pass_the_cores_validation(
 
     results = await asyncio.gather(*calls)
 
-    leading = [int(result.as_numpy("generation_logits")[0, 0, 0].argmax()) for result in results]
+    leading = [int(result["generation_logits"][0, 0, 0].argmax()) for result in results]
     assert list(prompt.ids[:count]) == leading
 
 

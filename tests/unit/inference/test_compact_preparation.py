@@ -1,6 +1,7 @@
 """What the compact backend hands to the model, and lets it encode before any caller waits for it."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -23,7 +24,7 @@ from archrouter.domain.scoring import CalibrationReference, Overflow, ScoringReq
 from archrouter.inference import tensors
 from archrouter.inference.compact import CompactBackend, _candidate_json
 from archrouter.inference.per_policy_set import INLINE_CAPACITY, WARM_UP
-from archrouter.inference.triton_client import NamedArray, TritonClient
+from archrouter.inference.triton_client import NamedArray, Outputs, TritonClient
 
 SET = make_set("desk")
 PARAMETERS = {
@@ -32,23 +33,6 @@ PARAMETERS = {
     tensors.PARAMETER_MAX_PROMPT_TOKEN_COUNT: "300",
     tensors.PARAMETER_CALIBRATION: json.dumps({"temperature": 1.0, "sample_count": 1}),
 }
-
-
-class Answer:
-    """An answer with a score of 0 for each candidate, and every count the same."""
-
-    def __init__(self, count: int, said_count: int) -> None:
-        """Say for how many candidates, and what the model counts of tokens and messages."""
-        self._count = count
-        self._said_count = said_count
-
-    def as_numpy(self, name: str) -> np.ndarray[tuple[int], np.dtype[np.generic]]:
-        """Give one output tensor."""
-        return (
-            np.zeros(self._count + 1, np.float32)
-            if name == tensors.SCORES.name
-            else np.full(1, self._said_count, np.int32)
-        )
 
 
 class Connection(TritonClient):
@@ -67,15 +51,17 @@ class Connection(TritonClient):
         """Give what config.pbtxt would say."""
         return self.parameters
 
-    async def infer(self, _model: str, inputs: tuple[NamedArray, ...], *_: object, **__: object) -> Answer:  # type: ignore[override]
-        """Answer, or fail like a server that is gone."""
+    async def infer(self, model: str, inputs: Sequence[NamedArray], *_: object, **__: object) -> Outputs:
+        """Answer with a score of 0 for each candidate and every count the same, or fail like a server that is gone."""
+        del model
         if self.failure is not None:
             raise self.failure
         ids = [json.loads(candidate)["id"] for candidate in inputs[1].value.tolist()]
         self.asked.append(ids)
         self.values.append(inputs[1])
         self.conversations.append(json.loads(inputs[0].value[0]))
-        return Answer(len(ids), self.said_count)
+        counts = {tensor.name: np.full(1, self.said_count, np.int32) for tensor in tensors.COMPACT_ROUTER.outputs}
+        return counts | {tensors.SCORES.name: np.zeros(len(ids) + 1, np.float32)}
 
 
 @pytest.fixture
