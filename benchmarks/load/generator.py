@@ -42,9 +42,10 @@ class Calls:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is called: HOST:PORT, the method, and a file of encoded requests."""
+    """What is called: HOST:PORT, the process that answers there, the method, and a file of encoded requests."""
 
     address: str
+    pid: int
     method: str
     bodies: Path
 

@@ -54,24 +54,23 @@ async def turns(scene: Scene, plan: Plan, _capacity: float) -> Document:
     targets = {"bare": scene.bare, "relay": scene.relay, "service": scene.service.target}
     alone: dict[str, list[Calls]] = {name: [] for name in targets}
     rates: dict[str, list[float]] = {name: [] for name in targets}
-    computed_s, call_count = dict.fromkeys(targets, 0.0), dict.fromkeys(targets, 0)
+    costs_s: dict[str, list[float]] = {name: [] for name in targets}
     for target in targets.values():
         await _closed(scene, target, plan.concurrency, plan.turn_s)  # warm-up
     for number in range(plan.rounds):
         for name in sorted(targets, reverse=bool(number % 2)):
             alone[name].append(await _closed(scene, targets[name], 1, plan.turn_s))
-            before_s = processor_s(scene.pids[name])
-            several = await _closed(scene, targets[name], plan.concurrency, plan.turn_s)
-            computed_s[name] += processor_s(scene.pids[name]) - before_s
-            call_count[name] += len(several.of(OK))
-            rates[name].append(len(several.of(OK)) / plan.turn_s)
+            before_s = processor_s(targets[name].pid)
+            count = len((await _closed(scene, targets[name], plan.concurrency, plan.turn_s)).of(OK))
+            costs_s[name].append((processor_s(targets[name].pid) - before_s) / count)
+            rates[name].append(count / plan.turn_s)
     figures = {name: summary(np.concatenate([calls.of(OK) for calls in alone[name]])) for name in targets}
     throughput = {name: float(np.median(rates[name])) for name in targets}
     return {
         "latency": figures,
         "throughput_per_s": throughput,
         "rates_per_s": rates,
-        "processor_s": {name: computed_s[name] / call_count[name] for name in targets},
+        "processor_s": {name: float(np.median(costs_s[name])) for name in targets},
         "ratios": {name: _ratios(figures, throughput, name) for name in targets if name != "bare"},
     }
 
@@ -181,7 +180,7 @@ async def _swap(scene: Scene, plan: Plan) -> None:
         fresh = link.with_name("fresh")
         fresh.symlink_to(f"policies-{(number + 1) % 2}")
         fresh.rename(link)
-        os.kill(scene.service.pid, signal.SIGHUP)  # also where the folder is not watched
+        os.kill(scene.service.target.pid, signal.SIGHUP)  # also where the folder is not watched
         await asyncio.sleep(plan.swap_interval_s)
 
 

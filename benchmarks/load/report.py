@@ -29,7 +29,7 @@ def rows(document: Document) -> list[tuple[str, str, str, str, str]]:
             ("turns", f"median / bare: {held}", _ratios(ratios, "median"), "≤ 1.3", count),
             ("turns", f"p99 / bare: {held}", _ratios(ratios, "p99"), "≤ 1.5", count),
             ("turns", f"throughput / bare: {held}", _ratios(ratios, "throughput"), "≥ 0.9", ""),
-            ("turns", f"processor time of a call: {names}", _each_ms(turns["processor_s"].values()), "", ""),
+            ("turns", f"processor time of a call: {names}", _each_ms(turns.get("processor_s", {}).values()), "", ""),
             ("turns", "capacity", f"{turns['throughput_per_s']['service']:.0f}/s", "", ""),
         ]
     if half := document.get("half"):

@@ -50,18 +50,16 @@ class Service:
     """The service as a process.
 
     Attributes:
-        pid: Of the process.
         target: How to ask it.
         policies: Symbolic link to the folder of policies that it reads.
     """
 
-    pid: int
     target: Target
     policies: Path
 
     def usage(self) -> Usage:
         """Look at the process."""
-        process = Path(f"/proc/{self.pid}")
+        process = Path(f"/proc/{self.target.pid}")
         pages = int((process / "statm").read_text().split()[1])
         return Usage(
             pages * os.sysconf("SC_PAGE_SIZE"),
@@ -79,14 +77,12 @@ class Scene:
         bare: How to ask Triton itself.
         relay: How to ask it through a process that only passes bytes on.
         service: The service over it.
-        pids: Of the processes that a call to each passes: of Triton for the bare call, of its own for the others.
     """
 
     generator: Path
     bare: Target
     relay: Target
     service: Service
-    pids: dict[str, int]
 
 
 class _Recorder(TritonClient):
@@ -114,17 +110,16 @@ async def running_scene(arguments: Sequence[str]) -> AsyncIterator[Scene]:
         await triton.start()
         try:
             conversations = read_conversations()
-            bare = Target(triton.endpoint, MODEL_INFER, folder / "bare")
+            bare = Target(triton.endpoint, triton.pid or 0, MODEL_INFER, folder / "bare")
             write_bodies(bare.bodies, await _bare_bodies(triton.endpoint, conversations))
             with (
-                running_relay(triton.endpoint) as (relay, relay_address),
+                running_relay(triton.endpoint) as (passing_on, relay_address),
                 running_service(folder, triton.endpoint, arguments) as (process, address),
             ):
-                target = Target(address, SELECT_ROUTE, folder / "service")
+                relay = replace(bare, address=relay_address, pid=passing_on.pid)
+                target = Target(address, process.pid, SELECT_ROUTE, folder / "service")
                 write_bodies(target.bodies, [_request(messages) for messages in conversations])
-                service = Service(process.pid, target, folder / "policies")
-                pids = {"bare": triton.pid or 0, "relay": relay.pid, "service": process.pid}
-                yield Scene(generator, bare, replace(bare, address=relay_address), service, pids)
+                yield Scene(generator, bare, relay, Service(target, folder / "policies"))
         finally:
             await triton.stop()
             triton.close()

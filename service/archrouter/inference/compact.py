@@ -152,13 +152,9 @@ _REFERENCE = TypeAdapter(CalibrationReference)
 """JSON of the optional parameter ``calibration_reference``."""
 
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False)
-"""One for all calls; `json.dumps` makes one for each."""
-
-
 def _conversation_json(messages: tuple[Message, ...]) -> bytes:
     records = [{"role": message.role.value, "content": message.content} for message in messages]
-    return _ENCODER.encode(records).encode("utf-8", errors="replace")
+    return json.dumps(records, ensure_ascii=False).encode("utf-8", errors="replace")
 
 
 def _candidates(policy_set: PolicySet) -> NamedArray:
@@ -175,7 +171,7 @@ def _candidate_json(route: RoutePolicy) -> bytes:
         **({"examples": route.examples} if route.examples else {}),
         **({"not_examples": route.not_examples} if route.not_examples else {}),
     }
-    return _ENCODER.encode(candidate).encode()
+    return json.dumps(candidate, ensure_ascii=False).encode()
 
 
 def _profile(model: str, parameters: dict[str, str]) -> BackendProfile:

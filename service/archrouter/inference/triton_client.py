@@ -88,8 +88,8 @@ class NamedArray:
 class TritonClient:
     """Triton's gRPC service, whose failures become domain errors. Used from one event loop.
 
-    The calls are made by the stubs of `tritonclient`: its client around them writes and checks every tensor anew, which
-    takes as long as everything else that this service does for a call to Triton.
+    The calls are made by the stubs of `tritonclient`: its client around them would make objects of its own of each
+    tensor in every call.
     """
 
     def __init__(
@@ -206,7 +206,7 @@ class TritonClient:
 def inference_request(
     model: str, inputs: Sequence[NamedArray], outputs: Sequence[Tensor]
 ) -> service_pb2.ModelInferRequest:
-    """Write an inference as Triton reads it, without anything that follows from a single call's deadline."""
+    """Write an inference as Triton reads it."""
     request = service_pb2.ModelInferRequest(model_name=model, raw_input_contents=[named.content for named in inputs])
     for named in inputs:
         request.inputs.add(name=named.tensor.name, datatype=named.tensor.datatype, shape=named.value.shape)

@@ -56,5 +56,5 @@ def cause_of(error: ArchRouterError) -> str:
     """Say for the log what stands behind an error, in the words of the inference server; empty for nothing."""
     cause = error.__cause__
     if isinstance(cause, aio.AioRpcError):
-        return f"{cause.code().name}: {cause.details()}"
+        return f"{cause.code().name}: {cause.details() or ''}"
     return "" if cause is None else str(cause)

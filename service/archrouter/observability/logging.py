@@ -5,7 +5,6 @@ line has the same form. No renderer here prints local variables: those hold conv
 """
 
 import contextlib
-import json
 import logging
 from functools import partial
 from typing import Literal, TextIO
@@ -78,12 +77,4 @@ def _renderers(log_format: LogFormat, stream: TextIO) -> list[Processor]:
                 repr_native_str=True,
             )
         ]
-    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_json)]
-
-
-_ENCODER = json.JSONEncoder(ensure_ascii=False, default=repr)
-"""One for all lines; `json.dumps` makes one for each."""
-
-
-def _json(event: object, **_options: object) -> str:
-    return _ENCODER.encode(event)
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
