@@ -278,13 +278,20 @@ class _Exchange(BaseHTTPRequestHandler):
     server: _Server
 
     def do_POST(self) -> None:  # the name is given by the base class
-        """Answer a chat completion request; whoever asked may be gone by then."""
+        """Answer a chat completion request; whoever asked may be gone by then.
+
+        Of a program that was killed while it asked the end of the request never comes. That is no request: it takes no
+        place among the answers that another one waits for.
+        """
+        byte_count = int(self.headers["Content-Length"])
         with suppress(ConnectionError):
-            self.server.endpoint.handle(self)
+            self._body = self.rfile.read(byte_count)
+            if len(self._body) == byte_count:
+                self.server.endpoint.handle(self)
 
     def payload(self) -> dict[str, Any]:  # Any: JSON of a known shape
         """Read the request's body."""
-        document: dict[str, Any] = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        document: dict[str, Any] = json.loads(self._body)
         return document
 
     def send(

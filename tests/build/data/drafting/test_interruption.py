@@ -1,9 +1,11 @@
 """Runs that end before their end: nothing finished is lost, and nothing is paid for twice."""
 
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import pytest
 from tests.support.drafting_workplace import Workplace
@@ -75,6 +77,19 @@ def test_run_killed_again_and_again_still_pays_once(new_workplace: Callable[[], 
     assert 0 == result.exit_code
     assert undisturbed.data() == workplace.data()
     assert {1} == set(workplace.endpoint.answers.values())
+
+
+def test_a_request_that_a_kill_cut_off_takes_no_answer(workplace: Workplace) -> None:
+    """The next run gets all that the endpoint has to give."""
+    workplace.endpoint.answers_before_hold = 1
+    address = urlsplit(workplace.endpoint.base_url)
+    with socket.create_connection((address.hostname, address.port)) as asking:
+        asking.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nContent-Length: 9\r\n\r\n{")
+
+    process = workplace.start()
+    wait_until_held(workplace, process, 1)
+    process.kill()
+    end(process)
 
 
 def test_killed_run_gives_its_finished_records_without_a_call(new_workplace: Callable[[], Workplace]) -> None:
